@@ -1,0 +1,58 @@
+/* Files whose failure matters. Paths are UTF-8, relative to the working directory. */
+#ifndef TACIT_ENV_FILE_H
+#define TACIT_ENV_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "core/base/buf.h"
+#include "core/base/err.h"
+
+/* Reads a whole file of at most max bytes into out (initialised here; free with buf_free). */
+TACIT_MUST_CHECK int env_file_read(const char *path, size_t max, struct buf *out, struct err *e);
+
+/* Writes so that a crash leaves the old content or the new: temporary name in the same folder,
+ * fsync, rename, fsync of the folder. mode: permission bits (0600 for tokens). */
+TACIT_MUST_CHECK int env_file_write_atomic(const char *path, const void *data, size_t len, int mode,
+                                           struct err *e);
+
+/* The same for content that is produced bit by bit: write to *fd, then commit or abandon. */
+struct env_file_new {
+    int fd;
+    char *path, *temporary; /* owned */
+};
+TACIT_MUST_CHECK int env_file_new_open(struct env_file_new *f, const char *path, int mode,
+                                       struct err *e);
+TACIT_MUST_CHECK int env_file_new_write(struct env_file_new *f, const void *data, size_t len,
+                                        struct err *e);
+TACIT_MUST_CHECK int env_file_new_commit(struct env_file_new *f, struct err *e);
+void env_file_new_abandon(struct env_file_new *f); /* safe after commit and after a failed open */
+
+/* Read-only mapping of a whole file; empty files map to (NULL, 0). */
+struct env_map {
+    const void *data;
+    size_t size;
+};
+TACIT_MUST_CHECK int env_file_map(const char *path, struct env_map *out, struct err *e);
+void env_file_unmap(struct env_map *m);
+
+bool env_file_exists(const char *path);
+TACIT_MUST_CHECK int env_file_size(const char *path, uint64_t *size, struct err *e);
+TACIT_MUST_CHECK int env_file_remove(const char *path, struct err *e); /* absent is success */
+/* Makes the folder and its parents (mode 0700). */
+TACIT_MUST_CHECK int env_dir_make(const char *path, struct err *e);
+/* Names in a folder, sorted by bytes, without "." and ".."; free with env_dir_list_free. */
+TACIT_MUST_CHECK int env_dir_list(const char *path, char ***names, size_t *count, struct err *e);
+void env_dir_list_free(char **names, size_t count);
+/* Bytes free to this user on the file system that holds path. */
+TACIT_MUST_CHECK int env_disk_free(const char *path, uint64_t *bytes, struct err *e);
+
+/* Exclusive lock on a file (made where absent), held until the process ends or unlock. A holder is
+ * waited for up to wait_ms: ERR_BUSY after that. */
+TACIT_MUST_CHECK int env_lock_take(const char *path, int64_t wait_ms, int *lock, struct err *e);
+void env_lock_release(int lock);
+
+/* Heap string "a/b"; NULL without memory. */
+char *env_path_join(const char *a, const char *b);
+
+#endif

@@ -1,0 +1,45 @@
+/* One HTTP exchange, streamed both ways. Implemented over libcurl by core/client (the one place
+ * that knows it); a simulation links another implementation. */
+#ifndef TACIT_ENV_HTTP_H
+#define TACIT_ENV_HTTP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "core/base/err.h"
+
+/* Connection-keeping handle. One thread at a time. */
+struct env_http;
+
+struct env_http_options {
+    const char *base_url;  /* "https://host:port"; http:// too */
+    const char *ca_file;   /* NULL: the system's authorities */
+    const char *bearer;    /* token, or NULL; copied */
+    long connect_ms;       /* 0: 10 s */
+};
+
+struct env_http_request {
+    const char *method;    /* "GET", "PUT", … */
+    const char *path;      /* with query; starts with '/' */
+    const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
+    long timeout_ms;       /* for the whole exchange; 0: none, but a stall (no byte in 60 s) ends it */
+    uint64_t body_size;    /* exact; sent as Content-Length */
+    /* Fills at most cap bytes of the body; returns the count, or -1 to abort. NULL: no body. */
+    long (*read_body)(void *arg, char *out, size_t cap);
+    /* Takes len bytes of the answer's body; non-zero aborts. Called for any status. */
+    int (*write_body)(void *arg, int status, const char *data, size_t len);
+    /* Each answer header, lower-cased name; may be NULL. */
+    void (*on_header)(void *arg, const char *name, const char *value);
+    void *arg;
+};
+
+TACIT_MUST_CHECK int env_http_open(struct env_http **h, const struct env_http_options *o,
+                                   struct err *e);
+void env_http_close(struct env_http *h);
+/* Replaces the token of later exchanges. */
+TACIT_MUST_CHECK int env_http_set_bearer(struct env_http *h, const char *bearer, struct err *e);
+/* 0 with *status where an answer came, whatever its status; ERR_UNAVAILABLE where none came whole
+ * (refused, reset, timed out), ERR_STOPPED where a callback or env_stop_requested ended it. */
+TACIT_MUST_CHECK int env_http_exchange(struct env_http *h, const struct env_http_request *r,
+                                       int *status, struct err *e);
+
+#endif

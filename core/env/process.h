@@ -1,0 +1,24 @@
+/* Facts of this process and machine. */
+#ifndef TACIT_ENV_PROCESS_H
+#define TACIT_ENV_PROCESS_H
+
+#include <stdint.h>
+#include <stdbool.h>
+
+/* Installs handlers for SIGTERM and SIGINT that set the flag below (a second signal of either kind
+ * keeps it set), and ignores SIGPIPE. */
+void env_stop_on_signals(void);
+/* Polled by every long loop. */
+bool env_stop_requested(void);
+/* Sets the flag as a signal would (tests, in-process stops). */
+void env_stop_request(void);
+/* For poll(2) loops: becomes readable once the flag is set. */
+int env_stop_fd(void);
+
+int env_cpu_count(void);            /* processors this process may use (affinity, cgroup quota) */
+uint64_t env_memory_bytes(void);    /* physical memory, or the cgroup's limit where lower */
+uint64_t env_memory_peak(void);     /* this process's peak resident bytes */
+const char *env_host_name(void);    /* borrowed, static */
+const char *env_get(const char *name); /* environment variable or NULL; borrowed */
+
+#endif
