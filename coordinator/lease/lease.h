@@ -1,0 +1,34 @@
+/* Leases: a job is held by one agent until a deadline on the coordinator's monotonic clock. Holder
+ * and fence are durable, deadlines are not: after a restart every lease gets a full term. Expiry and
+ * release are neither failures nor reasons to back off. */
+#ifndef TACIT_COORDINATOR_LEASE_LEASE_H
+#define TACIT_COORDINATOR_LEASE_LEASE_H
+
+#include "coordinator/service.h"
+
+#define LEASE_MS 60000 /* three lost heartbeats of 20 s; a vanished machine's work is taken up in a minute */
+#define LEASE_FAILURES_MAX 5 /* then quarantine */
+#define LEASE_BACKOFF_MS 2000 /* doubled at each failure, at most 5 min */
+
+TACIT_MUST_CHECK int lease_clock_create(struct lease_clock **out, struct err *e);
+void lease_clock_destroy(struct lease_clock *l);
+
+/* Operations (in → out). */
+call_fn lease_join;      /* msg_join → msg_joined */
+call_fn lease_claim;     /* msg_claim → msg_grant; ERR_NOT_FOUND: nothing to do now. An agent that
+                            holds a lease gets the same job at once under a new fence */
+call_fn lease_heartbeat; /* msg_heartbeat → msg_command; progress is kept in memory, not in the
+                            database: a heartbeat costs no write (a read connection) */
+call_fn lease_complete;  /* msg_complete → msg_completed */
+call_fn lease_fail;      /* msg_fail → msg_empty */
+call_fn lease_release;   /* msg_release → msg_empty */
+
+/* Agent whose token this is (BLAKE2b of it is stored): ERR_DENIED. */
+TACIT_MUST_CHECK int lease_agent_of_token(struct store_conn *c, const char *token, uint64_t *agent,
+                                          struct err *e);
+
+/* Expires what is overdue, makes jobs ready whose backoff is over, and returns in *next_ms when to
+ * call again (at most 1,000). Called by main's timer thread. */
+TACIT_MUST_CHECK int lease_tick(struct service *s, int64_t *next_ms, struct err *e);
+
+#endif

@@ -1,0 +1,48 @@
+/* What the coordinator's parts share: one struct service a process, and the one signature of every
+ * operation that a path leads to. api/ finds the operation in its table of routes, decodes the body
+ * into `in`, runs the operation inside a writer's savepoint or on a reader's snapshot, and encodes
+ * `out`; lease/ and run/ hold the operations and know nothing of HTTP. */
+#ifndef TACIT_COORDINATOR_SERVICE_H
+#define TACIT_COORDINATOR_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/base/arena.h"
+#include "core/base/err.h"
+#include "coordinator/store/store.h"
+
+struct lease_clock; /* deadlines of leases on the monotonic clock: lease/lease.h */
+struct works;       /* the threads that check results and do the coordinator's own jobs: run/works.h */
+
+struct service {
+    struct store *store;
+    struct lease_clock *leases;
+    struct works *works;
+    const char *dir;
+    int64_t started_ms;
+    /* Called on the writer's thread after a COMMIT that made `jobs` more jobs ready to claim: wakes
+     * as many waiting claims. Set by api/ before the works start. */
+    void (*jobs_ready)(void *arg, uint64_t jobs);
+    void *jobs_ready_arg;
+};
+
+enum caller { CALLER_NONE, CALLER_JOIN, CALLER_AGENT, CALLER_ADMIN };
+
+struct call {
+    struct service *service;
+    struct store_conn *conn;
+    struct arena *arena; /* lives until the reply is sent: strings of `out` may point into it */
+    enum caller caller;
+    uint64_t agent;      /* CALLER_AGENT */
+    const char *name;    /* the path's {name}, or NULL */
+    uint64_t id;         /* the path's {id}, or 0 */
+    const char *query_run, *query_state;
+    uint64_t query_limit;
+    int64_t now_ms, wall_ms;
+    uint64_t ready;      /* out: jobs that became ready to claim in this call */
+    const char *raw;     /* out: a ready-made JSON body instead of `out` */
+    size_t raw_len;
+};
+typedef int call_fn(struct call *c, const void *in, void *out, struct err *e);
+
+#endif

@@ -1,0 +1,53 @@
+/* Content-addressed, immutable blobs in blobs.db: chunk rows of BLOB_CHUNK bytes. A blob becomes
+ * visible once all its bytes are there, durable and of the right digest. Partial uploads live on
+ * across restarts and go on by offset. */
+#ifndef TACIT_COORDINATOR_STORE_BLOBS_H
+#define TACIT_COORDINATOR_STORE_BLOBS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/base/digest.h"
+#include "core/base/err.h"
+#include "coordinator/store/store.h"
+
+#define BLOB_CHUNK (1u << 20)
+
+struct blob_info {
+    uint64_t size;   /* of the whole blob; 0 and complete false where nothing is known */
+    uint64_t offset; /* durable bytes so far; = size where complete */
+    bool complete;
+};
+
+/* What is there of d. ERR_NOT_FOUND where nothing. Any thread. */
+TACIT_MUST_CHECK int blob_stat(struct store *s, const struct digest *d, struct blob_info *out,
+                               struct err *e);
+
+/* --- upload: one handle a request ------------------------------------------------------------- */
+struct blob_upload;
+
+/* Opens at offset, which must be what is durable so far (else ERR_CONFLICT, *durable filled). Says
+ * before any byte where there is no room: ERR_NO_SPACE. Already complete: ERR_EXISTS. */
+TACIT_MUST_CHECK int blob_upload_open(struct store *s, const struct digest *d, uint64_t size,
+                                      uint64_t offset, struct blob_upload **out, uint64_t *durable,
+                                      struct err *e);
+/* Takes bytes into the handle's chunk buffer; returns how many it took (less than len where the
+ * chunk is full: then call blob_upload_flush, and go on once its done has run). Never blocks. */
+size_t blob_upload_take(struct blob_upload *u, const void *data, size_t len);
+/* Queues the buffered chunk for the blob writer. done(arg, rc, e) after COMMIT, on its thread. last:
+ * all bytes are in; the digest is checked, and only then is the blob visible (ERR_DIGEST: all of it
+ * is dropped). A connection that breaks flushes what it has, then closes. */
+void blob_upload_flush(struct blob_upload *u, bool last, store_done_fn *done, void *arg);
+uint64_t blob_upload_offset(const struct blob_upload *u); /* bytes taken, from the blob's start */
+void blob_upload_close(struct blob_upload *u); /* not while a flush is under way */
+
+/* --- reading ---------------------------------------------------------------------------------- */
+/* Copies up to cap bytes at offset of a complete blob; *got < cap only at its end. Any thread. */
+TACIT_MUST_CHECK int blob_read(struct store *s, const struct digest *d, uint64_t offset, void *out,
+                               size_t cap, size_t *got, struct err *e);
+/* Stores a small blob made by the coordinator itself, and waits until it is durable. */
+TACIT_MUST_CHECK int blob_put(struct store *s, const void *data, uint64_t size, struct digest *d,
+                              struct err *e);
+/* Number and bytes of complete blobs. */
+TACIT_MUST_CHECK int blob_totals(struct store *s, uint64_t *blobs, uint64_t *bytes, struct err *e);
+
+#endif

@@ -1,0 +1,39 @@
+/* The databases of a coordinator: DIR/tacit.db (what is known) and DIR/blobs.db (chunk rows).
+ * All SQL is in this folder. One writer thread a file: work that changes state is queued, each piece
+ * runs in a SAVEPOINT of a shared transaction, and is answered after COMMIT; a failed COMMIT fails
+ * all, and each is tried once more alone. Readers have connections of their own (WAL). */
+#ifndef TACIT_COORDINATOR_STORE_STORE_H
+#define TACIT_COORDINATOR_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/base/err.h"
+
+struct store;
+struct store_conn; /* tacit.db inside a transaction: the writer's, or a reader's snapshot */
+
+/* Makes the folder and its databases where absent, migrates, takes the folder's lock (waits up to
+ * 10 s for a dying predecessor: ERR_BUSY naming it). A newer schema is refused: ERR_VERSION. */
+TACIT_MUST_CHECK int store_open(struct store **out, const char *dir, struct err *e);
+void store_close(struct store *s); /* finishes what is queued */
+
+/* Grows by one at each opening: the first half of every fence. */
+uint64_t store_incarnation(const struct store *s);
+
+/* One piece of work inside the writer's transaction; an error rolls back its savepoint alone. It may
+ * be called twice (a failed COMMIT), so it changes nothing but the database and *arg's results. */
+typedef int store_write_fn(struct store_conn *c, void *arg, struct err *e);
+/* After COMMIT (rc 0), or with the error; on the writer's thread: be short. */
+typedef void store_done_fn(void *arg, int rc, const struct err *e);
+
+/* Queues; never blocks. done is called exactly once, whatever happens. */
+void store_write(struct store *s, store_write_fn *fn, store_done_fn *done, void *arg);
+/* Queues and waits. Not on the writer's thread. */
+TACIT_MUST_CHECK int store_write_wait(struct store *s, store_write_fn *fn, void *arg,
+                                      struct err *e);
+
+/* A reader's snapshot, from a small pool (waits for a free one). */
+TACIT_MUST_CHECK int store_read_begin(struct store *s, struct store_conn **c, struct err *e);
+void store_read_end(struct store *s, struct store_conn *c);
+
+#endif

@@ -1,0 +1,58 @@
+/* The one client of the coordinator's API, used by agent and command line: calls with messages both
+ * ways, blobs up and down with resumption. Built on env/http.h; http_curl.c beside this file is that
+ * header's implementation. One thread a client. */
+#ifndef TACIT_CLIENT_CLIENT_H
+#define TACIT_CLIENT_CLIENT_H
+
+#include <stdint.h>
+#include "core/base/arena.h"
+#include "core/base/digest.h"
+#include "core/base/err.h"
+#include "core/protocol/field.h"
+
+struct client;
+
+struct client_options {
+    const char *url;        /* "http://host:port" or https; a path or trailing '/' is refused */
+    const char *token;      /* or NULL */
+    const char *token_file; /* read where token is NULL; its one line; NULL: no token */
+    const char *ca_file;    /* or NULL */
+};
+
+TACIT_MUST_CHECK int client_open(struct client **out, const struct client_options *o,
+                                 struct err *e);
+void client_close(struct client *c); /* accepts NULL */
+TACIT_MUST_CHECK int client_set_token(struct client *c, const char *token, struct err *e);
+
+/* One call. in/in_value: the body, or NULL; out/out_value: the answer, or NULL. Returns 0, or 1 for
+ * 204 No Content, or ERR_…: a problem's code where the server sent one, ERR_UNAVAILABLE where no
+ * whole answer came, ERR_VERSION (in plain words) where the other side speaks another protocol.
+ * timeout_ms 0: 60 s. */
+TACIT_MUST_CHECK int client_call(struct client *c, const char *method, const char *path,
+                                 const struct message *in, const void *in_value,
+                                 const struct message *out, void *out_value, struct arena *a,
+                                 long timeout_ms, struct err *e);
+/* The answer's raw JSON (for --json), in the arena. */
+TACIT_MUST_CHECK int client_get_raw(struct client *c, const char *path, const char **json,
+                                    size_t *len, struct arena *a, struct err *e);
+/* An array answer. */
+TACIT_MUST_CHECK int client_get_array(struct client *c, const char *path, const struct message *of,
+                                      void **items, uint32_t *count, struct arena *a,
+                                      struct err *e);
+
+/* Called with bytes done of total; non-zero ends the transfer with ERR_STOPPED. May be NULL. */
+typedef int client_progress_fn(void *arg, uint64_t done, uint64_t total);
+
+/* Uploads the file as blob d (its digest, size bytes): asks first what the server has (HEAD), goes
+ * on from there, once; call again after ERR_UNAVAILABLE and at most one chunk is sent twice.
+ * Success where it is there already. *moved: bytes sent, added. */
+TACIT_MUST_CHECK int client_blob_put(struct client *c, const struct digest *d, const char *path,
+                                     uint64_t size, client_progress_fn *progress, void *arg,
+                                     uint64_t *moved, struct err *e);
+/* Downloads blob d to path: into path + ".part", going on where one is left, the digest checked,
+ * then renamed durably. ERR_DIGEST removes the part. */
+TACIT_MUST_CHECK int client_blob_get(struct client *c, const struct digest *d, const char *path,
+                                     client_progress_fn *progress, void *arg, uint64_t *moved,
+                                     struct err *e);
+
+#endif

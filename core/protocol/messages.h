@@ -1,0 +1,333 @@
+/* What the programs say to each other. Times are milliseconds since 1970 (…_at) or durations
+ * (…_ms); sizes are bytes. Strings and arrays of decoded messages live in the reader's arena.
+ * The table of paths that carry them is in README's reference and coordinator/api/routes.c. */
+#ifndef TACIT_PROTOCOL_MESSAGES_H
+#define TACIT_PROTOCOL_MESSAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/base/digest.h"
+#include "core/protocol/field.h"
+
+#define PROTOCOL_VERSION 1               /* the "/v1" of every path */
+#define PROTOCOL_HEADER "Tacit-Protocol" /* on every answer: the version spoken */
+#define PROTOCOL_BODY_MAX (4u << 20)     /* bytes of a JSON body */
+#define PROTOCOL_TOKEN_MAX 128
+#define PROTOCOL_BLOB_MAX (1ull << 40)
+
+/* RFC 9457, application/problem+json. `code` is err_name of the cause: clients map it back. */
+struct msg_problem {
+    const char *type, *title, *detail, *code;
+    uint64_t status;
+};
+
+/* --- agents --------------------------------------------------------------------------------- */
+
+/* POST /v1/agents with the join token. Idempotent on identity: the same agent, a new token. */
+struct msg_join {
+    const char *identity; /* 64 hexadecimal digits, random, on the agent's disk before it joins */
+    const char *name, *host, *processor, *isa, *version;
+    uint64_t threads, memory;
+};
+struct msg_joined {
+    uint64_t agent;
+    const char *token;
+};
+
+struct msg_fence {
+    uint64_t incarnation, counter; /* compared as a pair */
+};
+
+/* --- jobs ------------------------------------------------------------------------------------ */
+
+enum job_kind {
+    JOB_TRAIN_ROUTER, /* target router, index, round */
+    JOB_SCORE,        /* round or chunk, part */
+    JOB_ASSIGN,       /* round or chunk; done by the coordinator */
+    JOB_SEGMENT,      /* chunk, part */
+    JOB_TRAIN,        /* target expert | dense | dense-flops, index, link: steps first…last */
+    JOB_EVAL,         /* target any, index, at step last */
+    JOB_REPORT,       /* done by the coordinator */
+};
+extern const char *const job_kind_words[]; /* "train-router", "score", … NULL */
+
+enum job_target { TARGET_NONE, TARGET_ROUTER, TARGET_EXPERT, TARGET_DENSE, TARGET_DENSE_FLOPS };
+extern const char *const job_target_words[]; /* "none", "router", "expert", "dense", "dense-flops" */
+
+enum job_state { JOB_WAITING, JOB_LEASED, JOB_DONE, JOB_QUARANTINED, JOB_CANCELLED };
+extern const char *const job_state_words[];
+
+enum blob_role {
+    ROLE_MODEL,      /* index: expert or router, where a job reads several */
+    ROLE_STATE,
+    ROLE_SHARD,      /* a data set's shard; first, count: the part of it that the job reads */
+    ROLE_PIECE,      /* an expert's piece of a range (shard format); index: expert */
+    ROLE_ASSIGNMENT, /* assign.h's blob */
+    ROLE_SCORES,     /* scores.h's blob */
+    ROLE_EVAL,       /* evalblob.h's blob */
+    ROLE_REPORT,     /* msg_report as JSON */
+};
+extern const char *const blob_role_words[];
+
+/* An input or output of a job. */
+struct msg_blob {
+    int role; /* enum blob_role */
+    uint64_t index;
+    struct digest digest;  /* of the bytes: what the blob store is asked for */
+    struct digest content; /* of a checkpoint's canonical content; zero for others, whose bytes are
+                              their content */
+    uint64_t bytes;
+    uint64_t first, count; /* shards: sequences first…first+count−1 of the blob; pieces: sequences
+                              in it are count, and its first is number `first` of the segment */
+};
+
+/* POST /v1/claims: 200 msg_grant, or 204 after wait_ms without work. */
+struct msg_claim {
+    uint64_t wait_ms; /* ≤ 60,000 */
+};
+struct msg_grant {
+    uint64_t job;
+    const struct msg_fence *fence;
+    uint64_t lease_ms;      /* a heartbeat every third of it keeps the lease */
+    const char *run;
+    struct digest spec;     /* the run's canonical spec (spec.h), a blob */
+    int kind, target;       /* enum job_kind, enum job_target */
+    uint64_t index, round, chunk;
+    uint64_t part;          /* of the score or segment jobs of a round or chunk */
+    uint64_t step_first, step_last; /* train: does steps first+1…last; eval: of the model at last */
+    uint64_t steps;         /* all steps of this model: the schedule's length */
+    bool final;             /* score, assign: of the experts' corpus (chunk), not of a round */
+    uint64_t window_first;  /* position in the round's draw, or in the chunk, of the first sequence
+                               that the job's shards hold */
+    uint64_t window_count;
+    uint64_t segment_count; /* train: sequences in all of the model's own data, an epoch */
+    uint64_t prior_steps;   /* train-router: optimizer steps that the router did in earlier rounds */
+    uint64_t vocab, seq;    /* of the data set */
+    struct msg_blob *inputs;
+    uint32_t input_count;
+};
+
+/* POST /v1/jobs/{id}/heartbeat; 409 (code ERR_FENCED) where the fence is not the job's any more. */
+struct msg_heartbeat {
+    const struct msg_fence *fence;
+    uint64_t step;      /* of the model, or units done */
+    uint64_t total;
+    double loss;        /* NaN where there is none */
+    double rate;        /* tokens a second */
+};
+enum job_command { COMMAND_CONTINUE, COMMAND_CHECKPOINT, COMMAND_ABANDON };
+extern const char *const job_command_words[];
+struct msg_command {
+    int command;
+    uint64_t lease_ms;
+};
+
+/* POST /v1/jobs/{id}/complete. Every output's blob must be in the store. Idempotent: the same fence
+ * and outputs again are a success. The answer may carry the chain's next link. */
+struct msg_complete {
+    const struct msg_fence *fence;
+    struct msg_blob *outputs;
+    uint32_t output_count;
+    double loss, seconds; /* mean of the last steps; spent computing */
+    uint64_t tokens;      /* trained on, scored or evaluated */
+    uint64_t bytes_down, bytes_up;
+};
+struct msg_completed {
+    const struct msg_grant *next; /* NULL: claim again */
+};
+/* POST /v1/jobs/{id}/fail: the job's fault or the machine's. settings: a failure of the run's
+ * settings (a non-finite loss): the chain stops, no retry. */
+struct msg_fail {
+    const struct msg_fence *fence;
+    const char *error; /* ≤ 4096 bytes */
+    bool settings;
+};
+/* POST /v1/jobs/{id}/release: given back whole; neither failure nor reason to back off. */
+struct msg_release {
+    const struct msg_fence *fence;
+};
+struct msg_empty {
+    char unused;
+};
+
+/* --- data sets ------------------------------------------------------------------------------- */
+
+struct msg_shard {
+    struct digest digest;
+    uint64_t bytes, sequences;
+};
+struct msg_label {
+    const char *name;
+};
+/* POST /v1/datasets publishes; GET /v1/datasets lists (without shards), /v1/datasets/{name} shows. */
+struct msg_dataset {
+    const char *name;
+    uint64_t vocab, seq;
+    struct digest tokenizer;
+    uint64_t tokenizer_bytes;
+    struct msg_shard *train, *heldout; /* every shard but a split's last has equally many sequences */
+    uint32_t train_count, heldout_count;
+    struct msg_label *labels;
+    uint32_t label_count;
+    uint64_t train_sequences, heldout_sequences, train_text_bytes, heldout_text_bytes;
+    uint64_t documents, skipped;
+    uint64_t created_at; /* the coordinator's */
+};
+
+/* --- runs ------------------------------------------------------------------------------------ */
+
+/* POST /v1/runs */
+struct msg_run_create {
+    const char *spec; /* INI text, ≤ 64 KiB */
+    const char *file; /* how errors name it */
+    bool dry_run;
+};
+
+enum run_state { RUN_ACTIVE, RUN_DONE, RUN_FAILED, RUN_CANCELLED };
+extern const char *const run_state_words[];
+
+struct msg_model_progress {
+    int target;
+    uint64_t index, step, steps; /* routers: steps over all rounds */
+    const char *state;  /* "waiting", "training", "done", "quarantined" … */
+    const char *agent;  /* name of the one that trains it now, or NULL */
+    double loss, rate;
+    struct digest content; /* of the newest published model; zero before */
+    struct digest model;   /* its blob */
+    uint64_t model_bytes;
+};
+/* GET /v1/runs (without models), /v1/runs/{name}. */
+struct msg_run {
+    const char *name, *dataset;
+    int state;
+    const char *reason; /* why failed or cancelled, or what it waits for */
+    const char *phase;  /* "routers", "scoring", "segments", "experts", "evaluation", "report",
+                           "done" */
+    uint64_t experts, seed, round, rounds;
+    uint64_t jobs_waiting, jobs_leased, jobs_done, jobs_quarantined;
+    uint64_t created_at, ended_at;
+    double progress; /* 0…1 of the run's FLOPs */
+    struct digest spec;
+    struct msg_model_progress *models;
+    uint32_t model_count;
+};
+
+/* GET /v1/jobs?run=NAME&state=WORD&limit=N */
+struct msg_job {
+    uint64_t job;
+    const char *run;
+    int kind, target, state;
+    uint64_t index, round, chunk, part, step_first, step_last, step;
+    const char *agent, *reason; /* reason: why it waits, or its last errors */
+    uint64_t attempts, failures, since_at;
+    double loss, rate;
+};
+
+/* GET /v1/agents */
+struct msg_agent {
+    uint64_t agent;
+    const char *name, *host, *processor, *isa, *version;
+    const char *state; /* "working", "idle", "silent" */
+    const char *job;   /* "demo train expert 2, step 1,200", or NULL */
+    uint64_t threads, memory, jobs_done, failures, joined_at, seen_at;
+    double rate;
+};
+
+/* GET /v1/status */
+struct msg_status {
+    const char *version;
+    uint64_t uptime_ms, runs_active, jobs_waiting, jobs_leased, jobs_quarantined;
+    uint64_t agents, agents_working, agents_idle;
+    uint64_t threads;      /* of agents seen in the last minute */
+    uint64_t blobs, blob_bytes, memory_peak;
+};
+
+/* --- report ---------------------------------------------------------------------------------- */
+
+struct msg_quality {
+    double perplexity, perplexity_after_prefix, bits_per_byte;
+    double flops;    /* training; the mixture's with routers, sharding included */
+    uint64_t tokens; /* trained on by the model, or by all experts */
+    uint64_t parameters, steps, batch;
+    struct digest digest; /* content; zero for the mixture */
+};
+struct msg_source_share {
+    const char *source;
+    double share;       /* of the expert's sequences */
+};
+struct msg_expert_report {
+    uint64_t index;
+    struct digest digest;
+    double share, perplexity, dense_perplexity;
+    struct msg_source_share *sources; /* largest first */
+    uint32_t source_count;
+};
+struct msg_router_report {
+    uint64_t index;
+    struct digest digest;
+};
+struct msg_round_report {
+    uint64_t round;  /* assignment made after training round `round` (1-based); the last is the
+                        experts' corpus (all its chunks) */
+    bool final;
+    double purity;
+    const double *shares;
+    uint32_t share_count;
+};
+struct msg_prefix_report {
+    uint64_t prefix; /* inference prefix m ≤ M */
+    double perplexity;
+};
+struct msg_curve_point {
+    uint64_t step;
+    double dense, mixture; /* perplexity on the held-out sequences */
+};
+struct msg_overhead {
+    double training, training_paper, inference; /* shares, e.g. 0.13; _paper charges routers with S */
+};
+struct msg_costs {
+    double routers_training, routers_sharding, experts_sharding, experts_training;
+    double dense_training, dense_flops_training;
+    double dense_inference, mixture_inference; /* a sequence */
+};
+struct msg_seconds {
+    double routers, scoring, segments, experts, dense, dense_flops, evaluation; /* computing */
+    double wall;
+};
+struct msg_bytes {
+    uint64_t down, up, data_parallel; /* moved by agents; what data-parallel training would have */
+};
+struct msg_report {
+    const char *run, *dataset;
+    uint64_t experts, seed, prefix, heldout_sequences, heldout_predictions;
+    const char *router_mode;
+    const struct msg_quality *dense, *dense_flops, *mixture; /* dense ones NULL unless trained */
+    struct msg_expert_report *expert_reports; /* "experts" is this array's JSON name: see below */
+    uint32_t expert_report_count;
+    struct msg_router_report *routers;
+    uint32_t router_count;
+    struct msg_round_report *rounds;
+    uint32_t round_count;
+    struct msg_prefix_report *prefixes;
+    uint32_t prefix_count;
+    struct msg_curve_point *curve;
+    uint32_t curve_count;
+    const struct msg_overhead *overhead;
+    const struct msg_costs *costs;
+    const struct msg_seconds *seconds;
+    const struct msg_bytes *bytes;
+};
+/* JSON names differ from the struct's where noted: expert_reports is "experts"; the count
+ * `experts` is "expert_count". Absent objects of a report are written as null. */
+
+#define MESSAGES(X)                                                                                \
+    X(problem) X(join) X(joined) X(fence) X(blob) X(claim) X(grant) X(heartbeat) X(command)        \
+    X(complete) X(completed) X(fail) X(release) X(empty) X(shard) X(label) X(dataset)              \
+    X(run_create) X(model_progress) X(run) X(job) X(agent) X(status) X(quality) X(source_share)    \
+    X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead)  \
+    X(costs) X(seconds) X(bytes) X(report)
+#define MESSAGE_DECLARE_(name) extern const struct message message_##name;
+MESSAGES(MESSAGE_DECLARE_)
+#undef MESSAGE_DECLARE_
+
+#endif
