@@ -1,0 +1,157 @@
+/* The named operations of tacit.db: all that the rest of the coordinator may ask of it. Every one
+ * runs inside the caller's transaction (store.h); those that change something need the writer's.
+ * Strings and arrays of results are in the given arena. Absent rows: ERR_NOT_FOUND. */
+#ifndef TACIT_COORDINATOR_STORE_OPS_H
+#define TACIT_COORDINATOR_STORE_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/base/arena.h"
+#include "core/base/digest.h"
+#include "core/base/err.h"
+#include "core/protocol/messages.h"
+#include "coordinator/store/store.h"
+
+/* What identifies a job within its run; unique. Fields that a kind does not use are 0.
+ *   train-router: target router, index e, round r     score/assign: round r, or final with chunk c,
+ *   segment: final, chunk c, part                     and part
+ *   train: target, index, step_first, step_last       eval: target, index, step_last
+ *   report: none */
+struct job_key {
+    int kind, target; /* enum job_kind, enum job_target */
+    uint32_t index, round, chunk, part;
+    bool final;
+    uint64_t step_first, step_last;
+};
+
+struct job_row {
+    uint64_t id, run;
+    struct job_key key;
+    int state;          /* enum job_state */
+    int priority;
+    bool ready;         /* false while it backs off */
+    uint64_t agent;     /* holder while leased, doer once done; 0: the coordinator */
+    struct msg_fence fence;
+    uint64_t attempts, failures, since_ms; /* since_ms: wall clock, of the state */
+    const char *errors; /* the last ones, newest first, or NULL */
+    double loss, seconds;
+    uint64_t tokens, bytes_down, bytes_up;
+    const char *detail; /* JSON that the coordinator keeps with its own jobs' results, or NULL */
+};
+
+struct run_row {
+    uint64_t id, dataset;
+    const char *name, *spec_text, *reason; /* spec_text: canonical */
+    struct digest spec;
+    int state; /* enum run_state */
+    uint64_t created_ms, ended_ms;
+};
+
+struct agent_row {
+    uint64_t id;
+    const char *name, *host, *processor, *isa, *version;
+    uint64_t threads, memory, jobs_done, failures, joined_ms, seen_ms;
+};
+
+/* --- agents ---------------------------------------------------------------------------------- */
+/* Inserts, or replaces token hash and facts of the agent with this identity. */
+TACIT_MUST_CHECK int op_agent_put(struct store_conn *c, const struct msg_join *m,
+                                  const struct digest *token_hash, uint64_t wall_ms, uint64_t *id,
+                                  struct err *e);
+TACIT_MUST_CHECK int op_agent_by_token(struct store_conn *c, const struct digest *token_hash,
+                                       uint64_t *id, struct err *e);
+TACIT_MUST_CHECK int op_agent_get(struct store_conn *c, uint64_t id, struct arena *a,
+                                  struct agent_row *out, struct err *e);
+TACIT_MUST_CHECK int op_agents(struct store_conn *c, struct arena *a, struct agent_row **rows,
+                               uint32_t *count, struct err *e);
+TACIT_MUST_CHECK int op_agent_seen(struct store_conn *c, uint64_t id, uint64_t wall_ms,
+                                   struct err *e);
+
+/* --- data sets ------------------------------------------------------------------------------- */
+TACIT_MUST_CHECK int op_dataset_insert(struct store_conn *c, const struct msg_dataset *m,
+                                       uint64_t wall_ms, uint64_t *id, struct err *e);
+TACIT_MUST_CHECK int op_dataset_find(struct store_conn *c, const char *name, uint64_t *id,
+                                     struct err *e);
+/* Without shards where shards is false. */
+TACIT_MUST_CHECK int op_dataset_get(struct store_conn *c, uint64_t id, bool shards,
+                                    struct arena *a, struct msg_dataset *out, struct err *e);
+TACIT_MUST_CHECK int op_datasets(struct store_conn *c, struct arena *a, struct msg_dataset **rows,
+                                 uint32_t *count, struct err *e); /* newest first, no shards */
+/* Shards first…first+count−1 of a split (0 train, 1 held out). */
+TACIT_MUST_CHECK int op_shards(struct store_conn *c, uint64_t dataset, int split, uint64_t first,
+                               uint32_t count, struct arena *a, struct msg_shard **rows,
+                               struct err *e);
+
+/* --- runs ------------------------------------------------------------------------------------ */
+/* ERR_EXISTS where the name is taken. */
+TACIT_MUST_CHECK int op_run_insert(struct store_conn *c, const char *name, uint64_t dataset,
+                                   const struct digest *spec, const char *spec_text,
+                                   uint64_t wall_ms, uint64_t *id, struct err *e);
+TACIT_MUST_CHECK int op_run_find(struct store_conn *c, const char *name, struct arena *a,
+                                 struct run_row *out, struct err *e);
+TACIT_MUST_CHECK int op_run_get(struct store_conn *c, uint64_t id, struct arena *a,
+                                struct run_row *out, struct err *e);
+TACIT_MUST_CHECK int op_runs(struct store_conn *c, struct arena *a, struct run_row **rows,
+                             uint32_t *count, struct err *e); /* newest first */
+/* Only from active: success is never overwritten (ERR_CONFLICT). Waiting and leased jobs of a run
+ * that ends otherwise than done become cancelled. */
+TACIT_MUST_CHECK int op_run_end(struct store_conn *c, uint64_t id, int state, const char *reason,
+                                uint64_t wall_ms, struct err *e);
+
+/* --- jobs ------------------------------------------------------------------------------------ */
+/* *inserted false where the run has the job already, in whatever state. */
+TACIT_MUST_CHECK int op_job_insert(struct store_conn *c, uint64_t run, const struct job_key *k,
+                                   int priority, uint64_t wall_ms, bool *inserted, struct err *e);
+TACIT_MUST_CHECK int op_job_get(struct store_conn *c, uint64_t id, struct arena *a,
+                                struct job_row *out, struct err *e);
+TACIT_MUST_CHECK int op_job_find(struct store_conn *c, uint64_t run, const struct job_key *k,
+                                 struct arena *a, struct job_row *out, struct err *e);
+/* Takes the ready waiting job of the highest priority (then the lowest id) that is not the
+ * coordinator's own kind: one UPDATE … RETURNING. own: takes only the coordinator's kinds. */
+TACIT_MUST_CHECK int op_job_claim(struct store_conn *c, bool own, uint64_t agent,
+                                  const struct msg_fence *f, uint64_t wall_ms, struct arena *a,
+                                  struct job_row *out, struct err *e);
+/* This very job, if it is waiting and ready (the chain's next link). */
+TACIT_MUST_CHECK int op_job_take(struct store_conn *c, uint64_t id, uint64_t agent,
+                                 const struct msg_fence *f, uint64_t wall_ms, struct err *e);
+TACIT_MUST_CHECK int op_job_held_by(struct store_conn *c, uint64_t agent, struct arena *a,
+                                    struct job_row *out, struct err *e);
+TACIT_MUST_CHECK int op_job_refence(struct store_conn *c, uint64_t id, const struct msg_fence *f,
+                                    struct err *e);
+/* Back to waiting: ready or backing off. error (may be NULL) is put in front of errors (the last 8
+ * are kept, 4 KiB each) and counts as a failure. */
+TACIT_MUST_CHECK int op_job_return(struct store_conn *c, uint64_t id, bool ready,
+                                   const char *error, uint64_t wall_ms, struct err *e);
+TACIT_MUST_CHECK int op_job_set_ready(struct store_conn *c, uint64_t id, struct err *e);
+TACIT_MUST_CHECK int op_job_quarantine(struct store_conn *c, uint64_t id, const char *error,
+                                       uint64_t wall_ms, struct err *e);
+/* Done, with its outputs and figures (m; detail may be NULL). Only from leased. */
+TACIT_MUST_CHECK int op_job_done(struct store_conn *c, uint64_t id, const struct msg_complete *m,
+                                 const char *detail, uint64_t wall_ms, struct err *e);
+TACIT_MUST_CHECK int op_outputs(struct store_conn *c, uint64_t job, struct arena *a,
+                                struct msg_blob **rows, uint32_t *count, struct err *e);
+
+/* Jobs of a run of this kind (and round, chunk, final; target where not TARGET_NONE) in a state. */
+TACIT_MUST_CHECK int op_job_count(struct store_conn *c, uint64_t run, const struct job_key *like,
+                                  int state, uint64_t *count, struct err *e);
+/* Highest step_last of done train jobs of this model; 0 where none. */
+TACIT_MUST_CHECK int op_model_step(struct store_conn *c, uint64_t run, int target, uint32_t index,
+                                   uint64_t *step, struct err *e);
+/* Counts by state of a run (run 0: of all): out[enum job_state]. */
+TACIT_MUST_CHECK int op_job_states(struct store_conn *c, uint64_t run, uint64_t out[5],
+                                   struct err *e);
+/* Rows for listing: run 0: all; state −1: all; kind −1: all; newest change first. */
+TACIT_MUST_CHECK int op_jobs(struct store_conn *c, uint64_t run, int kind, int state,
+                             uint32_t limit, struct arena *a, struct job_row **rows,
+                             uint32_t *count, struct err *e);
+/* All leased jobs (after a restart each gets a full term). */
+TACIT_MUST_CHECK int op_jobs_leased(struct store_conn *c, struct arena *a, struct job_row **rows,
+                                    uint32_t *count, struct err *e);
+/* Every waiting job ready again (a restart forgets backoffs); the coordinator's own leased jobs
+ * (agent 0) become waiting. */
+TACIT_MUST_CHECK int op_jobs_restart(struct store_conn *c, struct err *e);
+
+/* The next counter of fences, durable with the transaction. */
+TACIT_MUST_CHECK int op_fence_next(struct store_conn *c, struct msg_fence *out, struct err *e);
+
+#endif
