@@ -7,13 +7,13 @@
 #include "core/base/err.h"
 #include "core/mixture/scores.h"
 
-#define ASSIGN_EXPERTS_MAX 1024
+#define ASSIGN_EXPERTS_MAX SCORES_ROUTERS_MAX
 
 /* Sequences that expert e gets of n: ⌊n/E⌋ or one more; the first n mod E experts get the more. */
 uint64_t assign_capacity(uint64_t n, uint32_t experts, uint32_t e);
 
-/* rows: n score rows as on the wire (scores.h). Writes expert[i] for each sequence. Memory: at most
- * 12 bytes a sequence beside the rows. O(n log n + n·E). */
+/* rows: n < 2^32 score rows as on the wire, checked by scores_open. Writes expert[i] for each
+ * sequence. Memory: 12 bytes a sequence beside the rows. O(n·E). */
 TACIT_MUST_CHECK int assign_balanced(const uint8_t *rows, uint64_t n, uint32_t experts,
                                      uint16_t *expert, struct err *e);
 

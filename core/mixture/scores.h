@@ -9,6 +9,7 @@
 #include "core/base/err.h"
 
 #define SCORES_HEADER 24
+#define SCORES_ROUTERS_MAX 1024
 #define SCORES_ROW(routers) (4u + 2u * (routers))
 
 void scores_header_write(uint8_t header[SCORES_HEADER], uint64_t n, uint32_t routers);
@@ -16,7 +17,7 @@ void scores_header_write(uint8_t header[SCORES_HEADER], uint64_t n, uint32_t rou
  * row: ERR_FORMAT / ERR_NOT_FINITE. */
 TACIT_MUST_CHECK int scores_open(const void *data, uint64_t size, uint64_t *n, uint32_t *routers,
                                  const uint8_t **rows, struct err *e);
-/* scores[routers] of one sequence → row. */
+/* scores[routers] of one sequence, all finite → row. Differences are taken in float32. */
 void scores_row_write(uint8_t *row, const float *scores, uint32_t routers);
 float scores_row_max(const uint8_t *row);
 float scores_row_difference(const uint8_t *row, uint32_t router); /* ≤ 0 */
