@@ -40,12 +40,13 @@ enum err_code {
 #define TACIT_MUST_CHECK __attribute__((warn_unused_result))
 
 struct err {
-    int code;            /* ERR_OK until filled */
-    char message[512];   /* what was wrong, where, and what to do; no trailing newline */
-    const char *origin;  /* "file.c:line" of the failure, static storage */
+    int code;           /* ERR_OK until filled */
+    char message[512];  /* what was wrong, where, and what to do; no trailing newline */
+    const char *origin; /* "file.c:line" of the failure, static storage */
 };
 
-/* Fills *e (which may be NULL) and returns code, so that `return err_set(e, ERR_…, "…")` reads well. */
+/* Fills *e (which may be NULL) and returns code, so that `return err_set(e, ERR_…, "…")` reads
+ * well. */
 #define err_set(e, code, ...) err__set((e), (code), ERR_ORIGIN_, __VA_ARGS__)
 /* The same with ": strerror(errno)" appended; ENOSPC and EDQUOT become ERR_NO_SPACE. */
 #define err_set_errno(e, ...) err__set_errno((e), ERR_ORIGIN_, __VA_ARGS__)
