@@ -21,14 +21,14 @@ struct run_facts {
     const struct run_spec *spec;
     uint32_t vocab, seq;
     uint64_t train_sequences, heldout_sequences;
-    uint32_t shard_sequences;   /* sequences of every train shard but the last */
-    uint32_t rounds_trained;    /* rounds all of whose E routers are trained */
-    uint32_t rounds_scored;     /* r: draws of rounds 1…r scored */
-    uint32_t rounds_assigned;   /* assignments of rounds 1…r made */
+    uint32_t shard_sequences; /* sequences of every train shard but the last */
+    uint32_t rounds_trained;  /* rounds all of whose E routers are trained */
+    uint32_t rounds_scored;   /* r: draws of rounds 1…r scored */
+    uint32_t rounds_assigned; /* assignments of rounds 1…r made */
     uint32_t chunks_scored, chunks_assigned, chunks_segmented; /* of the experts' corpus */
-    const uint64_t *expert_step; /* E: steps published */
+    const uint64_t *expert_step;                               /* E: steps published */
     uint64_t dense_step, dense_flops_step;
-    uint32_t evals_done, evals_due; /* filled by due_evals_total and the store */
+    uint32_t evals_done;
 };
 
 typedef int due_emit_fn(void *arg, const struct job_key *k, int priority, struct err *e);

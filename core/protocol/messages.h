@@ -97,8 +97,9 @@ struct msg_grant {
     uint64_t step_first, step_last; /* train: does steps first+1…last; eval: of the model at last */
     uint64_t steps;         /* all steps of this model: the schedule's length */
     bool final;             /* score, assign: of the experts' corpus (chunk), not of a round */
-    uint64_t window_first;  /* position in the round's draw, or in the chunk, of the first sequence
-                               that the job's shards hold */
+    uint64_t window_first;  /* position in the round's draw, in the chunk, or (dense models) in the
+                               model's own epoch, of the first sequence that the job's shards hold:
+                               the parts of the shards follow each other from there */
     uint64_t window_count;
     uint64_t segment_count; /* train: sequences in all of the model's own data, an epoch */
     uint64_t prior_steps;   /* train-router: optimizer steps that the router did in earlier rounds */

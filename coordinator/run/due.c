@@ -1,0 +1,259 @@
+#include "coordinator/run/due.h"
+
+#include "core/mixture/assign.h"
+#include "core/mixture/draw.h"
+
+/* Sequences of a score part: many enough that reading the routers pays, few enough that a fleet
+ * shares a round. */
+#define SCORE_PART_MIN 1024u
+#define SCORE_PARTS_WANTED 64u
+
+/* The dense models start first, since theirs are the longest chains; what others wait for goes
+ * before what nobody waits for. */
+enum {
+    PRIORITY_EVAL = 5,
+    PRIORITY_EXPERT = 10,
+    PRIORITY_SEGMENT = 25,
+    PRIORITY_ROUND = 30,
+    PRIORITY_DENSE = 40
+};
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t parts(uint64_t n, uint64_t per_part)
+{
+    return n / per_part + (n % per_part != 0);
+}
+
+uint64_t due_chunk_sequences(const struct run_facts *f, uint32_t chunk)
+{
+    struct draw_window w = {0, spec_expert_draw(f->spec, f->train_sequences), f->train_sequences};
+    struct draw_window c;
+    draw_chunk_at(&w, f->spec->expert.chunk, chunk, &c);
+    return c.count;
+}
+
+static uint64_t window_sequences(const struct run_facts *f, bool final, uint32_t round_or_chunk)
+{
+    return final ? due_chunk_sequences(f, round_or_chunk) : f->spec->router.sequences;
+}
+
+static uint64_t score_part_size(const struct run_facts *f, uint64_t n)
+{
+    uint64_t size = parts(n, SCORE_PARTS_WANTED);
+    size = min_u64(size, 4ull * f->shard_sequences);
+    return size < SCORE_PART_MIN ? SCORE_PART_MIN : size;
+}
+
+/* Enough shards that an expert's piece of a part stays worth a request of its own. */
+static uint64_t segment_part_size(const struct run_facts *f)
+{
+    uint64_t shards = min_u64(f->spec->experts, 256);
+    return (shards < 16 ? 16 : shards) * f->shard_sequences;
+}
+
+uint32_t due_score_parts(const struct run_facts *f, bool final, uint32_t round_or_chunk)
+{
+    uint64_t n = window_sequences(f, final, round_or_chunk);
+    return (uint32_t)parts(n, score_part_size(f, n));
+}
+
+uint32_t due_segment_parts(const struct run_facts *f, uint32_t chunk)
+{
+    return (uint32_t)parts(due_chunk_sequences(f, chunk), segment_part_size(f));
+}
+
+void due_part_window(const struct run_facts *f, int kind, bool final, uint32_t round_or_chunk,
+                     uint32_t part, uint64_t *first, uint64_t *count)
+{
+    uint64_t n = window_sequences(f, final, round_or_chunk);
+    uint64_t size = kind == JOB_SEGMENT ? segment_part_size(f) : score_part_size(f, n);
+    *first = part * size;
+    *count = min_u64(size, n - *first);
+}
+
+uint64_t due_steps(const struct run_facts *f, int target)
+{
+    const struct run_spec *s = f->spec;
+    switch (target) {
+    case TARGET_EXPERT:
+        return s->expert.steps;
+    case TARGET_DENSE:
+        return s->dense.enabled ? spec_dense_steps(s) : 0;
+    case TARGET_DENSE_FLOPS:
+        if (!s->dense.enabled || s->dense.match != SPEC_MATCH_BOTH)
+            return 0;
+        return spec_dense_flops_steps(s, f->vocab, f->seq, f->train_sequences);
+    default:
+        return 0;
+    }
+}
+
+/* Whether a model is evaluated once it has done so many steps. */
+static bool step_is_evaluated(const struct run_facts *f, uint64_t step, uint64_t steps)
+{
+    uint64_t every = f->spec->eval.every_steps;
+    return step > 0 && (step == steps || (every > 0 && step % every == 0));
+}
+
+static uint32_t model_evals(const struct run_facts *f, int target)
+{
+    uint64_t steps = due_steps(f, target), every = f->spec->eval.every_steps;
+    if (steps == 0)
+        return 0;
+    uint64_t between = every > 0 ? steps / every : 0;
+    return (uint32_t)(between + (every == 0 || steps % every != 0));
+}
+
+uint32_t due_evals_total(const struct run_facts *f)
+{
+    uint32_t experts = f->spec->experts;
+    return experts + experts * model_evals(f, TARGET_EXPERT) + model_evals(f, TARGET_DENSE) +
+           model_evals(f, TARGET_DENSE_FLOPS);
+}
+
+struct emitter {
+    due_emit_fn *emit;
+    void *arg;
+};
+
+static int emit_parts(const struct emitter *m, struct job_key k, uint32_t count, int priority,
+                      struct err *e)
+{
+    for (uint32_t p = 0; p < count; p++) {
+        k.part = p;
+        int rc = m->emit(m->arg, &k, priority, e);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* The same job for every expert's or router's index. */
+static int emit_each(const struct emitter *m, struct job_key k, uint32_t count, int priority,
+                     struct err *e)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        k.index = i;
+        int rc = m->emit(m->arg, &k, priority, e);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* One of: train the round's routers, score the round's draw, assign it. */
+static int due_round(const struct run_facts *f, const struct emitter *m, struct err *e)
+{
+    uint32_t r = f->rounds_trained;
+    if (r == 0 || f->rounds_assigned >= r) {
+        struct job_key k = {.kind = JOB_TRAIN_ROUTER, .target = TARGET_ROUTER, .round = r};
+        return emit_each(m, k, f->spec->experts, PRIORITY_ROUND, e);
+    }
+    if (f->rounds_scored >= r) {
+        struct job_key k = {.kind = JOB_ASSIGN, .round = r};
+        return m->emit(m->arg, &k, PRIORITY_ROUND, e);
+    }
+    struct job_key k = {.kind = JOB_SCORE, .round = r};
+    return emit_parts(m, k, due_score_parts(f, false, r), PRIORITY_ROUND, e);
+}
+
+/* Score, assign and segment each follow one chunk behind the other at most. */
+static int due_chunks(const struct run_facts *f, const struct emitter *m, struct err *e)
+{
+    int rc = 0;
+    uint32_t chunks = (uint32_t)spec_chunks(f->spec, f->train_sequences);
+    if (f->chunks_scored < chunks) {
+        struct job_key k = {.kind = JOB_SCORE, .final = true, .chunk = f->chunks_scored};
+        rc = emit_parts(m, k, due_score_parts(f, true, k.chunk), PRIORITY_ROUND, e);
+    }
+    if (!rc && f->chunks_assigned < f->chunks_scored) {
+        struct job_key k = {.kind = JOB_ASSIGN, .final = true, .chunk = f->chunks_assigned};
+        rc = m->emit(m->arg, &k, PRIORITY_ROUND, e);
+    }
+    if (!rc && f->chunks_segmented < f->chunks_assigned) {
+        struct job_key k = {.kind = JOB_SEGMENT, .final = true, .chunk = f->chunks_segmented};
+        rc = emit_parts(m, k, due_segment_parts(f, k.chunk), PRIORITY_SEGMENT, e);
+    }
+    return rc;
+}
+
+/* The next link of a model's chain, and the evaluation of the step it has reached. available:
+ * sequences of its data that are there, of all that it will ever have. */
+static int due_chain(const struct run_facts *f, const struct emitter *m, int target, uint32_t index,
+                     uint64_t step, uint32_t batch, bool all_there, uint64_t available,
+                     int priority, struct err *e)
+{
+    uint64_t steps = due_steps(f, target);
+    if (step_is_evaluated(f, step, steps)) {
+        struct job_key k = {.kind = JOB_EVAL, .target = target, .index = index, .step_last = step};
+        int rc = m->emit(m->arg, &k, PRIORITY_EVAL, e);
+        if (rc)
+            return rc;
+    }
+    if (step >= steps)
+        return 0;
+    uint64_t last = min_u64(step + f->spec->checkpoint.publish_steps, steps);
+    if (!all_there && last * batch > available)
+        return 0;
+    struct job_key k = {
+        .kind = JOB_TRAIN, .target = target, .index = index, .step_first = step, .step_last = last};
+    return m->emit(m->arg, &k, priority, e);
+}
+
+static int due_experts(const struct run_facts *f, const struct emitter *m, struct err *e)
+{
+    uint32_t chunks = (uint32_t)spec_chunks(f->spec, f->train_sequences);
+    bool all = f->chunks_segmented == chunks;
+    for (uint32_t i = 0; i < f->spec->experts; i++) {
+        uint64_t there = 0;
+        for (uint32_t c = 0; c < f->chunks_segmented && !all; c++)
+            there += assign_capacity(due_chunk_sequences(f, c), f->spec->experts, i);
+        if (f->chunks_segmented == 0)
+            continue;
+        int rc = due_chain(f, m, TARGET_EXPERT, i, f->expert_step[i], f->spec->expert.batch, all,
+                           there, PRIORITY_EXPERT, e);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static bool chains_done(const struct run_facts *f)
+{
+    for (uint32_t i = 0; i < f->spec->experts; i++)
+        if (f->expert_step[i] < due_steps(f, TARGET_EXPERT))
+            return false;
+    return f->dense_step >= due_steps(f, TARGET_DENSE) &&
+           f->dense_flops_step >= due_steps(f, TARGET_DENSE_FLOPS);
+}
+
+int due_jobs(const struct run_facts *f, due_emit_fn *emit, void *arg, struct err *e)
+{
+    const struct emitter m = {emit, arg};
+    bool routers_ready =
+        f->spec->router.mode == SPEC_RANDOM || f->rounds_trained == f->spec->router.rounds;
+    int rc = due_chain(f, &m, TARGET_DENSE_FLOPS, 0, f->dense_flops_step, f->spec->dense.batch,
+                       true, 0, PRIORITY_DENSE, e);
+    if (!rc)
+        rc = due_chain(f, &m, TARGET_DENSE, 0, f->dense_step, f->spec->dense.batch, true, 0,
+                       PRIORITY_DENSE, e);
+    if (!rc && !routers_ready)
+        rc = due_round(f, &m, e);
+    if (!rc && routers_ready) {
+        rc = due_chunks(f, &m, e);
+        struct job_key k = {.kind = JOB_EVAL, .target = TARGET_ROUTER};
+        if (!rc)
+            rc = emit_each(&m, k, f->spec->experts, PRIORITY_EVAL, e);
+        if (!rc)
+            rc = due_experts(f, &m, e);
+    }
+    if (!rc && chains_done(f) && f->evals_done == due_evals_total(f)) {
+        struct job_key k = {.kind = JOB_REPORT};
+        rc = emit(arg, &k, PRIORITY_EVAL, e);
+    }
+    return rc;
+}
