@@ -34,6 +34,7 @@ struct field {
     uint32_t length_max;   /* bytes of a string, items of an array; 0: 256 */
     const struct message *of;
     const char *const *words; /* NULL-terminated */
+    bool absent_null;         /* an absent string, digest or object is written as null */
 };
 
 struct message {
@@ -43,8 +44,9 @@ struct message {
     uint32_t field_count;
 };
 
-/* Appends value's JSON, one line, fields in their order; absent optional ones are left out, except
- * doubles that are NaN, which are null. */
+/* Appends value's JSON, one line, fields in their order; absent strings, digests and objects are left
+ * out (numbers, booleans and arrays always stand there), doubles that are NaN are null. What the
+ * reader would refuse is refused here: ERR_INVALID, naming the field. */
 TACIT_MUST_CHECK int message_encode(const struct message *m, const void *value, struct buf *out,
                                     struct err *e);
 /* Fills *value (zeroed here first); strings and arrays go to the arena. ERR_FORMAT for what is not

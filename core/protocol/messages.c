@@ -1,0 +1,439 @@
+/* One table a message. A row: field, whether it must be there, range or length. Limits say what a
+ * reader accepts; they leave room for 1,024 experts. */
+#include "core/protocol/messages.h"
+#include <stddef.h>
+
+#define EXPERTS_MAX 1024
+#define OUTPUTS_MAX (EXPERTS_MAX + 8) /* a segment job's pieces */
+#define INPUTS_MAX 16384              /* pieces of an expert, shards of a window */
+#define SHARDS_MAX 32768              /* what fits PROTOCOL_BODY_MAX */
+#define LABELS_MAX 64                 /* shard.h */
+#define MODELS_MAX (2 * EXPERTS_MAX + 2)
+#define ROUNDS_MAX 4096
+#define CURVE_MAX 65536
+#define NAME_MAX_BYTES 64
+#define TEXT_MAX_BYTES 8192 /* reasons: the last errors of a job */
+#define SPEC_MAX_BYTES 65536
+
+#define MUST true
+#define MAY false
+
+#define U64(m, f, must, lo, hi)                                                                    \
+    {                                                                                              \
+        .name = #f, .type = FIELD_U64, .required = must, .offset = offsetof(struct msg_##m, f),    \
+        .min = lo, .max = hi                                                                       \
+    }
+#define NUMBER(m, f, must)                                                                         \
+    {                                                                                              \
+        .name = #f, .type = FIELD_DOUBLE, .required = must, .offset = offsetof(struct msg_##m, f)  \
+    }
+#define BOOL(m, f, must)                                                                           \
+    {                                                                                              \
+        .name = #f, .type = FIELD_BOOL, .required = must, .offset = offsetof(struct msg_##m, f)    \
+    }
+#define STRING(m, f, must, most)                                                                   \
+    {                                                                                              \
+        .name = #f, .type = FIELD_STRING, .required = must, .offset = offsetof(struct msg_##m, f), \
+        .length_max = most                                                                         \
+    }
+#define WORD(m, f, must, list)                                                                     \
+    {                                                                                              \
+        .name = #f, .type = FIELD_WORD, .required = must, .offset = offsetof(struct msg_##m, f),   \
+        .words = list                                                                              \
+    }
+#define DIGEST(m, f, must)                                                                         \
+    {                                                                                              \
+        .name = #f, .type = FIELD_DIGEST, .required = must, .offset = offsetof(struct msg_##m, f)  \
+    }
+#define OBJECT(m, f, must, inner)                                                                  \
+    {                                                                                              \
+        .name = #f, .type = FIELD_OBJECT, .required = must, .offset = offsetof(struct msg_##m, f), \
+        .of = &message_##inner                                                                     \
+    }
+#define OBJECT_OR_NULL(m, f, inner)                                                                \
+    {                                                                                              \
+        .name = #f, .type = FIELD_OBJECT, .offset = offsetof(struct msg_##m, f),                   \
+        .of = &message_##inner, .absent_null = true                                                \
+    }
+#define ARRAY_AS(m, as, f, count, must, inner, most)                                               \
+    {                                                                                              \
+        .name = as, .type = FIELD_ARRAY, .required = must, .offset = offsetof(struct msg_##m, f),  \
+        .count_offset = offsetof(struct msg_##m, count), .of = &message_##inner,                   \
+        .length_max = most                                                                         \
+    }
+#define ARRAY(m, f, count, must, inner, most) ARRAY_AS(m, #f, f, count, must, inner, most)
+#define DOUBLES(m, f, count, most)                                                                 \
+    {                                                                                              \
+        .name = #f, .type = FIELD_DOUBLES, .offset = offsetof(struct msg_##m, f),                  \
+        .count_offset = offsetof(struct msg_##m, count), .length_max = most                        \
+    }
+
+#define MESSAGE(m)                                                                                 \
+    const struct message message_##m = {                                                           \
+        .name = #m,                                                                                \
+        .size = sizeof(struct msg_##m),                                                            \
+        .fields = m##_fields,                                                                      \
+        .field_count = sizeof m##_fields / sizeof m##_fields[0],                                   \
+    }
+
+const char *const job_kind_words[] = {"train-router", "score", "assign", "segment",
+                                      "train",        "eval",  "report", NULL};
+const char *const job_target_words[] = {"none", "router", "expert", "dense", "dense-flops", NULL};
+const char *const job_state_words[] = {"waiting",     "leased",    "done",
+                                       "quarantined", "cancelled", NULL};
+const char *const blob_role_words[] = {"model",  "state", "shard",  "piece", "assignment",
+                                       "scores", "eval",  "report", NULL};
+const char *const job_command_words[] = {"continue", "checkpoint", "abandon", NULL};
+const char *const run_state_words[] = {"active", "done", "failed", "cancelled", NULL};
+
+/* clang-format off: one row a field */
+static const struct field problem_fields[] = {
+    STRING(problem, type, MAY, 256),    STRING(problem, title, MAY, 256),
+    STRING(problem, detail, MAY, 1024), STRING(problem, code, MAY, 64),
+    U64(problem, status, MAY, 0, 999),
+};
+MESSAGE(problem);
+
+/* --- agents --- */
+
+static const struct field join_fields[] = {
+    STRING(join, identity, MUST, 64),   STRING(join, name, MUST, NAME_MAX_BYTES),
+    STRING(join, host, MAY, 256),       STRING(join, processor, MAY, 256),
+    STRING(join, isa, MAY, 32),         STRING(join, version, MAY, 64),
+    U64(join, threads, MUST, 1, 65536), U64(join, memory, MAY, 0, 0),
+};
+MESSAGE(join);
+
+static const struct field joined_fields[] = {
+    U64(joined, agent, MUST, 1, 0),
+    STRING(joined, token, MUST, PROTOCOL_TOKEN_MAX),
+};
+MESSAGE(joined);
+
+static const struct field fence_fields[] = {
+    U64(fence, incarnation, MUST, 0, 0),
+    U64(fence, counter, MUST, 0, 0),
+};
+MESSAGE(fence);
+
+/* --- jobs --- */
+
+static const struct field blob_fields[] = {
+    WORD(blob, role, MUST, blob_role_words),
+    U64(blob, index, MAY, 0, 0),
+    DIGEST(blob, digest, MUST),
+    DIGEST(blob, content, MAY),
+    U64(blob, bytes, MUST, 0, PROTOCOL_BLOB_MAX),
+    U64(blob, first, MAY, 0, 0),
+    U64(blob, count, MAY, 0, 0),
+};
+MESSAGE(blob);
+
+static const struct field claim_fields[] = {
+    U64(claim, wait_ms, MAY, 0, 60000),
+};
+MESSAGE(claim);
+
+static const struct field grant_fields[] = {
+    U64(grant, job, MUST, 1, 0),
+    OBJECT(grant, fence, MUST, fence),
+    U64(grant, lease_ms, MUST, 1, 0),
+    STRING(grant, run, MUST, NAME_MAX_BYTES),
+    DIGEST(grant, spec, MUST),
+    WORD(grant, kind, MUST, job_kind_words),
+    WORD(grant, target, MUST, job_target_words),
+    U64(grant, index, MUST, 0, 0),
+    U64(grant, round, MUST, 0, 0),
+    U64(grant, chunk, MUST, 0, 0),
+    U64(grant, part, MUST, 0, 0),
+    U64(grant, step_first, MUST, 0, 0),
+    U64(grant, step_last, MUST, 0, 0),
+    U64(grant, steps, MUST, 0, 0),
+    BOOL(grant, final, MUST),
+    U64(grant, window_first, MUST, 0, 0),
+    U64(grant, window_count, MUST, 0, 0),
+    U64(grant, segment_count, MUST, 0, 0),
+    U64(grant, prior_steps, MUST, 0, 0),
+    U64(grant, vocab, MUST, 1, 1u << 20),
+    U64(grant, seq, MUST, 1, 1u << 16),
+    ARRAY(grant, inputs, input_count, MAY, blob, INPUTS_MAX),
+};
+MESSAGE(grant);
+
+static const struct field heartbeat_fields[] = {
+    OBJECT(heartbeat, fence, MUST, fence), U64(heartbeat, step, MAY, 0, 0),
+    U64(heartbeat, total, MAY, 0, 0),      NUMBER(heartbeat, loss, MAY),
+    NUMBER(heartbeat, rate, MAY),
+};
+MESSAGE(heartbeat);
+
+static const struct field command_fields[] = {
+    WORD(command, command, MUST, job_command_words),
+    U64(command, lease_ms, MUST, 1, 0),
+};
+MESSAGE(command);
+
+static const struct field complete_fields[] = {
+    OBJECT(complete, fence, MUST, fence),
+    ARRAY(complete, outputs, output_count, MUST, blob, OUTPUTS_MAX),
+    NUMBER(complete, loss, MAY),
+    NUMBER(complete, seconds, MAY),
+    U64(complete, tokens, MAY, 0, 0),
+    U64(complete, bytes_down, MAY, 0, 0),
+    U64(complete, bytes_up, MAY, 0, 0),
+};
+MESSAGE(complete);
+
+static const struct field completed_fields[] = {
+    OBJECT(completed, next, MAY, grant),
+};
+MESSAGE(completed);
+
+static const struct field fail_fields[] = {
+    OBJECT(fail, fence, MUST, fence),
+    STRING(fail, error, MUST, 4096),
+    BOOL(fail, settings, MAY),
+};
+MESSAGE(fail);
+
+static const struct field release_fields[] = {
+    OBJECT(release, fence, MUST, fence),
+};
+MESSAGE(release);
+
+const struct message message_empty = {.name = "empty", .size = sizeof(struct msg_empty)};
+
+/* --- data sets --- */
+
+static const struct field shard_fields[] = {
+    DIGEST(shard, digest, MUST),
+    U64(shard, bytes, MUST, 1, PROTOCOL_BLOB_MAX),
+    U64(shard, sequences, MUST, 1, 0),
+};
+MESSAGE(shard);
+
+static const struct field label_fields[] = {
+    STRING(label, name, MUST, 256),
+};
+MESSAGE(label);
+
+static const struct field dataset_fields[] = {
+    STRING(dataset, name, MUST, NAME_MAX_BYTES),
+    U64(dataset, vocab, MUST, 1, 1u << 20),
+    U64(dataset, seq, MUST, 2, 1u << 16),
+    DIGEST(dataset, tokenizer, MUST),
+    U64(dataset, tokenizer_bytes, MUST, 1, PROTOCOL_BLOB_MAX),
+    ARRAY(dataset, train, train_count, MAY, shard, SHARDS_MAX),
+    ARRAY(dataset, heldout, heldout_count, MAY, shard, SHARDS_MAX),
+    ARRAY(dataset, labels, label_count, MAY, label, LABELS_MAX),
+    U64(dataset, train_sequences, MUST, 0, 0),
+    U64(dataset, heldout_sequences, MUST, 0, 0),
+    U64(dataset, train_text_bytes, MAY, 0, 0),
+    U64(dataset, heldout_text_bytes, MAY, 0, 0),
+    U64(dataset, documents, MAY, 0, 0),
+    U64(dataset, skipped, MAY, 0, 0),
+    U64(dataset, created_at, MAY, 0, 0),
+};
+MESSAGE(dataset);
+
+/* --- runs --- */
+
+static const struct field run_create_fields[] = {
+    STRING(run_create, spec, MUST, SPEC_MAX_BYTES),
+    STRING(run_create, file, MAY, 1024),
+    BOOL(run_create, dry_run, MAY),
+};
+MESSAGE(run_create);
+
+static const struct field model_progress_fields[] = {
+    WORD(model_progress, target, MUST, job_target_words),
+    U64(model_progress, index, MUST, 0, 0),
+    U64(model_progress, step, MAY, 0, 0),
+    U64(model_progress, steps, MAY, 0, 0),
+    STRING(model_progress, state, MAY, 64),
+    STRING(model_progress, agent, MAY, NAME_MAX_BYTES),
+    NUMBER(model_progress, loss, MAY),
+    NUMBER(model_progress, rate, MAY),
+    DIGEST(model_progress, content, MAY),
+    DIGEST(model_progress, model, MAY),
+    U64(model_progress, model_bytes, MAY, 0, PROTOCOL_BLOB_MAX),
+};
+MESSAGE(model_progress);
+
+static const struct field run_fields[] = {
+    STRING(run, name, MUST, NAME_MAX_BYTES),
+    STRING(run, dataset, MAY, NAME_MAX_BYTES),
+    WORD(run, state, MUST, run_state_words),
+    STRING(run, reason, MAY, TEXT_MAX_BYTES),
+    STRING(run, phase, MAY, 64),
+    U64(run, experts, MAY, 0, 0),
+    U64(run, seed, MAY, 0, 0),
+    U64(run, round, MAY, 0, 0),
+    U64(run, rounds, MAY, 0, 0),
+    U64(run, jobs_waiting, MAY, 0, 0),
+    U64(run, jobs_leased, MAY, 0, 0),
+    U64(run, jobs_done, MAY, 0, 0),
+    U64(run, jobs_quarantined, MAY, 0, 0),
+    U64(run, created_at, MAY, 0, 0),
+    U64(run, ended_at, MAY, 0, 0),
+    NUMBER(run, progress, MAY),
+    DIGEST(run, spec, MAY),
+    ARRAY(run, models, model_count, MAY, model_progress, MODELS_MAX),
+};
+MESSAGE(run);
+
+static const struct field job_fields[] = {
+    U64(job, job, MUST, 1, 0),
+    STRING(job, run, MAY, NAME_MAX_BYTES),
+    WORD(job, kind, MUST, job_kind_words),
+    WORD(job, target, MUST, job_target_words),
+    WORD(job, state, MUST, job_state_words),
+    U64(job, index, MAY, 0, 0),
+    U64(job, round, MAY, 0, 0),
+    U64(job, chunk, MAY, 0, 0),
+    U64(job, part, MAY, 0, 0),
+    U64(job, step_first, MAY, 0, 0),
+    U64(job, step_last, MAY, 0, 0),
+    U64(job, step, MAY, 0, 0),
+    STRING(job, agent, MAY, NAME_MAX_BYTES),
+    STRING(job, reason, MAY, TEXT_MAX_BYTES),
+    U64(job, attempts, MAY, 0, 0),
+    U64(job, failures, MAY, 0, 0),
+    U64(job, since_at, MAY, 0, 0),
+    NUMBER(job, loss, MAY),
+    NUMBER(job, rate, MAY),
+};
+MESSAGE(job);
+
+static const struct field agent_fields[] = {
+    U64(agent, agent, MUST, 1, 0),    STRING(agent, name, MUST, NAME_MAX_BYTES),
+    STRING(agent, host, MAY, 256),    STRING(agent, processor, MAY, 256),
+    STRING(agent, isa, MAY, 32),      STRING(agent, version, MAY, 64),
+    STRING(agent, state, MAY, 64),    STRING(agent, job, MAY, 256),
+    U64(agent, threads, MAY, 0, 0),   U64(agent, memory, MAY, 0, 0),
+    U64(agent, jobs_done, MAY, 0, 0), U64(agent, failures, MAY, 0, 0),
+    U64(agent, joined_at, MAY, 0, 0), U64(agent, seen_at, MAY, 0, 0),
+    NUMBER(agent, rate, MAY),
+};
+MESSAGE(agent);
+
+static const struct field status_fields[] = {
+    STRING(status, version, MAY, 64),    U64(status, uptime_ms, MAY, 0, 0),
+    U64(status, runs_active, MAY, 0, 0), U64(status, jobs_waiting, MAY, 0, 0),
+    U64(status, jobs_leased, MAY, 0, 0), U64(status, jobs_quarantined, MAY, 0, 0),
+    U64(status, agents, MAY, 0, 0),      U64(status, agents_working, MAY, 0, 0),
+    U64(status, agents_idle, MAY, 0, 0), U64(status, threads, MAY, 0, 0),
+    U64(status, blobs, MAY, 0, 0),       U64(status, blob_bytes, MAY, 0, 0),
+    U64(status, memory_peak, MAY, 0, 0),
+};
+MESSAGE(status);
+
+/* --- report --- */
+
+static const struct field quality_fields[] = {
+    NUMBER(quality, perplexity, MAY),    NUMBER(quality, perplexity_after_prefix, MAY),
+    NUMBER(quality, bits_per_byte, MAY), NUMBER(quality, flops, MAY),
+    U64(quality, tokens, MAY, 0, 0),     U64(quality, parameters, MAY, 0, 0),
+    U64(quality, steps, MAY, 0, 0),      U64(quality, batch, MAY, 0, 0),
+    DIGEST(quality, digest, MAY),
+};
+MESSAGE(quality);
+
+static const struct field source_share_fields[] = {
+    STRING(source_share, source, MUST, 256),
+    NUMBER(source_share, share, MAY),
+};
+MESSAGE(source_share);
+
+static const struct field expert_report_fields[] = {
+    U64(expert_report, index, MUST, 0, 0),
+    DIGEST(expert_report, digest, MAY),
+    NUMBER(expert_report, share, MAY),
+    NUMBER(expert_report, perplexity, MAY),
+    NUMBER(expert_report, dense_perplexity, MAY),
+    ARRAY(expert_report, sources, source_count, MAY, source_share, LABELS_MAX),
+};
+MESSAGE(expert_report);
+
+static const struct field router_report_fields[] = {
+    U64(router_report, index, MUST, 0, 0),
+    DIGEST(router_report, digest, MAY),
+};
+MESSAGE(router_report);
+
+static const struct field round_report_fields[] = {
+    U64(round_report, round, MUST, 0, 0),
+    BOOL(round_report, final, MAY),
+    NUMBER(round_report, purity, MAY),
+    DOUBLES(round_report, shares, share_count, EXPERTS_MAX),
+};
+MESSAGE(round_report);
+
+static const struct field prefix_report_fields[] = {
+    U64(prefix_report, prefix, MUST, 0, 0),
+    NUMBER(prefix_report, perplexity, MAY),
+};
+MESSAGE(prefix_report);
+
+static const struct field curve_point_fields[] = {
+    U64(curve_point, step, MUST, 0, 0),
+    NUMBER(curve_point, dense, MAY),
+    NUMBER(curve_point, mixture, MAY),
+};
+MESSAGE(curve_point);
+
+static const struct field overhead_fields[] = {
+    NUMBER(overhead, training, MAY),
+    NUMBER(overhead, training_paper, MAY),
+    NUMBER(overhead, inference, MAY),
+};
+MESSAGE(overhead);
+
+static const struct field costs_fields[] = {
+    NUMBER(costs, routers_training, MAY), NUMBER(costs, routers_sharding, MAY),
+    NUMBER(costs, experts_sharding, MAY), NUMBER(costs, experts_training, MAY),
+    NUMBER(costs, dense_training, MAY),   NUMBER(costs, dense_flops_training, MAY),
+    NUMBER(costs, dense_inference, MAY),  NUMBER(costs, mixture_inference, MAY),
+};
+MESSAGE(costs);
+
+static const struct field seconds_fields[] = {
+    NUMBER(seconds, routers, MAY),    NUMBER(seconds, scoring, MAY),
+    NUMBER(seconds, segments, MAY),   NUMBER(seconds, experts, MAY),
+    NUMBER(seconds, dense, MAY),      NUMBER(seconds, dense_flops, MAY),
+    NUMBER(seconds, evaluation, MAY), NUMBER(seconds, wall, MAY),
+};
+MESSAGE(seconds);
+
+static const struct field bytes_fields[] = {
+    U64(bytes, down, MAY, 0, 0),
+    U64(bytes, up, MAY, 0, 0),
+    U64(bytes, data_parallel, MAY, 0, 0),
+};
+MESSAGE(bytes);
+
+static const struct field report_fields[] = {
+    STRING(report, run, MUST, NAME_MAX_BYTES),
+    STRING(report, dataset, MAY, NAME_MAX_BYTES),
+    {.name = "expert_count", .type = FIELD_U64, .offset = offsetof(struct msg_report, experts)},
+    U64(report, seed, MAY, 0, 0),
+    U64(report, prefix, MAY, 0, 0),
+    U64(report, heldout_sequences, MAY, 0, 0),
+    U64(report, heldout_predictions, MAY, 0, 0),
+    STRING(report, router_mode, MAY, 32),
+    OBJECT_OR_NULL(report, dense, quality),
+    OBJECT_OR_NULL(report, dense_flops, quality),
+    OBJECT_OR_NULL(report, mixture, quality),
+    ARRAY_AS(report, "experts", expert_reports, expert_report_count, MAY, expert_report,
+             EXPERTS_MAX),
+    ARRAY(report, routers, router_count, MAY, router_report, EXPERTS_MAX),
+    ARRAY(report, rounds, round_count, MAY, round_report, ROUNDS_MAX),
+    ARRAY(report, prefixes, prefix_count, MAY, prefix_report, CURVE_MAX),
+    ARRAY(report, curve, curve_count, MAY, curve_point, CURVE_MAX),
+    OBJECT_OR_NULL(report, overhead, overhead),
+    OBJECT_OR_NULL(report, costs, costs),
+    OBJECT_OR_NULL(report, seconds, seconds),
+    OBJECT_OR_NULL(report, bytes, bytes),
+};
+MESSAGE(report);
+/* clang-format on */
