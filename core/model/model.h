@@ -1,5 +1,5 @@
-/* The decoder of METHOD: pre-LayerNorm (weight, no bias), rotary positions (half-split), GELU (tanh)
- * two-matrix feed-forward, no biases, tied input and output embeddings.
+/* The decoder of METHOD: pre-LayerNorm (weight, no bias), rotary positions (half-split), GELU
+ * (tanh) two-matrix feed-forward, no biases, tied input and output embeddings.
  *
  * Parameters are one contiguous float32 array; model_tensor_at names its parts. Weight matrices are
  * stored (out, in), row-major, as PyTorch's Linear does. */
@@ -40,7 +40,8 @@ uint64_t model_parameters(const struct model_config *c);
 uint32_t model_tensor_count(const struct model_config *c);
 void model_tensor_at(const struct model_config *c, uint32_t i, struct model_tensor *out);
 
-/* METHOD, "Initial weights": normal by Box–Muller on Philox(seed, RNG_INIT, stream, element). Exact. */
+/* METHOD, "Initial weights": element j of the parameters is normal by Box–Muller on words 0 and 1
+ * of the block (seed, RNG_INIT, stream, j), in double by mathfn.h, rounded once. */
 void model_init(const struct model_config *c, uint64_t seed, uint64_t stream, float *parameters);
 
 #endif
