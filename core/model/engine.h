@@ -1,5 +1,6 @@
 /* Computes with a model: training steps, losses, prefix scores, decoding. Everything is sized at
- * creation; no call below allocates. One caller at a time; work is spread over the engine's pool. */
+ * creation; no call below allocates. One caller at a time; work is spread over the engine's pool.
+ */
 #ifndef TACIT_MODEL_ENGINE_H
 #define TACIT_MODEL_ENGINE_H
 
@@ -36,8 +37,8 @@ const char *engine_describe(const struct engine *g);
 struct engine_step {
     double learning_rate; /* of this step, see schedule.h */
     double beta1, beta2, epsilon, weight_decay;
-    double grad_clip;     /* global norm; 0: none */
-    uint64_t step;        /* 1 for the first: bias correction */
+    double grad_clip; /* global norm; 0: none */
+    uint64_t step;    /* 1 for the first: bias correction */
 };
 
 /* One optimizer step on the mean loss over all batch·(length−1) predictions of tokens

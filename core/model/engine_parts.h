@@ -1,0 +1,87 @@
+/* Private to core/model: what engine.c, workspace.c, forward.c and backward.c share. */
+#ifndef TACIT_MODEL_ENGINE_PARTS_H
+#define TACIT_MODEL_ENGINE_PARTS_H
+
+#include "core/base/arena.h"
+#include "core/kernels/kernels.h"
+#include "core/model/engine.h"
+
+/* Where a layer's values of one micro-batch live; R = rows = sequences · length. Forward alone lets
+ * all layers share one of these, and buffers within it (workspace.c). */
+struct engine_layer {
+    float *x;          /* (R,H) what enters the layer */
+    float *normed1;    /* (R,H) */
+    float *stats1;     /* (R,2) */
+    float *qkv;        /* (R,3H) */
+    float *mixed;      /* (R,H) attention's output before its projection */
+    float *attn_stats; /* (B,A,S,2) */
+    float *mid;        /* (R,H) x plus attention */
+    float *normed2;    /* (R,H) */
+    float *stats2;     /* (R,2) */
+    float *up;         /* (R,Dff) before GELU */
+    float *act;        /* (R,Dff) after it */
+};
+
+/* The parameters, or the gradients, of one layer. */
+struct engine_weights {
+    float *norm1, *qkv, *out, *norm2, *up, *down;
+};
+
+struct engine {
+    struct model_config c;
+    uint32_t head; /* D = H/A */
+    struct kern *kern;
+    struct pool *pool;
+    struct arena arena; /* everything below that is a pointer */
+    bool train;
+    size_t rows;      /* tokens of a micro-batch at most */
+    size_t head_rows; /* rows of logits at a time */
+    size_t logits_stride;
+    uint32_t decoded; /* tokens in the key/value cache */
+    char description[64];
+
+    float *cos, *sin;            /* (S,D/2) */
+    uint32_t *inputs;            /* (R) */
+    uint32_t *targets;           /* (R) */
+    float *losses;               /* (R) */
+    float *logits;               /* (head_rows, V) stride logits_stride */
+    struct engine_layer flat;    /* forward alone */
+    struct engine_layer *layers; /* [L], to be followed by the backward pass; NULL unless train */
+    float *last;                 /* (R,H) what enters the final norm */
+    float *last_normed;          /* (R,H) */
+    float *last_stats;           /* (R,2) */
+    float *k_cache, *v_cache;    /* (L, kern_attention_cache) */
+
+    float *gradients; /* [model_parameters] */
+    float *embed_in;  /* (V,H): the embedding's gradient as input, apart from the head's */
+    float *d_stream;  /* (R,H) gradient of the residual stream */
+    float *d_normed;  /* (R,H) */
+    float *d_wide;    /* (R, max(3H,Dff)) */
+};
+
+/* One micro-batch: `count` sequences of `length` inputs each. */
+struct engine_batch {
+    uint32_t count, length;
+    size_t rows; /* count · length */
+    bool decode; /* the one row is the token after those in the key/value cache */
+};
+
+/* Bytes of the workspaces for so many rows; g->c, head, train, head_rows, logits_stride are set. */
+uint64_t engine__workspace_size(const struct engine *g, size_t rows);
+/* Takes them from the arena (whose max is what engine__workspace_size says). */
+TACIT_MUST_CHECK int engine__workspace_take(struct engine *g, struct err *e);
+
+struct engine_weights engine__weights(const struct model_config *c, const float *parameters,
+                                      uint32_t layer);
+
+/* The rows' hidden states after the final norm, into last_normed. keep: what the backward pass
+ * needs stays. */
+void engine__forward(struct engine *g, const float *parameters, const struct engine_batch *b,
+                     bool keep);
+/* losses[rows] from last_normed and targets, by chunks of head_rows. */
+void engine__losses(struct engine *g, const float *parameters, size_t rows);
+/* After a forward pass with keep: losses[rows], and gradients and embed_in continue. */
+void engine__backward(struct engine *g, const float *parameters, float *gradients,
+                      const struct engine_batch *b, float scale);
+
+#endif

@@ -1,0 +1,71 @@
+#include "core/model/engine_parts.h"
+
+#include <string.h>
+
+/* to = from + add-on: the product's chain starts from the residual stream's values. In the shared
+ * buffers of forward alone, to is from. */
+static void residual(struct engine *g, float *to, const float *from, const float *x,
+                     const float *weight, size_t rows, size_t in)
+{
+    const size_t h = g->c.hidden;
+    if (to != from)
+        memcpy(to, from, rows * h * sizeof *to);
+    kern_linear(g->kern, to, x, weight, rows, in, h, true);
+}
+
+/* Decoding has one row, which also sees what the layer's key/value cache holds. */
+static void attend(struct engine *g, uint32_t layer, const struct engine_layer *l,
+                   const struct engine_batch *b)
+{
+    const struct model_config *c = &g->c;
+    const struct kern_attention shape = {b->count, b->length, c->heads, g->head, g->cos, g->sin};
+    const size_t cache = layer * kern_attention_cache(c->heads, g->head, c->seq);
+    if (b->decode)
+        kern_attention_decode(g->kern, &shape, l->mixed, l->qkv, g->k_cache + cache,
+                              g->v_cache + cache, c->seq, g->decoded);
+    else
+        kern_attention_forward(g->kern, &shape, l->mixed, l->attn_stats, l->qkv);
+}
+
+/* next: where the layer's output goes, (R,H). */
+static void layer_forward(struct engine *g, uint32_t layer, const struct engine_layer *l,
+                          const struct engine_weights *w, const struct engine_batch *b, float *next)
+{
+    const struct model_config *c = &g->c;
+    const size_t h = c->hidden, rows = b->rows;
+    kern_layernorm_forward(g->kern, l->normed1, l->stats1, l->x, w->norm1, rows, h);
+    kern_linear(g->kern, l->qkv, l->normed1, w->qkv, rows, h, 3 * h, false);
+    attend(g, layer, l, b);
+    residual(g, l->mid, l->x, l->mixed, w->out, rows, h);
+    kern_layernorm_forward(g->kern, l->normed2, l->stats2, l->mid, w->norm2, rows, h);
+    kern_linear(g->kern, l->up, l->normed2, w->up, rows, h, c->ffn, false);
+    kern_gelu_forward(g->kern, l->act, l->up, rows * c->ffn);
+    residual(g, next, l->mid, l->act, w->down, rows, c->ffn);
+}
+
+void engine__forward(struct engine *g, const float *parameters, const struct engine_batch *b,
+                     bool keep)
+{
+    const struct model_config *c = &g->c;
+    const float *norm = parameters + model_parameters(c) - c->hidden;
+    float *first = keep ? g->layers[0].x : g->flat.x;
+    kern_embed_forward(g->kern, first, parameters, g->inputs, b->rows, c->hidden);
+    for (uint32_t i = 0; i < c->layers; i++) {
+        const struct engine_weights w = engine__weights(c, parameters, i);
+        float *next = keep && i + 1 < c->layers ? g->layers[i + 1].x : g->last;
+        layer_forward(g, i, keep ? &g->layers[i] : &g->flat, &w, b, next);
+    }
+    kern_layernorm_forward(g->kern, g->last_normed, keep ? g->last_stats : NULL, g->last, norm,
+                           b->rows, c->hidden);
+}
+
+void engine__losses(struct engine *g, const float *parameters, size_t rows)
+{
+    const size_t h = g->c.hidden, v = g->c.vocab, ld = g->logits_stride;
+    for (size_t i = 0; i < rows; i += g->head_rows) {
+        const size_t n = rows - i < g->head_rows ? rows - i : g->head_rows;
+        kern_matmul(g->kern, n, v, h, g->last_normed + i * h, h, 1, parameters, 1, h, g->logits, ld,
+                    false);
+        kern_loss_forward(g->kern, g->losses + i, g->logits, ld, g->targets + i, n, v);
+    }
+}

@@ -1,0 +1,125 @@
+#include "core/model/engine_parts.h"
+
+#include <string.h>
+
+/* One walk over all buffers serves both to add up their sizes and to take them, so the two can't
+ * disagree. */
+struct walk {
+    struct arena *arena; /* NULL: add up alone */
+    uint64_t bytes;
+    bool failed;
+};
+
+static void *take(struct walk *w, uint64_t count, size_t size)
+{
+    const uint64_t bytes = arena_size(count * size);
+    w->bytes += bytes;
+    if (!w->arena)
+        return NULL;
+    void *out = arena_alloc(w->arena, bytes);
+    w->failed = w->failed || !out;
+    return out;
+}
+
+static float *floats(struct walk *w, uint64_t count)
+{
+    return take(w, count, sizeof(float));
+}
+
+/* The residual stream is added to in place; norms and attention share one buffer, and so does GELU
+ * with its input. The wide ones are the first layer's where there is one. */
+static void walk_flat(struct engine *g, struct walk *w, uint64_t rows)
+{
+    const struct model_config *c = &g->c;
+    struct engine_layer *l = &g->flat;
+    l->x = l->mid = g->last;
+    l->normed1 = l->normed2 = l->mixed = g->last_normed;
+    l->qkv = g->layers ? g->layers[0].qkv : floats(w, rows * 3 * c->hidden);
+    l->up = l->act = g->layers ? g->layers[0].act : floats(w, rows * c->ffn);
+}
+
+static void walk_layer(const struct model_config *c, struct engine_layer *l, struct walk *w,
+                       uint64_t rows)
+{
+    l->x = floats(w, rows * c->hidden);
+    l->normed1 = floats(w, rows * c->hidden);
+    l->stats1 = floats(w, rows * 2);
+    l->qkv = floats(w, rows * 3 * c->hidden);
+    l->mixed = floats(w, rows * c->hidden);
+    l->attn_stats = floats(w, rows * c->heads * 2);
+    l->mid = floats(w, rows * c->hidden);
+    l->normed2 = floats(w, rows * c->hidden);
+    l->stats2 = floats(w, rows * 2);
+    l->up = floats(w, rows * c->ffn);
+    l->act = floats(w, rows * c->ffn);
+}
+
+static void walk_train(struct engine *g, struct walk *w, uint64_t rows)
+{
+    const struct model_config *c = &g->c;
+    const uint64_t wide = c->ffn > 3 * c->hidden ? c->ffn : 3 * (uint64_t)c->hidden;
+    struct engine_layer unused;
+    g->layers = take(w, c->layers, sizeof *g->layers);
+    for (uint32_t i = 0; i < c->layers; i++)
+        walk_layer(c, g->layers ? &g->layers[i] : &unused, w, rows);
+    g->last_stats = floats(w, rows * 2);
+    g->d_stream = floats(w, rows * c->hidden);
+    g->d_normed = floats(w, rows * c->hidden);
+    g->d_wide = floats(w, rows * wide);
+    g->gradients = floats(w, model_parameters(c));
+    g->embed_in = floats(w, (uint64_t)c->vocab * c->hidden);
+}
+
+static void walk_all(struct engine *g, struct walk *w, uint64_t rows)
+{
+    const struct model_config *c = &g->c;
+    const uint64_t cache = c->layers * kern_attention_cache(c->heads, g->head, c->seq);
+    g->cos = floats(w, (uint64_t)c->seq * g->head / 2);
+    g->sin = floats(w, (uint64_t)c->seq * g->head / 2);
+    g->inputs = take(w, rows, sizeof *g->inputs);
+    g->targets = take(w, rows, sizeof *g->targets);
+    g->losses = floats(w, rows);
+    g->logits = floats(w, g->head_rows * g->logits_stride);
+    g->last = floats(w, rows * c->hidden);
+    g->last_normed = floats(w, rows * c->hidden);
+    g->k_cache = floats(w, cache);
+    g->v_cache = floats(w, cache);
+    if (g->train)
+        walk_train(g, w, rows);
+    if (!g->train || w->arena)
+        walk_flat(g, w, rows);
+}
+
+uint64_t engine__workspace_size(const struct engine *g, size_t rows)
+{
+    struct engine scratch = *g;
+    struct walk w = {0};
+    walk_all(&scratch, &w, rows);
+    return w.bytes;
+}
+
+int engine__workspace_take(struct engine *g, struct err *e)
+{
+    struct walk w = {.arena = &g->arena};
+    walk_all(g, &w, g->rows);
+    if (w.failed)
+        return err_set(e, ERR_NO_MEMORY, "no memory for workspaces of %llu bytes",
+                       (unsigned long long)w.bytes);
+    return 0;
+}
+
+struct engine_weights engine__weights(const struct model_config *c, const float *parameters,
+                                      uint32_t layer)
+{
+    const size_t h = c->hidden, f = c->ffn;
+    const size_t floats_per_layer = 2 * h + 4 * h * h + 2 * h * f;
+    float *p = (float *)parameters + (size_t)c->vocab * h + layer * floats_per_layer;
+    struct engine_weights w;
+    w.norm1 = p;
+    w.qkv = w.norm1 + h;
+    w.out = w.qkv + 3 * h * h;
+    w.norm2 = w.out + h * h;
+    w.up = w.norm2 + h;
+    w.down = w.up + f * h;
+    return w;
+}
