@@ -19,7 +19,7 @@ TACIT_MUST_CHECK int env_file_write_atomic(const char *path, const void *data, s
 /* The same for content that is produced bit by bit: write to *fd, then commit or abandon. */
 struct env_file_new {
     int fd;
-    char *path, *temporary; /* owned */
+    char *path, *temporary; /* owned; temporary is path + ".new-" + six characters */
 };
 TACIT_MUST_CHECK int env_file_new_open(struct env_file_new *f, const char *path, int mode,
                                        struct err *e);
@@ -28,7 +28,21 @@ TACIT_MUST_CHECK int env_file_new_write(struct env_file_new *f, const void *data
 TACIT_MUST_CHECK int env_file_new_commit(struct env_file_new *f, struct err *e);
 void env_file_new_abandon(struct env_file_new *f); /* safe after commit and after a failed open */
 
-/* Read-only mapping of a whole file; empty files map to (NULL, 0). */
+/* Descriptors, for streams and for libraries that take one. Closed by env_file_close. */
+TACIT_MUST_CHECK int env_file_open_read(const char *path, int *fd, struct err *e);
+/* For writing at the end, made where absent: a download that goes on where it broke off. */
+TACIT_MUST_CHECK int env_file_open_append(const char *path, int mode, int *fd, struct err *e);
+/* At most cap bytes; *got = 0 at the end. */
+TACIT_MUST_CHECK int env_file_read_some(int fd, void *out, size_t cap, size_t *got, struct err *e);
+/* Exactly len bytes from offset; ERR_FORMAT where the file ends before. */
+TACIT_MUST_CHECK int env_file_read_at(int fd, uint64_t offset, void *out, size_t len,
+                                      struct err *e);
+TACIT_MUST_CHECK int env_file_write_all(int fd, const void *data, size_t len, struct err *e);
+TACIT_MUST_CHECK int env_file_sync(int fd, struct err *e);
+void env_file_close(int fd); /* ignores -1 */
+
+/* Read-only mapping of a whole file; empty files map to (NULL, 0). Who shortens the file meanwhile
+ * kills the reader: only files that are never changed in place are mapped. */
 struct env_map {
     const void *data;
     size_t size;
@@ -37,10 +51,14 @@ TACIT_MUST_CHECK int env_file_map(const char *path, struct env_map *out, struct 
 void env_file_unmap(struct env_map *m);
 
 bool env_file_exists(const char *path);
+bool env_dir_exists(const char *path);
 TACIT_MUST_CHECK int env_file_size(const char *path, uint64_t *size, struct err *e);
 TACIT_MUST_CHECK int env_file_remove(const char *path, struct err *e); /* absent is success */
+/* Renames within a file system, replacing to, and syncs to's folder. The content must be synced. */
+TACIT_MUST_CHECK int env_file_rename(const char *from, const char *to, struct err *e);
 /* Makes the folder and its parents (mode 0700). */
 TACIT_MUST_CHECK int env_dir_make(const char *path, struct err *e);
+TACIT_MUST_CHECK int env_dir_remove(const char *path, struct err *e); /* empty; absent is success */
 /* Names in a folder, sorted by bytes, without "." and ".."; free with env_dir_list_free. */
 TACIT_MUST_CHECK int env_dir_list(const char *path, char ***names, size_t *count, struct err *e);
 void env_dir_list_free(char **names, size_t count);
@@ -48,7 +66,7 @@ void env_dir_list_free(char **names, size_t count);
 TACIT_MUST_CHECK int env_disk_free(const char *path, uint64_t *bytes, struct err *e);
 
 /* Exclusive lock on a file (made where absent), held until the process ends or unlock. A holder is
- * waited for up to wait_ms: ERR_BUSY after that. */
+ * waited for up to wait_ms: ERR_BUSY after that, naming its process. */
 TACIT_MUST_CHECK int env_lock_take(const char *path, int64_t wait_ms, int *lock, struct err *e);
 void env_lock_release(int lock);
 

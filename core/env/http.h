@@ -11,18 +11,18 @@
 struct env_http;
 
 struct env_http_options {
-    const char *base_url;  /* "https://host:port"; http:// too */
-    const char *ca_file;   /* NULL: the system's authorities */
-    const char *bearer;    /* token, or NULL; copied */
-    long connect_ms;       /* 0: 10 s */
+    const char *base_url; /* "https://host:port"; http:// too */
+    const char *ca_file;  /* NULL: the system's authorities */
+    const char *bearer;   /* token, or NULL; copied */
+    long connect_ms;      /* 0: 10 s */
 };
 
 struct env_http_request {
-    const char *method;    /* "GET", "PUT", … */
-    const char *path;      /* with query; starts with '/' */
+    const char *method;         /* "GET", "PUT", … */
+    const char *path;           /* with query; starts with '/' */
     const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
-    long timeout_ms;       /* for the whole exchange; 0: none, but a stall (no byte in 60 s) ends it */
-    uint64_t body_size;    /* exact; sent as Content-Length */
+    long timeout_ms;    /* for the whole exchange; 0: none, but a stall (no byte in 60 s) ends it */
+    uint64_t body_size; /* exact; sent as Content-Length */
     /* Fills at most cap bytes of the body; returns the count, or -1 to abort. NULL: no body. */
     long (*read_body)(void *arg, char *out, size_t cap);
     /* Takes len bytes of the answer's body; non-zero aborts. Called for any status. */

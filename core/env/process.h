@@ -12,13 +12,16 @@ void env_stop_on_signals(void);
 bool env_stop_requested(void);
 /* Sets the flag as a signal would (tests, in-process stops). */
 void env_stop_request(void);
+/* Sleeps for ms or until the flag is set; returns the flag. */
+bool env_stop_wait_ms(int64_t ms);
 /* For poll(2) loops: becomes readable once the flag is set. */
 int env_stop_fd(void);
 
-int env_cpu_count(void);            /* processors this process may use (affinity, cgroup quota) */
-uint64_t env_memory_bytes(void);    /* physical memory, or the cgroup's limit where lower */
-uint64_t env_memory_peak(void);     /* this process's peak resident bytes */
-const char *env_host_name(void);    /* borrowed, static */
+/* Processors this process may use: affinity, and the cgroup's quota rounded up. */
+int env_cpu_count(void);
+uint64_t env_memory_bytes(void);       /* physical memory, or the cgroup's limit where lower */
+uint64_t env_memory_peak(void);        /* this process's peak resident bytes */
+const char *env_host_name(void);       /* borrowed, static */
 const char *env_get(const char *name); /* environment variable or NULL; borrowed */
 
 #endif
