@@ -31,4 +31,14 @@ TACIT_MUST_CHECK int lease_agent_of_token(struct store_conn *c, const char *toke
  * call again (at most 1,000). Called by main's timer thread. */
 TACIT_MUST_CHECK int lease_tick(struct service *s, int64_t *next_ms, struct err *e);
 
+/* The last heartbeat of a leased job; false where there was none since the start. Any thread. */
+struct lease_progress {
+    uint64_t step, total;
+    double loss, rate; /* NaN where unknown */
+    int64_t seen_ms;   /* monotonic */
+};
+bool lease_progress_of(struct lease_clock *l, uint64_t job, struct lease_progress *out);
+/* Monotonic time of the agent's last request since the start, or −1. Any thread. */
+int64_t lease_agent_seen(struct lease_clock *l, uint64_t agent);
+
 #endif
