@@ -59,9 +59,9 @@ static void train(struct engine *g, const struct model_config *c, float *p[3])
         double out[2];
         for (uint32_t t = 0; t < BATCH * c->seq; t++)
             tokens[t] = (uint32_t)(rng_u64(1, RNG_TEST, i, t) % c->vocab);
-        check(engine_train_step(g, p[0], p[1], p[2], tokens, BATCH, c->seq, &o, &out[0], &out[1],
-                                &e),
-              &e);
+        check(
+            engine_train_step(g, p[0], p[1], p[2], tokens, BATCH, c->seq, &o, &out[0], &out[1], &e),
+            &e);
         put(out, 2, sizeof *out);
     }
     free(tokens);
