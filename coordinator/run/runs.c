@@ -1,0 +1,389 @@
+#include "coordinator/run/runs.h"
+
+#include <math.h>
+#include <string.h>
+#include "core/base/text.h"
+#include "core/mixture/cost.h"
+#include "core/mixture/draw.h"
+#include "coordinator/lease/lease.h"
+#include "coordinator/run/advance.h"
+#include "coordinator/run/reply.h"
+#include "coordinator/store/blobs.h"
+
+static int parse_request(const struct msg_run_create *m, struct run_spec *spec,
+                         struct buf *canonical, struct err *e)
+{
+    int rc = spec_parse(m->spec, strlen(m->spec), m->file ? m->file : "spec", spec, e);
+    return rc ? rc : spec_canonical(spec, canonical, e);
+}
+
+int runs_prepare_create(struct call *c, const void *in, struct err *e)
+{
+    struct run_spec spec;
+    struct digest d;
+    struct buf canonical;
+    buf_init(&canonical, SPEC_BYTES_MAX);
+    int rc = parse_request(in, &spec, &canonical, e);
+    if (!rc)
+        rc = blob_put(c->service->store, canonical.data, canonical.len, &d, e);
+    buf_free(&canonical);
+    return rc;
+}
+
+/* The data set of a spec, and whether the two fit. */
+static int find_dataset(struct call *c, const struct run_spec *spec, uint64_t *id,
+                        struct msg_dataset *d, struct err *e)
+{
+    int rc = op_dataset_find(c->conn, spec->dataset, id, e);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, ERR_NOT_FOUND,
+                       "there is no data set \"%s\": `tacit datasets` lists them, `tacit ingest "
+                       "%s FILE…` makes it",
+                       spec->dataset, spec->dataset);
+    if (!rc)
+        rc = op_dataset_get(c->conn, *id, false, c->arena, d, e);
+    if (!rc)
+        rc = spec_check_dataset(spec, (uint32_t)d->vocab, (uint32_t)d->seq, d->train_sequences,
+                                d->heldout_sequences, e);
+    return rc;
+}
+
+int runs_create(struct call *c, const void *in, void *out, struct err *e)
+{
+    const struct msg_run_create *m = in;
+    struct run_spec spec;
+    struct digest d;
+    uint64_t dataset_id, id;
+    struct msg_dataset dataset;
+    struct run_row taken;
+    struct buf canonical;
+    buf_init(&canonical, SPEC_BYTES_MAX);
+    int rc = parse_request(m, &spec, &canonical, e);
+    if (!rc)
+        rc = find_dataset(c, &spec, &dataset_id, &dataset, e);
+    if (!rc && op_run_find(c->conn, spec.name, c->arena, &taken, NULL) == 0)
+        rc = err_set(e, ERR_EXISTS, "a run \"%s\" exists already: choose another [run] name",
+                     spec.name);
+    if (!rc && m->dry_run) {
+        struct msg_run *r = out;
+        *r = (struct msg_run){.name = arena_strndup(c->arena, spec.name, strlen(spec.name)),
+                              .dataset = dataset.name,
+                              .phase = "dry run",
+                              .experts = spec.experts,
+                              .seed = spec.seed,
+                              .rounds = spec.router.rounds};
+        digest_of(canonical.data, canonical.len, &r->spec);
+    } else if (!rc) {
+        digest_of(canonical.data, canonical.len, &d);
+        rc = op_run_insert(c->conn, spec.name, dataset_id, &d, canonical.data, (uint64_t)c->wall_ms,
+                           &id, e);
+        if (!rc)
+            rc = run_advance(c, id, e);
+        c->name = arena_strndup(c->arena, spec.name, strlen(spec.name));
+        if (!rc)
+            rc = runs_show(c, NULL, out, e);
+    }
+    buf_free(&canonical);
+    return rc;
+}
+
+/* FLOPs of the run's parts, for the share that is done. */
+struct weights {
+    double routers, scoring, experts, dense, dense_flops;
+};
+
+static void weigh(const struct run_view *v, struct weights *w)
+{
+    struct cost_run run;
+    struct cost_result cost;
+    uint32_t vocab = v->facts.vocab, seq = v->facts.seq;
+    spec_cost(&v->spec, vocab, seq, v->facts.train_sequences, &run);
+    cost_compute(&run, &cost);
+    bool em = v->spec.router.mode == SPEC_EM;
+    double dense_step = 3 * cost_forward(v->spec.dense.batch, seq, &run.expert);
+    w->routers = em ? cost.routers_training_prefix + cost.routers_sharding : 0;
+    w->scoring = em ? cost.experts_sharding : 0;
+    w->experts = cost.experts_training;
+    w->dense = dense_step * (double)due_steps(&v->facts, TARGET_DENSE);
+    w->dense_flops = dense_step * (double)due_steps(&v->facts, TARGET_DENSE_FLOPS);
+}
+
+static double share_done(uint64_t done, uint64_t total)
+{
+    return total ? (double)done / (double)total : 1;
+}
+
+static double progress_of(const struct run_view *v)
+{
+    const struct run_facts *f = &v->facts;
+    struct weights w;
+    weigh(v, &w);
+    double experts = 0;
+    for (uint32_t i = 0; i < v->spec.experts; i++)
+        experts += share_done(f->expert_step[i], v->spec.expert.steps) / v->spec.experts;
+    double all = w.routers + w.scoring + w.experts + w.dense + w.dense_flops;
+    double done =
+        w.experts * experts + w.routers * share_done(f->rounds_trained, v->spec.router.rounds) +
+        w.scoring * share_done(f->chunks_scored, spec_chunks(&v->spec, f->train_sequences)) +
+        w.dense * share_done(f->dense_step, due_steps(f, TARGET_DENSE)) +
+        w.dense_flops * share_done(f->dense_flops_step, due_steps(f, TARGET_DENSE_FLOPS));
+    return all > 0 ? done / all : 0;
+}
+
+static const char *phase_of(const struct run_view *v)
+{
+    const struct run_facts *f = &v->facts;
+    if (v->row.state == RUN_DONE)
+        return "done";
+    if (v->spec.router.mode == SPEC_EM && f->rounds_trained < v->spec.router.rounds)
+        return f->rounds_trained == 0 || f->rounds_assigned >= f->rounds_trained ? "routers"
+                                                                                 : "scoring";
+    uint32_t chunks = (uint32_t)spec_chunks(&v->spec, f->train_sequences);
+    if (f->chunks_segmented < chunks)
+        return f->chunks_scored < chunks ? "scoring" : "segments";
+    for (uint32_t i = 0; i < v->spec.experts; i++)
+        if (f->expert_step[i] < v->spec.expert.steps)
+            return "experts";
+    if (f->dense_step < due_steps(f, TARGET_DENSE) ||
+        f->dense_flops_step < due_steps(f, TARGET_DENSE_FLOPS))
+        return "dense";
+    return f->evals_done < due_evals_total(f) ? "evaluation" : "report";
+}
+
+static int fill_run(struct call *c, const struct run_view *v, struct msg_run *r, struct err *e)
+{
+    uint64_t states[5];
+    int rc = op_job_states(c->conn, v->row.id, states, e);
+    if (rc)
+        return rc;
+    *r = (struct msg_run){
+        .name = v->row.name,
+        .dataset = v->dataset.name,
+        .state = v->row.state,
+        .reason = v->row.reason,
+        .phase = phase_of(v),
+        .experts = v->spec.experts,
+        .seed = v->spec.seed,
+        .round = v->facts.rounds_trained,
+        .rounds = v->spec.router.mode == SPEC_EM ? v->spec.router.rounds : 0,
+        .jobs_waiting = states[JOB_WAITING],
+        .jobs_leased = states[JOB_LEASED],
+        .jobs_done = states[JOB_DONE],
+        .jobs_quarantined = states[JOB_QUARANTINED],
+        .created_at = v->row.created_ms,
+        .ended_at = v->row.ended_ms,
+        .progress = v->row.state == RUN_DONE ? 1 : progress_of(v),
+        .spec = v->row.spec,
+    };
+    return 0;
+}
+
+int runs_list(struct call *c, const void *in, void *out, struct err *e)
+{
+    (void)in;
+    (void)out;
+    struct run_row *rows;
+    uint32_t count;
+    int rc = op_runs(c->conn, c->arena, &rows, &count, e);
+    struct msg_run *runs = rc ? NULL : arena_alloc_array(c->arena, count + 1, sizeof *runs);
+    if (!rc && !runs)
+        rc = err_set(e, ERR_NO_MEMORY, "no memory for %u runs", count);
+    for (uint32_t i = 0; !rc && i < count; i++) {
+        struct run_view v;
+        rc = run_view_load(c->conn, rows[i].id, true, c->arena, &v, e);
+        if (!rc)
+            rc = fill_run(c, &v, &runs[i], e);
+    }
+    return rc ? rc : reply_array(c, &message_run, runs, count, e);
+}
+
+/* The newest model that a done job published. */
+static int fill_model_blob(struct call *c, uint64_t run, const struct job_key *done,
+                           struct msg_model_progress *m, struct err *e)
+{
+    struct job_row job;
+    struct msg_blob *outputs;
+    uint32_t count;
+    int rc = op_job_find(c->conn, run, done, c->arena, &job, e);
+    if (!rc)
+        rc = op_outputs(c->conn, job.id, c->arena, &outputs, &count, e);
+    for (uint32_t i = 0; !rc && i < count; i++)
+        if (outputs[i].role == ROLE_MODEL) {
+            m->content = outputs[i].content;
+            m->model = outputs[i].digest;
+            m->model_bytes = outputs[i].bytes;
+        }
+    if (!rc)
+        m->loss = job.loss;
+    return rc;
+}
+
+/* The job that a model is in now, where there is one: its holder, step and loss. */
+static int fill_current(struct call *c, uint64_t run, const struct job_key *now,
+                        struct msg_model_progress *m, struct err *e)
+{
+    struct job_row job;
+    int rc = op_job_find(c->conn, run, now, c->arena, &job, NULL);
+    if (rc == ERR_NOT_FOUND)
+        return 0;
+    if (rc)
+        return err_set(e, rc, "can't read the job of %s %u", job_target_words[now->target],
+                       now->index);
+    m->state = job.state == JOB_LEASED        ? "training"
+               : job.state == JOB_WAITING     ? (job.ready ? "waiting" : "backing off")
+               : job.state == JOB_QUARANTINED ? "quarantined"
+               : job.state == JOB_CANCELLED   ? "cancelled"
+                                              : "done";
+    if (job.state != JOB_LEASED)
+        return 0;
+    struct agent_row agent;
+    if (op_agent_get(c->conn, job.agent, c->arena, &agent, NULL) == 0)
+        m->agent = agent.name;
+    struct lease_progress p;
+    if (lease_progress_of(c->service->leases, job.id, &p)) {
+        if (p.step > m->step)
+            m->step = p.step;
+        m->loss = p.loss;
+        m->rate = p.rate;
+    }
+    return 0;
+}
+
+static int fill_router(struct call *c, const struct run_view *v, uint32_t i,
+                       struct msg_model_progress *m, struct err *e)
+{
+    *m = (struct msg_model_progress){.target = TARGET_ROUTER,
+                                     .index = i,
+                                     .steps = spec_router_steps(&v->spec, i),
+                                     .state = "waiting",
+                                     .loss = NAN,
+                                     .rate = NAN};
+    struct job_key k = {.kind = JOB_TRAIN_ROUTER,
+                        .target = TARGET_ROUTER,
+                        .index = i,
+                        .round = v->facts.rounds_trained};
+    uint32_t done = v->facts.rounds_trained;
+    struct job_row job;
+    if (op_job_find(c->conn, v->row.id, &k, c->arena, &job, NULL) == 0 && job.state == JOB_DONE)
+        done++;
+    m->step = m->steps * done / v->spec.router.rounds;
+    int rc = 0;
+    if (done > 0) {
+        struct job_key last = k;
+        last.round = done - 1;
+        rc = fill_model_blob(c, v->row.id, &last, m, e);
+    }
+    k.round = done;
+    if (done == v->spec.router.rounds)
+        m->state = "done";
+    return rc ? rc : fill_current(c, v->row.id, &k, m, e);
+}
+
+static int fill_chain(struct call *c, const struct run_view *v, int target, uint32_t i,
+                      uint64_t step, struct msg_model_progress *m, struct err *e)
+{
+    uint64_t steps = due_steps(&v->facts, target), publish = v->spec.checkpoint.publish_steps;
+    *m = (struct msg_model_progress){.target = target,
+                                     .index = i,
+                                     .step = step,
+                                     .steps = steps,
+                                     .state = step == steps ? "done" : "waiting",
+                                     .loss = NAN,
+                                     .rate = NAN};
+    struct job_key k = {.kind = JOB_TRAIN, .target = target, .index = i, .step_last = step};
+    int rc = 0;
+    if (step > 0) {
+        k.step_first = (step - 1) / publish * publish;
+        rc = fill_model_blob(c, v->row.id, &k, m, e);
+    }
+    k.step_first = step;
+    k.step_last = step + publish < steps ? step + publish : steps;
+    return rc || step == steps ? rc : fill_current(c, v->row.id, &k, m, e);
+}
+
+static int fill_models(struct call *c, const struct run_view *v, struct msg_run *r, struct err *e)
+{
+    uint32_t experts = v->spec.experts, n = 0;
+    struct msg_model_progress *m = arena_alloc_array(c->arena, 2 * experts + 2, sizeof *m);
+    if (!m)
+        return err_set(e, ERR_NO_MEMORY, "no memory for %u models", 2 * experts + 2);
+    int rc = 0;
+    for (uint32_t i = 0; !rc && v->spec.router.mode == SPEC_EM && i < experts; i++)
+        rc = fill_router(c, v, i, &m[n++], e);
+    for (uint32_t i = 0; !rc && i < experts; i++)
+        rc = fill_chain(c, v, TARGET_EXPERT, i, v->facts.expert_step[i], &m[n++], e);
+    if (!rc && due_steps(&v->facts, TARGET_DENSE))
+        rc = fill_chain(c, v, TARGET_DENSE, 0, v->facts.dense_step, &m[n++], e);
+    if (!rc && due_steps(&v->facts, TARGET_DENSE_FLOPS))
+        rc = fill_chain(c, v, TARGET_DENSE_FLOPS, 0, v->facts.dense_flops_step, &m[n++], e);
+    r->models = m;
+    r->model_count = n;
+    return rc;
+}
+
+static int find_run(struct call *c, struct run_row *row, struct err *e)
+{
+    int rc = op_run_find(c->conn, c->name, c->arena, row, e);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, rc, "there is no run \"%s\": `tacit run list` shows them", c->name);
+    return rc;
+}
+
+int runs_show(struct call *c, const void *in, void *out, struct err *e)
+{
+    (void)in;
+    struct run_row row;
+    struct run_view v;
+    int rc = find_run(c, &row, e);
+    if (!rc)
+        rc = run_view_load(c->conn, row.id, true, c->arena, &v, e);
+    if (!rc)
+        rc = fill_run(c, &v, out, e);
+    return rc ? rc : fill_models(c, &v, out, e);
+}
+
+int runs_cancel(struct call *c, const void *in, void *out, struct err *e)
+{
+    struct run_row row;
+    int rc = find_run(c, &row, e);
+    if (!rc && row.state == RUN_ACTIVE)
+        rc = op_run_end(c->conn, row.id, RUN_CANCELLED, "cancelled by an operator",
+                        (uint64_t)c->wall_ms, e);
+    else if (!rc && row.state != RUN_CANCELLED)
+        rc = err_set(e, ERR_CONFLICT, "run \"%s\" has ended already: %s", row.name,
+                     run_state_words[row.state]);
+    return rc ? rc : runs_show(c, in, out, e);
+}
+
+int runs_report(struct call *c, const void *in, void *out, struct err *e)
+{
+    (void)in;
+    (void)out;
+    struct run_row row;
+    struct job_row job;
+    struct job_key k = {.kind = JOB_REPORT};
+    struct msg_blob *outputs;
+    uint32_t count;
+    int rc = find_run(c, &row, e);
+    if (rc)
+        return rc;
+    rc = op_job_find(c->conn, row.id, &k, c->arena, &job, NULL);
+    if (rc == ERR_NOT_FOUND || (rc == 0 && job.state != JOB_DONE))
+        return err_set(e, ERR_CONFLICT,
+                       row.state == RUN_ACTIVE
+                           ? "run \"%s\" has no report yet: `tacit run wait %s` waits for it"
+                           : "run \"%s\" ended without a report: `tacit run show %s` says why",
+                       row.name, row.name);
+    if (!rc)
+        rc = op_outputs(c->conn, job.id, c->arena, &outputs, &count, e);
+    if (rc || count == 0)
+        return err_set(e, ERR_INTERNAL, "the report of run \"%s\" can't be found", row.name);
+    size_t got;
+    char *json = arena_alloc(c->arena, outputs[0].bytes + 1);
+    if (!json)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a report");
+    rc = blob_read(c->service->store, &outputs[0].digest, 0, json, outputs[0].bytes, &got, e);
+    c->raw = json;
+    c->raw_len = got;
+    return rc;
+}
