@@ -1,6 +1,6 @@
 /* The one client of the coordinator's API, used by agent and command line: calls with messages both
- * ways, blobs up and down with resumption. Built on env/http.h; http_curl.c beside this file is that
- * header's implementation. One thread a client. */
+ * ways, blobs up and down with resumption. Built on env/http.h; http_curl.c beside this file is
+ * that header's implementation. One thread a client. */
 #ifndef TACIT_CLIENT_CLIENT_H
 #define TACIT_CLIENT_CLIENT_H
 
@@ -13,7 +13,7 @@
 struct client;
 
 struct client_options {
-    const char *url;        /* "http://host:port" or https; a path or trailing '/' is refused */
+    const char *url;        /* "http://host:port" or https; a path is refused */
     const char *token;      /* or NULL */
     const char *token_file; /* read where token is NULL; its one line; NULL: no token */
     const char *ca_file;    /* or NULL */
@@ -23,6 +23,12 @@ TACIT_MUST_CHECK int client_open(struct client **out, const struct client_option
                                  struct err *e);
 void client_close(struct client *c); /* accepts NULL */
 TACIT_MUST_CHECK int client_set_token(struct client *c, const char *token, struct err *e);
+/* Checks the URL alone, as client_open does. */
+TACIT_MUST_CHECK int client_url_check(const char *url, struct err *e);
+/* Once a stop is requested (env_stop_requested) every exchange ends with ERR_STOPPED, save those of
+ * a client that was told to linger: they may go on for grace_ms after the call, so that a stopping
+ * program can deliver what it holds. */
+void client_linger(struct client *c, int64_t grace_ms);
 
 /* One call. in/in_value: the body, or NULL; out/out_value: the answer, or NULL. Returns 0, or 1 for
  * 204 No Content, or ERR_…: a problem's code where the server sent one, ERR_UNAVAILABLE where no
@@ -43,9 +49,10 @@ TACIT_MUST_CHECK int client_get_array(struct client *c, const char *path, const 
 /* Called with bytes done of total; non-zero ends the transfer with ERR_STOPPED. May be NULL. */
 typedef int client_progress_fn(void *arg, uint64_t done, uint64_t total);
 
-/* Uploads the file as blob d (its digest, size bytes): asks first what the server has (HEAD), goes
- * on from there, once; call again after ERR_UNAVAILABLE and at most one chunk is sent twice.
- * Success where it is there already. *moved: bytes sent, added. */
+/* Uploads the file as blob d (its digest, size bytes): small ones are sent at once, for others it
+ * asks first what the server has (HEAD) and goes on from there; call again after ERR_UNAVAILABLE
+ * and at most one chunk is sent twice. Success where it is there already. *moved: bytes sent,
+ * added. */
 TACIT_MUST_CHECK int client_blob_put(struct client *c, const struct digest *d, const char *path,
                                      uint64_t size, client_progress_fn *progress, void *arg,
                                      uint64_t *moved, struct err *e);

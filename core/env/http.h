@@ -3,6 +3,7 @@
 #ifndef TACIT_ENV_HTTP_H
 #define TACIT_ENV_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "core/base/err.h"
@@ -25,11 +26,17 @@ struct env_http_request {
     uint64_t body_size; /* exact; sent as Content-Length */
     /* Fills at most cap bytes of the body; returns the count, or -1 to abort. NULL: no body. */
     long (*read_body)(void *arg, char *out, size_t cap);
+    /* Goes back to the body's start, where a kept connection turned out to be dead: 0, or -1. NULL:
+     * such an exchange fails. */
+    int (*rewind_body)(void *arg);
     /* Takes len bytes of the answer's body; non-zero aborts. Called for any status. */
     int (*write_body)(void *arg, int status, const char *data, size_t len);
     /* Each answer header, lower-cased name; may be NULL. */
     void (*on_header)(void *arg, const char *name, const char *value);
+    /* Asked about once a second and when bytes move; non-zero ends the exchange. May be NULL. */
+    int (*poll)(void *arg);
     void *arg;
+    bool through_stop; /* goes on though a stop was requested: a stopping program's last words */
 };
 
 TACIT_MUST_CHECK int env_http_open(struct env_http **h, const struct env_http_options *o,
