@@ -68,7 +68,8 @@ void spec_router_model(const struct run_spec *s, uint32_t vocab, uint32_t seq,
 void spec_expert_model(const struct run_spec *s, uint32_t vocab, uint32_t seq,
                        struct model_config *out); /* the dense ones' too */
 uint64_t spec_dense_steps(const struct run_spec *s);       /* equal tokens */
-/* As many steps more as routers and sharding cost (M-count); corpus: train sequences. */
+/* All steps of the second dense model: as many more as routers and sharding cost (M-count); corpus:
+ * train sequences. */
 uint64_t spec_dense_flops_steps(const struct run_spec *s, uint32_t vocab, uint32_t seq,
                                 uint64_t corpus);
 /* Optimizer steps of router e in round r (0-based), all rounds before r summed by the caller. */
