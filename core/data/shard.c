@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER_BYTES 64
 /* Far above any use; keeps every product of counts and sizes inside 64 bits. */
 #define SEQ_MAX (1u << 20)
 #define VOCAB_MAX (1u << 28)
@@ -102,7 +101,7 @@ int shard_open(struct shard *s, const void *data, size_t size, struct err *e)
 {
     const uint8_t *p = data;
     memset(s, 0, sizeof *s);
-    if (size < HEADER_BYTES || memcmp(p, magic, sizeof magic))
+    if (size < SHARD_HEADER || memcmp(p, magic, sizeof magic))
         return err_set(e, ERR_FORMAT, "not a shard (no TACSHRD1 header)");
     if (size > SHARD_MAX_BYTES)
         return err_set(e, ERR_FORMAT, "shard: %zu bytes, more than the largest of %u", size,
@@ -121,11 +120,11 @@ int shard_open(struct shard *s, const void *data, size_t size, struct err *e)
     if (get32(p + 28))
         return err_set(e, ERR_FORMAT, "shard: the reserved field is not zero");
     uint64_t tokens = token_bytes(s->count, &s->shape), room = padded(tokens);
-    uint64_t want = HEADER_BYTES + room + (uint64_t)s->count * 5;
+    uint64_t want = SHARD_HEADER + room + (uint64_t)s->count * 5;
     if (want != size)
         return err_set(e, ERR_FORMAT, "shard: %zu bytes where its header asks for %llu", size,
                        (unsigned long long)want);
-    s->tokens = p + HEADER_BYTES;
+    s->tokens = p + SHARD_HEADER;
     s->bytes = s->tokens + room;
     s->labels = s->bytes + (size_t)s->count * 4;
     for (uint64_t i = tokens; i < room; i++)
@@ -164,7 +163,7 @@ int shard_builder_init(struct shard_builder *b, const struct shard_shape *shape,
     memset(b, 0, sizeof *b);
     if (check_shape(shape, e))
         return ERR_FORMAT;
-    uint64_t size = HEADER_BYTES + padded(token_bytes(capacity, shape)) + (uint64_t)capacity * 5;
+    uint64_t size = SHARD_HEADER + padded(token_bytes(capacity, shape)) + (uint64_t)capacity * 5;
     if (size > SHARD_MAX_BYTES)
         return err_set(e, ERR_TOO_LARGE, "a shard of %u sequences of %u tokens is above %u bytes",
                        capacity, shape->seq, SHARD_MAX_BYTES);
@@ -223,7 +222,7 @@ void shard_builder_copy(struct shard_builder *b, const struct shard *s, uint32_t
 
 int shard_builder_finish(const struct shard_builder *b, struct buf *out, struct err *e)
 {
-    uint8_t head[HEADER_BYTES] = {0};
+    uint8_t head[SHARD_HEADER] = {0};
     static const uint8_t zeros[8];
     memcpy(head, magic, sizeof magic);
     put32(head + 8, b->count);

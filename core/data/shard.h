@@ -24,6 +24,7 @@
 
 #define SHARD_TARGET_BYTES (1u << 20) /* tokens a shard of a data set: small enough for a slow link */
 #define SHARD_MAX_BYTES (1u << 30)
+#define SHARD_HEADER 64 /* bytes before the tokens */
 #define SHARD_LABELS_MAX 64
 
 struct shard_shape {
