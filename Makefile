@@ -74,6 +74,7 @@ PROGRAMS := $(if $(wildcard coordinator/main.c),$(BUILD)/bin/tacitd) \
             $(if $(wildcard ops/cli/main.c),$(BUILD)/bin/tacit)
 
 .DELETE_ON_ERROR:
+.SECONDARY: # keep the objects of tests: they are wanted again
 .PHONY: all tests benches
 all: $(PROGRAMS)
 tests: $(TESTS)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include "core/env/process.h"
 #include "core/kernels/mathfn.h"
 
 /* Logits of a chunk stay in the second-level cache (1 MiB) unless V is so large that the products
@@ -43,17 +43,11 @@ static uint64_t memory_of(const struct engine *g, int threads, enum engine_arith
     return engine__workspace_size(g, rows) + kern_memory(&k, threads);
 }
 
-static uint64_t machine_memory(void)
-{
-    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
-}
-
 /* As many sequences as make the best micro-batch, fewer where memory_max asks for it. */
 static int choose_rows(struct engine *g, const struct engine_options *o, struct err *e)
 {
     const size_t seq = g->c.seq;
-    const uint64_t max = o->memory_max ? o->memory_max : machine_memory() / 2;
+    const uint64_t max = o->memory_max ? o->memory_max : env_memory_bytes() / 2;
     const uint64_t none = memory_of(g, o->threads, o->arithmetic, 0);
     const uint64_t one = memory_of(g, o->threads, o->arithmetic, seq);
     /* Over many sequences the rounding to cache lines does not show. */

@@ -3,18 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include "core/base/rng.h"
 #include "core/base/text.h"
 #include "core/env/clock.h"
+#include "core/env/process.h"
 #include "core/mixture/assign.h"
-
-static uint64_t peak_bytes(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (uint64_t)usage.ru_maxrss * 1024;
-}
 
 /* Scores of a prefix of some 256 tokens: about −1,500, gaps of about a nat, one router favoured. */
 static void generate(uint8_t *rows, uint64_t n, uint32_t experts)
@@ -87,7 +80,7 @@ int main(int argc, char **argv)
         return 70;
     }
     double seconds = env_monotonic_s() - start;
-    text_bytes(peak_bytes(), peak_text);
+    text_bytes(env_memory_peak(), peak_text);
     double sorting = sorting_alone(rows, n, (uint32_t)experts);
 
     printf("%-14s %8s %10s %12s %10s %16s %8s\n", "sequences", "experts", "rows", "peak memory",

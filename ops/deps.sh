@@ -1,0 +1,61 @@
+#!/bin/bash
+# Installs the Debian packages that tacit is built, tested or measured with, where they are missing.
+#   ops/deps.sh [build] [test] [oracle]     default: build
+# Silent and quick where all are there: apt is not touched then.
+set -u
+
+build=(gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev libsqlite3-dev
+    libarchive-dev libcurl4-openssl-dev libinih-dev libsentencepiece-dev libopenblas-serial-dev
+    libgnutls28-dev)
+# The cross compiler and qemu show that ARM computes the same bytes; clang is the second opinion on
+# warnings.
+test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    qemu-user-static python3 git curl jq openssl)
+# Only to make the golden files of tests/oracle again.
+oracle=(python3-torch python3-numpy)
+
+wanted=()
+for group in "${@:-build}"; do
+    case $group in
+    build) wanted+=("${build[@]}") ;;
+    test) wanted+=("${test[@]}") ;;
+    oracle) wanted+=("${oracle[@]}") ;;
+    *)
+        echo "ops/deps.sh: no group '$group': build, test and oracle are known" >&2
+        exit 64
+        ;;
+    esac
+done
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "ops/deps.sh: this is no Debian; please see that there are, by their Debian names:" >&2
+    printf '    %s\n' "${wanted[@]}" >&2
+    exit 0
+fi
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null |
+    sed -n 's/^installed //p')
+missing=()
+for package in "${wanted[@]}"; do
+    grep -qxF "$package" <<<"$installed" || missing+=("$package")
+done
+[ ${#missing[@]} = 0 ] && exit 0
+
+root=()
+if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "ops/deps.sh: root must install: apt-get install --no-install-recommends ${missing[*]}" >&2
+        exit 77
+    fi
+    root=(sudo)
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() {
+    "${root[@]+"${root[@]}"}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" >"$log" 2>&1 && return
+    echo "ops/deps.sh: apt-get $1 failed:" >&2
+    tail -n 30 "$log" >&2
+    return 1
+}
+echo "Installing ${#missing[@]} packages: ${missing[*]}"
+apt update || exit 69
+apt install --no-install-recommends "${missing[@]}" || exit 69

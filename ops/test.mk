@@ -1,0 +1,32 @@
+# The checks and tests: `make check`, `make test`, `make sanitize`; and `make help`.
+
+# Programs of tests/ first, two at a time; then the whole system, one script after another.
+SYSTEM_TESTS := $(sort $(wildcard tests/system/*.sh))
+# Jobs of an inner make: those of the outer one where it was given any.
+INNER_J = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+.PHONY: test test-run check sanitize help
+test: ## packages, build, every quick test
+	@ops/deps.sh build test
+	@+$(MAKE) --no-print-directory $(INNER_J) all tests
+	@+$(MAKE) --no-print-directory test-run
+
+test-run:
+	@ops/test.sh -j 2 $(TESTS) $(SYSTEM_TESTS)
+
+check: ## directions of includes, edges, format, headers
+	@ops/deps.sh build test
+	@ops/check/layering.py
+	@ops/check/format.sh
+	@CC='$(CC)' HEADER_CFLAGS='$(PKG_CF)' ops/check/headers.sh
+
+sanitize: ## the unit tests with address and undefined-behaviour sanitizers
+	@ops/deps.sh build test
+	@+$(MAKE) --no-print-directory $(INNER_J) SANITIZE=1 tests
+	@+$(MAKE) --no-print-directory SANITIZE=1 SYSTEM_TESTS= test-run
+
+help: ## this list
+	@sed -n 's/^#   //p' Makefile
+	@echo
+	@grep -hE '^[a-z][a-z-]*:.*## ' Makefile ops/*.mk | sort | \
+	    sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "make %-14s %s\n", $$1, $$2}'
