@@ -325,13 +325,14 @@ struct msg_report {
 /* JSON names differ from the struct's where noted: expert_reports is "experts"; the count
  * `experts` is "expert_count". Absent objects of a report are written as null. */
 
-#define MESSAGES(X)                                                                                \
-    X(problem)                                                                                     \
-    X(join) X(joined) X(fence) X(blob) X(claim) X(grant) X(heartbeat) X(command) X(complete)       \
-        X(completed) X(fail) X(release) X(empty) X(shard) X(label) X(dataset) X(run_create)        \
-            X(model_progress) X(run) X(job) X(agent) X(status) X(quality) X(source_share)          \
-                X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point)  \
-                    X(overhead) X(costs) X(seconds) X(bytes) X(report)
+/* clang-format off */
+#define MESSAGES(X) \
+    X(problem) X(join) X(joined) X(fence) X(blob) X(claim) X(grant) X(heartbeat) X(command) \
+    X(complete) X(completed) X(fail) X(release) X(empty) X(shard) X(label) X(dataset) \
+    X(run_create) X(model_progress) X(run) X(job) X(agent) X(status) X(quality) X(source_share) \
+    X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
+    X(costs) X(seconds) X(bytes) X(report)
+/* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;
 MESSAGES(MESSAGE_DECLARE_)
 #undef MESSAGE_DECLARE_
