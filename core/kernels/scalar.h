@@ -50,7 +50,8 @@ static inline float f1_max(float a, float b)
 
 /* e^x. n = round(x·log2 e) by adding 1.5·2^23; r = x − n·ln 2 in two parts (the first product is
  * exact); e^r = 1 + r + r²·q(r), q of degree 4 (minimax over |r| ≤ ln 2 / 2); n is added to the
- * exponent. Within 1 ulp. 0 below −87.33, where results near the denormals begin; +∞ above 88.72. */
+ * exponent. Within 1 ulp. 0 below −87.33, where results near the denormals begin; +∞ above 88.72.
+ */
 #define EXP_LOWEST (-87.33f)
 #define EXP_HIGHEST 88.72f
 #define EXP_LOG2E 0x1.715476p+0f
@@ -77,5 +78,9 @@ static inline float f1_exp(float x)
     y = x < EXP_LOWEST ? 0.0f : y;
     return x > EXP_HIGHEST ? (float)INFINITY : y;
 }
+
+/* GELU, tanh form: −2·√(2/π)·(x + 0.044715·x³) = x·(GELU_B·x² + GELU_A). */
+#define GELU_A (-1.5957691216f)
+#define GELU_B (-0.0713548163f)
 
 #endif

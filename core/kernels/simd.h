@@ -1,6 +1,6 @@
-/* Sixteen float32 lanes on whatever the instruction set offers: one 512-bit register, two of 256, four
- * of 128, or an array. Every operation is IEEE exact per lane, so all sets give the same bits. Included
- * by lanes/, which the Makefile compiles once per set with LANES_ISA naming it. */
+/* Sixteen float32 lanes on whatever the instruction set offers: one 512-bit register, two of 256,
+ * four of 128, or an array. Every operation is IEEE exact per lane, so all sets give the same bits.
+ * Included by lanes/, which the Makefile compiles once per set with LANES_ISA naming it. */
 #ifndef TACIT_KERNELS_SIMD_H
 #define TACIT_KERNELS_SIMD_H
 
@@ -25,6 +25,19 @@
 #else
 #include "core/kernels/simd_plain.h"
 #endif
+
+/* The first min(n, 16) elements: the last vector of a row. */
+INLINE v16 v_load_some(const float *p, size_t n)
+{
+    return n >= 16 ? v_load(p) : v_load_n(p, n);
+}
+INLINE void v_store_some(float *p, v16 v, size_t n)
+{
+    if (n >= 16)
+        v_store(p, v);
+    else
+        v_store_n(p, v, n);
+}
 
 /* e^x in each lane: f1_exp, step by step. */
 INLINE v16 v_exp(v16 x)

@@ -31,11 +31,8 @@ INLINE v16 v_load(const float *p)
 {
     return (v16){{vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}};
 }
-INLINE void v_store(float *p, v16 v)
-{
-    V_EACH_(vst1q_f32(p + 4 * i, v.q[i]))
-}
-INLINE m16 v_first(size_t n)
+INLINE void v_store(float *p, v16 v){V_EACH_(vst1q_f32(p + 4 * i, v.q[i]))} INLINE m16
+    v_first(size_t n)
 {
     static const uint32_t lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     m16 m;
