@@ -27,13 +27,13 @@ struct job_key {
 struct job_row {
     uint64_t id, run;
     struct job_key key;
-    int state; /* enum job_state */
+    int state;          /* enum job_state */
     int priority;
-    bool ready;     /* false while it backs off */
-    uint64_t agent; /* holder while leased, doer once done; 0: the coordinator */
+    bool ready;         /* false while it backs off */
+    uint64_t agent;     /* holder while leased, doer once done; 0: the coordinator */
     struct msg_fence fence;
     uint64_t attempts, failures, since_ms; /* since_ms: wall clock, of the state */
-    const char *errors;                    /* the last ones, newest first, or NULL */
+    const char *errors; /* the last ones, newest first, or NULL */
     double loss, seconds;
     uint64_t tokens, bytes_down, bytes_up;
     const char *detail; /* JSON that the coordinator keeps with its own jobs' results, or NULL */
@@ -73,8 +73,8 @@ TACIT_MUST_CHECK int op_dataset_insert(struct store_conn *c, const struct msg_da
 TACIT_MUST_CHECK int op_dataset_find(struct store_conn *c, const char *name, uint64_t *id,
                                      struct err *e);
 /* Without shards where shards is false. */
-TACIT_MUST_CHECK int op_dataset_get(struct store_conn *c, uint64_t id, bool shards, struct arena *a,
-                                    struct msg_dataset *out, struct err *e);
+TACIT_MUST_CHECK int op_dataset_get(struct store_conn *c, uint64_t id, bool shards,
+                                    struct arena *a, struct msg_dataset *out, struct err *e);
 TACIT_MUST_CHECK int op_datasets(struct store_conn *c, struct arena *a, struct msg_dataset **rows,
                                  uint32_t *count, struct err *e); /* newest first, no shards */
 /* Shards first…first+count−1 of a split (0 train, 1 held out). */
@@ -120,8 +120,8 @@ TACIT_MUST_CHECK int op_job_refence(struct store_conn *c, uint64_t id, const str
                                     struct err *e);
 /* Back to waiting: ready or backing off. error (may be NULL) is put in front of errors (the last 8
  * are kept, 4 KiB each) and counts as a failure. */
-TACIT_MUST_CHECK int op_job_return(struct store_conn *c, uint64_t id, bool ready, const char *error,
-                                   uint64_t wall_ms, struct err *e);
+TACIT_MUST_CHECK int op_job_return(struct store_conn *c, uint64_t id, bool ready,
+                                   const char *error, uint64_t wall_ms, struct err *e);
 TACIT_MUST_CHECK int op_job_set_ready(struct store_conn *c, uint64_t id, struct err *e);
 TACIT_MUST_CHECK int op_job_quarantine(struct store_conn *c, uint64_t id, const char *error,
                                        uint64_t wall_ms, struct err *e);

@@ -10,15 +10,15 @@
 #include "core/data/shard.h"
 
 struct ingest_options {
-    const char *const *inputs;  /* files, folders, or "-" for standard input */
+    const char *const *inputs; /* files, folders, or "-" for standard input */
     uint32_t input_count;
     uint32_t vocab, seq;
-    const char *tokenizer_path; /* a .model file, or NULL: train one of vocab pieces */
-    double holdout;             /* share of documents held out, [0,1) */
+    const char *tokenizer_path;            /* a .model file, or NULL: train one of vocab pieces */
+    double holdout;                        /* share of documents held out, [0,1) */
     const char *field_text, *field_source; /* JSONL field names; NULL: "text", "source" */
-    uint64_t document_bytes_max; /* longer ones are skipped; 0: 16 MiB */
-    int threads;                 /* 0: all processors */
-    const char *work_dir;        /* made; shard files and temporary files go there */
+    uint64_t document_bytes_max;           /* longer ones are skipped; 0: 16 MiB */
+    int threads;                           /* 0: all processors */
+    const char *work_dir;                  /* made; shard files and temporary files go there */
     /* Called now and then from the calling thread; phase is "sample", "tokenizer", "tokens",
      * "shards"; total may be 0: unknown. Non-zero stops: ERR_STOPPED. May be NULL. */
     int (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total, const char *unit);

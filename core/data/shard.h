@@ -22,7 +22,8 @@
 #include "core/base/digest.h"
 #include "core/base/err.h"
 
-#define SHARD_TARGET_BYTES (1u << 20) /* tokens a shard of a data set: small enough for a slow link */
+#define SHARD_TARGET_BYTES                                                                         \
+    (1u << 20) /* tokens a shard of a data set: small enough for a slow link */
 #define SHARD_MAX_BYTES (1u << 30)
 #define SHARD_HEADER 64 /* bytes before the tokens */
 #define SHARD_LABELS_MAX 64
@@ -41,7 +42,8 @@ struct shard {
     const uint8_t *labels;
 };
 
-/* Sequences of a data set's shard of this shape: every shard of a split but the last has as many. */
+/* Sequences of a data set's shard of this shape: every shard of a split but the last has as many.
+ */
 uint32_t shard_sequences(uint32_t seq, uint32_t vocab);
 
 /* Checks everything: sizes, every token below V, every label in range. ERR_FORMAT. */

@@ -1,4 +1,4 @@
-#include "core/client/http_reply.h"
+#include "core/client/reply.h"
 
 #include <stdlib.h>
 #include <string.h>

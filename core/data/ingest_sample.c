@@ -1,0 +1,129 @@
+#include "core/data/ingest_parts.h"
+
+#include <string.h>
+
+/* Of the sample: more hardly changes a vocabulary, and training takes its time. */
+#define SAMPLE_BYTES (12u << 20)
+#define SAMPLE_LINES 200000
+/* Longer lines are cut into pieces of about this length: what the trainer takes as one sentence. */
+#define LINE_BYTES 2000
+#define ENTRY_HEAD 12
+
+void sample_init(struct sample *s)
+{
+    memset(s, 0, sizeof *s);
+    buf_init(&s->bytes, SIZE_MAX / 2);
+    s->threshold = UINT64_MAX;
+}
+
+void sample_free(struct sample *s)
+{
+    buf_free(&s->bytes);
+}
+
+/* The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every bit depends on every bit. */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+static size_t piece_length(const char *s, size_t len)
+{
+    if (len <= LINE_BYTES)
+        return len;
+    size_t n = LINE_BYTES;
+    while (n > LINE_BYTES / 2 && s[n] != ' ')
+        n--;
+    if (n > LINE_BYTES / 2)
+        return n;
+    for (n = LINE_BYTES; n > LINE_BYTES - 4 && ((unsigned char)s[n] & 0xc0) == 0x80;)
+        n--;
+    return n;
+}
+
+int sample_lines(struct buf *out, const struct document *d, uint64_t threshold, struct err *e)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < d->len;) {
+        const char *p = d->text + i, *nl = memchr(p, '\n', d->len - i);
+        size_t line = nl ? (size_t)(nl - p) : d->len - i;
+        size_t n = piece_length(p, line);
+        uint64_t h = mix(d->fraction + mix(++number));
+        i += n + (n == line && nl ? 1 : 0);
+        if (!n || h > threshold)
+            continue;
+        uint32_t len32 = (uint32_t)n;
+        char head[ENTRY_HEAD];
+        memcpy(head, &h, 8);
+        memcpy(head + 8, &len32, 4);
+        int rc = buf_append(out, head, sizeof head, e);
+        if (!rc)
+            rc = buf_append(out, p, n, e);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Copies the entries under the threshold to `to`, which may be where they are. */
+static void keep(struct sample *s, const char *from, size_t len, char *to)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < len;) {
+        uint64_t h;
+        uint32_t n;
+        memcpy(&h, from + i, 8);
+        memcpy(&n, from + i + 8, 4);
+        if (h <= s->threshold) {
+            memmove(to + kept, from + i, ENTRY_HEAD + n);
+            kept += ENTRY_HEAD + n;
+            s->lines++;
+            s->text += n;
+        }
+        i += ENTRY_HEAD + n;
+    }
+    s->bytes.len += kept;
+}
+
+int sample_add(struct sample *s, const struct buf *entries, struct err *e)
+{
+    char *to = buf_reserve(&s->bytes, entries->len, e);
+    if (!to)
+        return ERR_NO_MEMORY;
+    keep(s, entries->data, entries->len, to);
+    while (s->text > SAMPLE_BYTES || s->lines > SAMPLE_LINES) {
+        size_t len = s->bytes.len;
+        s->threshold /= 2;
+        s->bytes.len = 0;
+        s->lines = s->text = 0;
+        keep(s, s->bytes.data, len, s->bytes.data);
+    }
+    return 0;
+}
+
+int sample_write(const struct sample *s, const char *path, struct err *e)
+{
+    struct env_file_new f;
+    struct buf lines;
+    buf_init(&lines, SIZE_MAX / 2);
+    int rc = env_file_new_open(&f, path, 0600, e);
+    for (size_t i = 0; i < s->bytes.len && !rc;) {
+        uint32_t n;
+        memcpy(&n, s->bytes.data + i + 8, 4);
+        rc = buf_append(&lines, s->bytes.data + i + ENTRY_HEAD, n, e);
+        if (!rc)
+            rc = buf_append(&lines, "\n", 1, e);
+        i += ENTRY_HEAD + n;
+        if (!rc && (lines.len > (1u << 20) || i == s->bytes.len)) {
+            rc = env_file_new_write(&f, lines.data, lines.len, e);
+            buf_reset(&lines);
+        }
+    }
+    if (!rc)
+        rc = env_file_new_commit(&f, e);
+    env_file_new_abandon(&f);
+    buf_free(&lines);
+    return rc;
+}
