@@ -56,7 +56,7 @@ CORE_CC  := $(shell find core -name '*.cc' | sort)
 COORD_C  := $(filter-out coordinator/main.c,$(shell find coordinator -name '*.c' | sort))
 AGENT_C  := $(filter-out agent/main.c,$(shell find agent -name '*.c' | sort))
 CLI_C    := $(filter-out ops/cli/main.c,$(shell find ops/cli -name '*.c' | sort))
-SCHEMA   := $(sort $(wildcard schema/*.sql))
+SCHEMA   := $(sort $(wildcard schema/*.sql schema/*/*.sql))
 TESTS_C  := $(shell find tests -name 'test_*.c' | sort)
 BENCH_C  := $(shell find ops/bench -name 'bench_*.c' | sort)
 
@@ -124,7 +124,7 @@ $(BUILD)/obj/lanes-$(1)/%.o: core/kernels/lanes/%.c
 endef
 $(foreach i,$(ISAS),$(eval $(call LANES_RULE,$(i))))
 
-# The migrations, embedded: an array of {number, name, sql}, ended by a zero.
+# The migrations, embedded: an array of {database, number, name, sql}, ended by a zero.
 $(BUILD)/gen/schema_sql.c: $(SCHEMA) ops/embed_schema.sh
 	@mkdir -p $(@D)
 	@sh ops/embed_schema.sh $(SCHEMA) > $@
