@@ -33,12 +33,12 @@ TACIT_MUST_CHECK int blob_upload_open(struct store *s, const struct digest *d, u
 /* Takes bytes into the handle's chunk buffer; returns how many it took (less than len where the
  * chunk is full: then call blob_upload_flush, and go on once its done has run). Never blocks. */
 size_t blob_upload_take(struct blob_upload *u, const void *data, size_t len);
-/* Queues the buffered chunk for the blob writer. done(arg, rc, e) after COMMIT, on its thread. last:
- * all bytes are in; the digest is checked, and only then is the blob visible (ERR_DIGEST: all of it
- * is dropped). A connection that breaks flushes what it has, then closes. */
+/* Queues the buffered chunk for the blob writer. done(arg, rc, e) after COMMIT, on its thread.
+ * last: all bytes are in; the digest is checked, and only then is the blob visible (ERR_DIGEST: all
+ * of it is dropped). A connection that breaks flushes what it has, then closes. */
 void blob_upload_flush(struct blob_upload *u, bool last, store_done_fn *done, void *arg);
 uint64_t blob_upload_offset(const struct blob_upload *u); /* bytes taken, from the blob's start */
-void blob_upload_close(struct blob_upload *u); /* not while a flush is under way */
+void blob_upload_close(struct blob_upload *u);            /* not while a flush is under way */
 
 /* --- reading ---------------------------------------------------------------------------------- */
 /* Copies up to cap bytes at offset of a complete blob; *got < cap only at its end. Any thread. */

@@ -27,13 +27,13 @@ struct job_key {
 struct job_row {
     uint64_t id, run;
     struct job_key key;
-    int state;          /* enum job_state */
+    int state; /* enum job_state */
     int priority;
-    bool ready;         /* false while it backs off */
-    uint64_t agent;     /* holder while leased, doer once done; 0: the coordinator */
+    bool ready;     /* false while it backs off */
+    uint64_t agent; /* holder while leased, doer once done; 0: the coordinator */
     struct msg_fence fence;
     uint64_t attempts, failures, since_ms; /* since_ms: wall clock, of the state */
-    const char *errors; /* the last ones, newest first, or NULL */
+    const char *errors;                    /* the last ones, newest first, or NULL */
     double loss, seconds;
     uint64_t tokens, bytes_down, bytes_up;
     const char *detail; /* JSON that the coordinator keeps with its own jobs' results, or NULL */
@@ -73,8 +73,8 @@ TACIT_MUST_CHECK int op_dataset_insert(struct store_conn *c, const struct msg_da
 TACIT_MUST_CHECK int op_dataset_find(struct store_conn *c, const char *name, uint64_t *id,
                                      struct err *e);
 /* Without shards where shards is false. */
-TACIT_MUST_CHECK int op_dataset_get(struct store_conn *c, uint64_t id, bool shards,
-                                    struct arena *a, struct msg_dataset *out, struct err *e);
+TACIT_MUST_CHECK int op_dataset_get(struct store_conn *c, uint64_t id, bool shards, struct arena *a,
+                                    struct msg_dataset *out, struct err *e);
 TACIT_MUST_CHECK int op_datasets(struct store_conn *c, struct arena *a, struct msg_dataset **rows,
                                  uint32_t *count, struct err *e); /* newest first, no shards */
 /* Shards first…first+count−1 of a split (0 train, 1 held out). */
@@ -106,6 +106,10 @@ TACIT_MUST_CHECK int op_job_get(struct store_conn *c, uint64_t id, struct arena 
                                 struct job_row *out, struct err *e);
 TACIT_MUST_CHECK int op_job_find(struct store_conn *c, uint64_t run, const struct job_key *k,
                                  struct arena *a, struct job_row *out, struct err *e);
+/* The train job of this model that begins after step_first: the chain's next link. */
+TACIT_MUST_CHECK int op_job_next_link(struct store_conn *c, uint64_t run, int target,
+                                      uint32_t index, uint64_t step_first, struct arena *a,
+                                      struct job_row *out, struct err *e);
 /* Takes the ready waiting job of the highest priority (then the lowest id) that is not the
  * coordinator's own kind: one UPDATE … RETURNING. own: takes only the coordinator's kinds. */
 TACIT_MUST_CHECK int op_job_claim(struct store_conn *c, bool own, uint64_t agent,
@@ -120,8 +124,9 @@ TACIT_MUST_CHECK int op_job_refence(struct store_conn *c, uint64_t id, const str
                                     struct err *e);
 /* Back to waiting: ready or backing off. error (may be NULL) is put in front of errors (the last 8
  * are kept, 4 KiB each) and counts as a failure. */
-TACIT_MUST_CHECK int op_job_return(struct store_conn *c, uint64_t id, bool ready,
-                                   const char *error, uint64_t wall_ms, struct err *e);
+TACIT_MUST_CHECK int op_job_return(struct store_conn *c, uint64_t id, bool ready, const char *error,
+                                   uint64_t wall_ms, struct err *e);
+/* Only a job that backs off (else ERR_CONFLICT). */
 TACIT_MUST_CHECK int op_job_set_ready(struct store_conn *c, uint64_t id, struct err *e);
 TACIT_MUST_CHECK int op_job_quarantine(struct store_conn *c, uint64_t id, const char *error,
                                        uint64_t wall_ms, struct err *e);
@@ -148,7 +153,7 @@ TACIT_MUST_CHECK int op_jobs(struct store_conn *c, uint64_t run, int kind, int s
 TACIT_MUST_CHECK int op_jobs_leased(struct store_conn *c, struct arena *a, struct job_row **rows,
                                     uint32_t *count, struct err *e);
 /* Every waiting job ready again (a restart forgets backoffs); the coordinator's own leased jobs
- * (agent 0) become waiting. */
+ * (agent 0) become waiting. store_open does it: nobody works yet. */
 TACIT_MUST_CHECK int op_jobs_restart(struct store_conn *c, struct err *e);
 
 /* The next counter of fences, durable with the transaction. */

@@ -1,7 +1,7 @@
 /* The databases of a coordinator: DIR/tacit.db (what is known) and DIR/blobs.db (chunk rows).
- * All SQL is in this folder. One writer thread a file: work that changes state is queued, each piece
- * runs in a SAVEPOINT of a shared transaction, and is answered after COMMIT; a failed COMMIT fails
- * all, and each is tried once more alone. Readers have connections of their own (WAL). */
+ * All SQL is in this folder. One writer thread a file: work that changes state is queued, each
+ * piece runs in a SAVEPOINT of a shared transaction, and is answered after COMMIT; a failed COMMIT
+ * fails all, and each is tried once more alone. Readers have connections of their own (WAL). */
 #ifndef TACIT_COORDINATOR_STORE_STORE_H
 #define TACIT_COORDINATOR_STORE_STORE_H
 
@@ -15,18 +15,33 @@ struct store_conn; /* tacit.db inside a transaction: the writer's, or a reader's
 /* Makes the folder and its databases where absent, migrates, takes the folder's lock (waits up to
  * 10 s for a dying predecessor: ERR_BUSY naming it). A newer schema is refused: ERR_VERSION. */
 TACIT_MUST_CHECK int store_open(struct store **out, const char *dir, struct err *e);
-void store_close(struct store *s); /* finishes what is queued */
+void store_close(struct store *s); /* finishes what is queued; accepts NULL */
 
-/* Grows by one at each opening: the first half of every fence. */
+/* The same with choices. stepped: no writer threads; store_writer_step does their work
+ * (simulations, tests), store_write_wait steps by itself. */
+struct store_options {
+    int64_t lock_ms; /* how long to wait for the folder's lock */
+    bool stepped;
+};
+TACIT_MUST_CHECK int store_open_with(struct store **out, const char *dir,
+                                     const struct store_options *o, struct err *e);
+/* Runs one batch of each file's queue: a transaction, then its done calls. Returns how many pieces
+ * of work there were. */
+unsigned store_writer_step(struct store *s);
+
+/* Grows by one at each opening: the first half of every fence. Opening also forgets backoffs and
+ * takes the coordinator's own jobs back (op_jobs_restart). */
 uint64_t store_incarnation(const struct store *s);
 
-/* One piece of work inside the writer's transaction; an error rolls back its savepoint alone. It may
- * be called twice (a failed COMMIT), so it changes nothing but the database and *arg's results. */
+/* One piece of work inside the writer's transaction; an error rolls back its savepoint alone. It
+ * may be called twice (a failed COMMIT), so it changes nothing but the database and *arg's results.
+ */
 typedef int store_write_fn(struct store_conn *c, void *arg, struct err *e);
 /* After COMMIT (rc 0), or with the error; on the writer's thread: be short. */
 typedef void store_done_fn(void *arg, int rc, const struct err *e);
 
-/* Queues; never blocks. done is called exactly once, whatever happens. */
+/* Queues; never blocks. done is called exactly once, whatever happens: on the writer's thread, or
+ * at once on the caller's where the queue is full (ERR_UNAVAILABLE) or there is no memory. */
 void store_write(struct store *s, store_write_fn *fn, store_done_fn *done, void *arg);
 /* Queues and waits. Not on the writer's thread. */
 TACIT_MUST_CHECK int store_write_wait(struct store *s, store_write_fn *fn, void *arg,

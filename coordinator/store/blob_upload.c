@@ -1,0 +1,437 @@
+/* Uploads. A handle holds the chunk being filled and the running hash; each flush writes the
+ * chunk's row and moves `durable` in one transaction, so that whatever is durable is there to go on
+ * from. */
+#include "coordinator/store/blobs.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "core/base/text.h"
+#include "core/env/file.h"
+#include "core/protocol/messages.h"
+#include "coordinator/store/blob_rows.h"
+#include "coordinator/store/store_parts.h"
+
+/* The WAL grows to 64 MiB before it is written back; the rest is for tacit.db to live on. */
+#define SPACE_RESERVE (128ull << 20)
+/* Chunks of a dropped blob that one transaction removes. */
+#define DROP_CHUNKS 16
+
+_Static_assert(PROTOCOL_BLOB_MAX / BLOB_CHUNK == 1u << 20, "chunk numbers have 20 bits");
+
+struct blob_upload {
+    struct store *store;
+    struct digest digest;
+    uint64_t size;
+    uint64_t chunk;           /* number of the one being filled */
+    size_t fill;              /* bytes of it that were taken */
+    uint64_t durable;         /* bytes in blobs.db, from the blob's start */
+    struct digest_state hash; /* of all bytes taken */
+    uint8_t *data;            /* BLOB_CHUNK bytes */
+    bool fresh;    /* nothing durable was there of this size: the first flush makes the row */
+    bool flushing; /* the blob writer works on it */
+    bool last, mismatch;
+    store_done_fn *done;
+    void *arg;
+};
+
+/* --- dropping ----------------------------------------------------------------------------------
+ */
+
+/* Removes some chunks of a dropped blob; *arg: whether any are left. A blob of many gigabytes takes
+ * many transactions, so that others get in between. */
+static int drop_some(struct store_conn *c, void *arg, struct err *e)
+{
+    static const char next[] = "SELECT blob FROM dropped LIMIT 1";
+    static const char chunks[] =
+        "DELETE FROM chunk WHERE id IN "
+        "(SELECT id FROM chunk WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)";
+    static const char finished[] = "DELETE FROM dropped WHERE blob = ?";
+    bool *more = arg;
+    struct query q;
+    query_open(&q, c, next);
+    int rc = query_step(&q, e);
+    uint64_t id = rc == 1 ? column_u64(&q, 0) : 0, removed;
+    query_close(&q);
+    *more = rc == 1;
+    if (rc != 1)
+        return rc;
+    query_open(&q, c, chunks);
+    query_u64(&q, BLOB_ROW_ID(id, 0));
+    query_u64(&q, BLOB_ROW_ID(id + 1, 0));
+    query_u64(&q, DROP_CHUNKS);
+    rc = query_run(&q, &removed, e);
+    if (rc || removed == DROP_CHUNKS)
+        return rc;
+    query_open(&q, c, finished);
+    query_u64(&q, id);
+    return query_run(&q, NULL, e);
+}
+
+struct drop_work {
+    struct store *store;
+    bool more;
+};
+
+static int drop_fn(struct store_conn *c, void *arg, struct err *e)
+{
+    return drop_some(c, &((struct drop_work *)arg)->more, e);
+}
+
+static void drop_done(void *arg, int rc, const struct err *e)
+{
+    struct drop_work *w = arg;
+    (void)e; /* what is left is removed at the next drop or start */
+    if (!rc && w->more && !atomic_load(&w->store->closing))
+        writer_put(w->store->blob_writer, drop_fn, drop_done, w);
+    else
+        free(w);
+}
+
+static void drop_start(struct store *s)
+{
+    struct drop_work *w = malloc(sizeof *w);
+    if (!w)
+        return; /* as above */
+    *w = (struct drop_work){s, false};
+    writer_put(s->blob_writer, drop_fn, drop_done, w);
+}
+
+void store__blobs_start(struct store *s)
+{
+    drop_start(s);
+}
+
+/* Makes a blob unknown at once; its chunks go later. */
+static int drop_row(struct store_conn *c, uint64_t id, struct err *e)
+{
+    static const char mark[] = "INSERT INTO dropped (blob) VALUES (?)";
+    static const char forget[] = "DELETE FROM blob WHERE id = ?";
+    struct query q;
+    query_open(&q, c, mark);
+    query_u64(&q, id);
+    int rc = query_run(&q, NULL, e);
+    if (rc)
+        return rc;
+    query_open(&q, c, forget);
+    query_u64(&q, id);
+    return query_run(&q, NULL, e);
+}
+
+/* --- opening -----------------------------------------------------------------------------------
+ */
+
+/* Pages that dropped blobs left in the file. */
+static int free_in_file(struct store *s, uint64_t *bytes, struct err *e)
+{
+    struct store_conn *c;
+    struct query q;
+    int rc = store__blob_read_begin(s, &c, e);
+    if (rc)
+        return rc;
+    query_open(&q, c, "PRAGMA freelist_count");
+    rc = query_step(&q, e);
+    *bytes = rc == 1 ? column_u64(&q, 0) * 65536 : 0;
+    query_close(&q);
+    store__blob_read_end(s, c);
+    return rc < 0 ? rc : 0;
+}
+
+static int check_space(struct store *s, uint64_t bytes, struct err *e)
+{
+    uint64_t room, inside;
+    uint64_t wanted = bytes + atomic_load(&s->upload_bytes) + SPACE_RESERVE;
+    int rc = env_disk_free(s->dir, &room, e);
+    if (rc || room >= wanted)
+        return rc;
+    rc = free_in_file(s, &inside, e);
+    if (rc || room + inside >= wanted)
+        return rc;
+    char has[16], needs[16];
+    return err_set(e, ERR_NO_SPACE,
+                   "no room for the upload: %s are free in %s, %s are needed; make room there",
+                   text_bytes(room + inside, has), s->dir, text_bytes(wanted, needs));
+}
+
+/* Takes in what is durable: hashes it, and loads the chunk that is not full. */
+static int take_up(struct blob_upload *u, const struct blob_row *b, struct err *e)
+{
+    int rc = 0;
+    for (uint64_t at = 0; !rc && at < u->durable;) {
+        struct store_conn *c;
+        size_t got = 0;
+        /* A snapshot a chunk: a long one would keep the WAL from being written back. */
+        rc = store__blob_read_begin(u->store, &c, e);
+        if (rc)
+            return rc;
+        rc = blob_chunk_read(c, b, at, u->data, BLOB_CHUNK, &got, e);
+        store__blob_read_end(u->store, c);
+        if (!rc)
+            digest_update(&u->hash, u->data, got);
+        at += got;
+    }
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, ERR_CONFLICT, "what was there of the blob was just dropped; start again");
+    u->chunk = u->durable / BLOB_CHUNK;
+    u->fill = (size_t)(u->durable % BLOB_CHUNK);
+    return rc;
+}
+
+/* What is durable of the blob at this size; a row of another size does not count. */
+static int look_up(struct store *s, const struct digest *d, uint64_t size, struct blob_row *b,
+                   bool *fresh, struct err *e)
+{
+    struct store_conn *c;
+    int rc = store__blob_read_begin(s, &c, e);
+    if (rc)
+        return rc;
+    rc = blob_row_find(c, d, b, e);
+    store__blob_read_end(s, c);
+    *fresh = rc == ERR_NOT_FOUND;
+    if (rc == ERR_NOT_FOUND)
+        rc = 0;
+    else if (!rc && b->complete)
+        return err_set(e, ERR_EXISTS, "the blob is there already");
+    else if (!rc && b->size != size)
+        *fresh = true;
+    if (*fresh)
+        *b = (struct blob_row){.size = size};
+    return rc;
+}
+
+int blob_upload_open(struct store *s, const struct digest *d, uint64_t size, uint64_t offset,
+                     struct blob_upload **out, uint64_t *durable, struct err *e)
+{
+    struct blob_row b;
+    bool fresh;
+    *durable = 0;
+    if (size > PROTOCOL_BLOB_MAX)
+        return err_set(e, ERR_TOO_LARGE, "a blob has at most %llu bytes, not %llu",
+                       (unsigned long long)PROTOCOL_BLOB_MAX, (unsigned long long)size);
+    int rc = look_up(s, d, size, &b, &fresh, e);
+    if (rc == ERR_EXISTS)
+        *durable = b.size;
+    if (rc)
+        return rc;
+    *durable = b.durable;
+    if (offset != b.durable)
+        return err_set(e, ERR_CONFLICT, "the upload goes on at offset %llu, not %llu",
+                       (unsigned long long)b.durable, (unsigned long long)offset);
+    rc = check_space(s, size - b.durable, e);
+    if (rc)
+        return rc;
+    struct blob_upload *u = calloc(1, sizeof *u);
+    if (u)
+        u->data = malloc(BLOB_CHUNK);
+    if (!u || !u->data) {
+        free(u);
+        return err_set(e, ERR_NO_MEMORY, "no memory for an upload");
+    }
+    u->store = s;
+    u->digest = *d;
+    u->size = size;
+    u->durable = b.durable;
+    u->fresh = fresh;
+    atomic_fetch_add(&s->upload_bytes, size - b.durable);
+    digest_init(&u->hash);
+    rc = take_up(u, &b, e);
+    if (rc)
+        blob_upload_close(u);
+    else
+        *out = u;
+    return rc;
+}
+
+void blob_upload_close(struct blob_upload *u)
+{
+    if (!u)
+        return;
+    atomic_fetch_sub(&u->store->upload_bytes, u->size - u->durable);
+    free(u->data);
+    free(u);
+}
+
+uint64_t blob_upload_offset(const struct blob_upload *u)
+{
+    return u->chunk * BLOB_CHUNK + u->fill;
+}
+
+size_t blob_upload_take(struct blob_upload *u, const void *data, size_t len)
+{
+    uint64_t left = u->size - blob_upload_offset(u);
+    if (u->flushing)
+        return 0;
+    if (len > BLOB_CHUNK - u->fill)
+        len = BLOB_CHUNK - u->fill;
+    if (len > left)
+        len = (size_t)left;
+    memcpy(u->data + u->fill, data, len);
+    digest_update(&u->hash, data, len);
+    u->fill += len;
+    return len;
+}
+
+/* --- flushing ----------------------------------------------------------------------------------
+ */
+
+static int insert_blob(struct store_conn *c, const struct blob_upload *u, uint64_t *id,
+                       struct err *e)
+{
+    static const char insert[] =
+        "INSERT INTO blob (digest, size, durable, complete) VALUES (?, ?, 0, 0) RETURNING id";
+    struct query q;
+    query_open(&q, c, insert);
+    query_digest(&q, &u->digest);
+    query_u64(&q, u->size);
+    int rc = query_step(&q, e);
+    if (rc == 1)
+        *id = column_u64(&q, 0);
+    if (rc == 1)
+        rc = query_step(&q, e);
+    query_close(&q);
+    return rc;
+}
+
+/* The row that this upload goes on with: as the handle left it, or another upload was quicker. */
+static int own_row(struct store_conn *c, const struct blob_upload *u, uint64_t *id, struct err *e)
+{
+    struct blob_row b;
+    int rc = blob_row_find(c, &u->digest, &b, e);
+    if (rc == ERR_NOT_FOUND && u->fresh)
+        return insert_blob(c, u, id, e);
+    if (rc && rc != ERR_NOT_FOUND)
+        return rc;
+    if (!rc && b.complete)
+        return err_set(e, ERR_EXISTS, "the blob is there already");
+    if (!rc && b.size != u->size && u->fresh) {
+        rc = drop_row(c, b.id, e);
+        return rc ? rc : insert_blob(c, u, id, e);
+    }
+    if (rc || b.size != u->size || b.durable != u->durable)
+        return err_set(e, ERR_CONFLICT,
+                       "another upload of this blob has changed what is there; ask for its offset "
+                       "and go on from it");
+    *id = b.id;
+    return 0;
+}
+
+static int put_chunk(struct store_conn *c, const struct blob_upload *u, uint64_t id, struct err *e)
+{
+    static const char put[] = "INSERT OR REPLACE INTO chunk (id, data) VALUES (?, ?)";
+    struct query q;
+    query_open(&q, c, put);
+    query_u64(&q, BLOB_ROW_ID(id, u->chunk));
+    query_bytes(&q, u->data, u->fill);
+    return query_run(&q, NULL, e);
+}
+
+static int flush_fn(struct store_conn *c, void *arg, struct err *e)
+{
+    static const char move[] = "UPDATE blob SET durable = ?, complete = ? WHERE id = ?";
+    struct blob_upload *u = arg;
+    uint64_t id = 0, durable = blob_upload_offset(u);
+    u->mismatch = false;
+    if (u->last && durable != u->size)
+        return err_set(e, ERR_INVALID, "the upload ended after %llu of %llu bytes",
+                       (unsigned long long)durable, (unsigned long long)u->size);
+    int rc = own_row(c, u, &id, e);
+    if (rc)
+        return rc;
+    if (u->last) {
+        struct digest_state hash = u->hash;
+        struct digest d;
+        digest_final(&hash, &d);
+        u->mismatch = !digest_equal(&d, &u->digest);
+        if (u->mismatch)
+            return drop_row(c, id, e);
+    }
+    if (durable > u->durable && (rc = put_chunk(c, u, id, e)))
+        return rc;
+    struct query q;
+    query_open(&q, c, move);
+    query_u64(&q, durable);
+    query_u64(&q, u->last);
+    query_u64(&q, id);
+    return query_run(&q, NULL, e);
+}
+
+/* After the transaction: what the handle is now. Returns what the caller hears. */
+static int flush_finish(struct blob_upload *u, int rc, struct err *e)
+{
+    u->flushing = false;
+    if (rc)
+        return rc;
+    if (u->mismatch) {
+        char hex[DIGEST_HEX + 1];
+        drop_start(u->store);
+        return err_set(
+            e, ERR_DIGEST,
+            "the bytes are not those of %s: they were damaged on the way, or the name is "
+            "wrong; nothing of them is kept, send them again",
+            digest_to_hex(&u->digest, hex));
+    }
+    uint64_t durable = blob_upload_offset(u);
+    atomic_fetch_sub(&u->store->upload_bytes, durable - u->durable);
+    u->durable = durable;
+    u->fresh = false;
+    if (u->fill == BLOB_CHUNK) {
+        u->chunk++;
+        u->fill = 0;
+    }
+    return 0;
+}
+
+static void flush_done(void *arg, int rc, const struct err *e)
+{
+    struct blob_upload *u = arg;
+    struct err own = *e;
+    rc = flush_finish(u, rc, &own);
+    u->done(u->arg, rc, &own);
+}
+
+void blob_upload_flush(struct blob_upload *u, bool last, store_done_fn *done, void *arg)
+{
+    u->last = last;
+    u->done = done;
+    u->arg = arg;
+    u->flushing = true;
+    writer_put(u->store->blob_writer, flush_fn, flush_done, u);
+}
+
+/* --- the coordinator's own ----------------------------------------------------------------------
+ */
+
+static int put_once(struct store *s, const uint8_t *data, uint64_t size, const struct digest *d,
+                    uint64_t *offset, struct err *e)
+{
+    struct blob_upload *u;
+    int rc = blob_upload_open(s, d, size, *offset, &u, offset, e);
+    if (rc)
+        return rc;
+    while (!rc) {
+        uint64_t at = blob_upload_offset(u);
+        size_t part = size - at < BLOB_CHUNK ? (size_t)(size - at) : BLOB_CHUNK;
+        bool last = at + blob_upload_take(u, data + at, part) == size;
+        u->last = last;
+        rc = flush_finish(u, writer_wait(s->blob_writer, flush_fn, u, e), e);
+        if (last)
+            break;
+    }
+    blob_upload_close(u);
+    return rc;
+}
+
+int blob_put(struct store *s, const void *data, uint64_t size, struct digest *d, struct err *e)
+{
+    uint64_t offset = 0;
+    int rc = 0;
+    digest_of(data, size, d);
+    /* Somebody else may be sending the same bytes, or wrong ones: go on from what is there. */
+    for (int attempt = 0; attempt < 16; attempt++) {
+        rc = put_once(s, data, size, d, &offset, e);
+        if (!rc || rc == ERR_EXISTS)
+            return 0;
+        if (rc != ERR_CONFLICT && rc != ERR_DIGEST)
+            return rc;
+    }
+    return rc;
+}

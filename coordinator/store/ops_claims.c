@@ -1,0 +1,231 @@
+/* Jobs change hands: taken, given back, finished. */
+#include "coordinator/store/ops.h"
+
+#include <string.h>
+#include "coordinator/store/conn.h"
+
+#define ERRORS_KEPT 8
+#define ERROR_BYTES 4096
+
+int op_fence_next(struct store_conn *c, struct msg_fence *out, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "UPDATE meta SET fence = fence + 1 RETURNING incarnation, fence");
+    int rc = query_step(&q, e);
+    if (rc == 1) {
+        out->incarnation = column_u64(&q, 0);
+        out->counter = column_u64(&q, 1);
+        rc = query_step(&q, e);
+    }
+    query_close(&q);
+    return rc;
+}
+
+int op_job_claim(struct store_conn *c, bool own, uint64_t agent, const struct msg_fence *f,
+                 uint64_t wall_ms, struct arena *a, struct job_row *out, struct err *e)
+{
+#define CLAIM(kinds)                                                                               \
+    "UPDATE job SET state = 1, agent = ?, fence_incarnation = ?, fence_counter = ?,"               \
+    " attempts = attempts + 1, since_ms = ? WHERE id ="                                            \
+    " (SELECT id FROM job WHERE state = 0 AND ready = 1 AND kind " kinds                           \
+    "  ORDER BY priority DESC, id LIMIT 1) RETURNING id"
+    static const char claim_agents[] = CLAIM("NOT IN (2, 6)");
+    static const char claim_own[] = CLAIM("IN (2, 6)");
+    struct query q;
+    uint64_t id = 0;
+    query_open(&q, c, own ? claim_own : claim_agents);
+    query_u64_or_null(&q, agent);
+    query_u64(&q, f->incarnation);
+    query_u64(&q, f->counter);
+    query_u64(&q, wall_ms);
+    int rc = query_step(&q, e);
+    if (rc == 1) {
+        id = column_u64(&q, 0);
+        rc = query_step(&q, e);
+    } else if (rc == 0) {
+        rc = err_set(e, ERR_NOT_FOUND, "no job is ready");
+    }
+    query_close(&q);
+    return rc ? rc : op_job_get(c, id, a, out, e);
+}
+
+/* Runs an update that must change one row, and says `otherwise` where it did not. */
+static int run_one(struct query *q, const char *otherwise, struct err *e)
+{
+    uint64_t changed;
+    int rc = query_run(q, &changed, e);
+    return rc || changed ? rc : err_set(e, ERR_CONFLICT, "%s", otherwise);
+}
+
+int op_job_take(struct store_conn *c, uint64_t id, uint64_t agent, const struct msg_fence *f,
+                uint64_t wall_ms, struct err *e)
+{
+    static const char take[] =
+        "UPDATE job SET state = 1, agent = ?, fence_incarnation = ?, fence_counter = ?,"
+        " attempts = attempts + 1, since_ms = ? WHERE id = ? AND state = 0 AND ready = 1";
+    struct query q;
+    query_open(&q, c, take);
+    query_u64_or_null(&q, agent);
+    query_u64(&q, f->incarnation);
+    query_u64(&q, f->counter);
+    query_u64(&q, wall_ms);
+    query_u64(&q, id);
+    return run_one(&q, "the job is not waiting", e);
+}
+
+int op_job_refence(struct store_conn *c, uint64_t id, const struct msg_fence *f, struct err *e)
+{
+    static const char refence[] = "UPDATE job SET fence_incarnation = ?, fence_counter = ?"
+                                  " WHERE id = ? AND state = 1";
+    struct query q;
+    query_open(&q, c, refence);
+    query_u64(&q, f->incarnation);
+    query_u64(&q, f->counter);
+    query_u64(&q, id);
+    return run_one(&q, "the job is not leased", e);
+}
+
+/* At most ERROR_BYTES, not cut inside a character. */
+static size_t error_length(const char *error)
+{
+    size_t len = strlen(error);
+    if (len <= ERROR_BYTES)
+        return len;
+    len = ERROR_BYTES;
+    while (len > 0 && ((unsigned char)error[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
+/* Keeps the error with the job, and counts it against its holder, if any. */
+static int error_add(struct store_conn *c, uint64_t job, const char *error, struct err *e)
+{
+    static const char add[] = "INSERT INTO job_error (job, message) VALUES (?, CAST(? AS TEXT))";
+    static const char trim[] =
+        "DELETE FROM job_error WHERE job = ?1 AND id NOT IN"
+        " (SELECT id FROM job_error WHERE job = ?1 ORDER BY id DESC LIMIT ?2)";
+    static const char blame[] = "UPDATE agent SET failures = failures + 1 WHERE id ="
+                                " (SELECT agent FROM job WHERE job.id = ? AND state = 1)";
+    struct query q;
+    query_open(&q, c, add);
+    query_u64(&q, job);
+    query_bytes(&q, error, error_length(error));
+    int rc = query_run(&q, NULL, e);
+    if (rc)
+        return rc;
+    query_open(&q, c, trim);
+    query_u64(&q, job);
+    query_u64(&q, ERRORS_KEPT);
+    rc = query_run(&q, NULL, e);
+    if (rc)
+        return rc;
+    query_open(&q, c, blame);
+    query_u64(&q, job);
+    return query_run(&q, NULL, e);
+}
+
+int op_job_return(struct store_conn *c, uint64_t id, bool ready, const char *error,
+                  uint64_t wall_ms, struct err *e)
+{
+    static const char give_back[] = "UPDATE job SET state = 0, ready = ?, agent = NULL,"
+                                    " failures = failures + ?, since_ms = ?"
+                                    " WHERE id = ? AND state = 1";
+    int rc = error ? error_add(c, id, error, e) : 0;
+    if (rc)
+        return rc;
+    struct query q;
+    query_open(&q, c, give_back);
+    query_u64(&q, ready);
+    query_u64(&q, error != NULL);
+    query_u64(&q, wall_ms);
+    query_u64(&q, id);
+    return run_one(&q, "the job is not leased", e);
+}
+
+int op_job_set_ready(struct store_conn *c, uint64_t id, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "UPDATE job SET ready = 1 WHERE id = ? AND state = 0 AND ready = 0");
+    query_u64(&q, id);
+    return run_one(&q, "the job does not back off", e);
+}
+
+int op_job_quarantine(struct store_conn *c, uint64_t id, const char *error, uint64_t wall_ms,
+                      struct err *e)
+{
+    static const char quarantine[] = "UPDATE job SET state = 3, agent = NULL,"
+                                     " failures = failures + 1, since_ms = ?"
+                                     " WHERE id = ? AND state IN (0, 1)";
+    int rc = error_add(c, id, error, e);
+    if (rc)
+        return rc;
+    struct query q;
+    query_open(&q, c, quarantine);
+    query_u64(&q, wall_ms);
+    query_u64(&q, id);
+    return run_one(&q, "the job has ended already", e);
+}
+
+static int insert_outputs(struct store_conn *c, uint64_t job, const struct msg_complete *m,
+                          struct err *e)
+{
+    static const char insert[] = "INSERT INTO output (job, number, role, idx, digest, content,"
+                                 " bytes, first, count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    int rc = 0;
+    for (uint32_t i = 0; !rc && i < m->output_count; i++) {
+        const struct msg_blob *b = &m->outputs[i];
+        struct query q;
+        query_open(&q, c, insert);
+        query_u64(&q, job);
+        query_u64(&q, i);
+        query_i64(&q, b->role);
+        query_u64(&q, b->index);
+        query_digest(&q, &b->digest);
+        query_digest_or_null(&q, &b->content);
+        query_u64(&q, b->bytes);
+        query_u64(&q, b->first);
+        query_u64(&q, b->count);
+        rc = query_run(&q, NULL, e);
+    }
+    return rc;
+}
+
+int op_job_done(struct store_conn *c, uint64_t id, const struct msg_complete *m, const char *detail,
+                uint64_t wall_ms, struct err *e)
+{
+    static const char done[] =
+        "UPDATE job SET state = 2, loss = ?, seconds = ?, tokens = ?, bytes_down = ?,"
+        " bytes_up = ?, detail = ?, since_ms = ? WHERE id = ? AND state = 1";
+    static const char praise[] = "UPDATE agent SET jobs_done = jobs_done + 1, seen_ms = ?1"
+                                 " WHERE id = (SELECT agent FROM job WHERE job.id = ?2)";
+    struct query q;
+    query_open(&q, c, done);
+    query_double(&q, m->loss);
+    query_double(&q, m->seconds == m->seconds ? m->seconds : 0); /* the column takes no NaN */
+    query_u64(&q, m->tokens);
+    query_u64(&q, m->bytes_down);
+    query_u64(&q, m->bytes_up);
+    query_text(&q, detail);
+    query_u64(&q, wall_ms);
+    query_u64(&q, id);
+    int rc = run_one(&q, "the job is not leased", e);
+    if (!rc)
+        rc = insert_outputs(c, id, m, e);
+    if (rc)
+        return rc;
+    query_open(&q, c, praise);
+    query_u64(&q, wall_ms);
+    query_u64(&q, id);
+    return query_run(&q, NULL, e);
+}
+
+int op_jobs_restart(struct store_conn *c, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "UPDATE job SET ready = 1 WHERE state = 0 AND ready = 0");
+    int rc = query_run(&q, NULL, e);
+    if (rc)
+        return rc;
+    query_open(&q, c, "UPDATE job SET state = 0 WHERE state = 1 AND agent IS NULL");
+    return query_run(&q, NULL, e);
+}

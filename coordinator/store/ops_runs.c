@@ -1,0 +1,122 @@
+#include "coordinator/store/ops.h"
+
+#include "coordinator/store/conn.h"
+
+/* The schema's numbers. */
+_Static_assert(RUN_ACTIVE == 0 && RUN_DONE == 1 && RUN_FAILED == 2 && RUN_CANCELLED == 3,
+               "states of runs");
+
+int op_run_insert(struct store_conn *c, const char *name, uint64_t dataset,
+                  const struct digest *spec, const char *spec_text, uint64_t wall_ms, uint64_t *id,
+                  struct err *e)
+{
+    static const char insert[] = "INSERT INTO run (name, dataset, spec, spec_text, created_ms)"
+                                 " VALUES (?, ?, ?, ?, ?) RETURNING id";
+    struct query q;
+    query_open(&q, c, insert);
+    query_text(&q, name);
+    query_u64(&q, dataset);
+    query_digest(&q, spec);
+    query_text(&q, spec_text);
+    query_u64(&q, wall_ms);
+    int rc = query_step(&q, e);
+    if (rc == 1) {
+        *id = column_u64(&q, 0);
+        rc = query_step(&q, e);
+    }
+    query_close(&q);
+    if (rc == ERR_EXISTS)
+        err_set(e, ERR_EXISTS, "run %s exists already; give this one another name", name);
+    return rc;
+}
+
+#define RUN_COLUMNS "id, dataset, name, spec_text, reason, spec, state, created_ms, ended_ms "
+
+static int run_read(const struct query *q, struct arena *a, struct run_row *out, struct err *e)
+{
+    const char **texts[] = {&out->name, &out->spec_text, &out->reason};
+    int rc = 0;
+    out->id = column_u64(q, 0);
+    out->dataset = column_u64(q, 1);
+    for (int i = 0; !rc && i < 3; i++)
+        rc = column_text(q, 2 + i, a, texts[i], e);
+    column_digest(q, 5, &out->spec);
+    out->state = (int)column_u64(q, 6);
+    out->created_ms = column_u64(q, 7);
+    out->ended_ms = column_u64(q, 8);
+    return rc;
+}
+
+int op_run_find(struct store_conn *c, const char *name, struct arena *a, struct run_row *out,
+                struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "SELECT " RUN_COLUMNS "FROM run WHERE name = ?");
+    query_text(&q, name);
+    int rc = query_step(&q, e);
+    if (rc == 1)
+        rc = run_read(&q, a, out, e);
+    else if (rc == 0)
+        rc = err_set(e, ERR_NOT_FOUND, "there is no run %s; `tacit run list` lists them", name);
+    query_close(&q);
+    return rc;
+}
+
+int op_run_get(struct store_conn *c, uint64_t id, struct arena *a, struct run_row *out,
+               struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "SELECT " RUN_COLUMNS "FROM run WHERE id = ?");
+    query_u64(&q, id);
+    int rc = query_step(&q, e);
+    if (rc == 1)
+        rc = run_read(&q, a, out, e);
+    else if (rc == 0)
+        rc = err_set(e, ERR_NOT_FOUND, "there is no run %llu", (unsigned long long)id);
+    query_close(&q);
+    return rc;
+}
+
+int op_runs(struct store_conn *c, struct arena *a, struct run_row **rows, uint32_t *count,
+            struct err *e)
+{
+    struct rows list = {.arena = a, .item_size = sizeof **rows};
+    struct query q;
+    int rc;
+    query_open(&q, c, "SELECT " RUN_COLUMNS "FROM run ORDER BY id DESC");
+    while ((rc = query_step(&q, e)) == 1) {
+        struct run_row *row = rows_add(&list, e);
+        rc = row ? run_read(&q, a, row, e) : ERR_NO_MEMORY;
+        if (rc)
+            break;
+    }
+    query_close(&q);
+    *rows = list.items;
+    *count = list.count;
+    return rc;
+}
+
+int op_run_end(struct store_conn *c, uint64_t id, int state, const char *reason, uint64_t wall_ms,
+               struct err *e)
+{
+    static const char end[] =
+        "UPDATE run SET state = ?, reason = ?, ended_ms = ? WHERE id = ? AND state = 0";
+    static const char cancel[] = "UPDATE job SET state = 4, agent = NULL, since_ms = ?"
+                                 " WHERE run = ? AND state IN (0, 1)";
+    uint64_t changed;
+    struct query q;
+    query_open(&q, c, end);
+    query_u64(&q, (uint64_t)state);
+    query_text(&q, reason);
+    query_u64(&q, wall_ms);
+    query_u64(&q, id);
+    int rc = query_run(&q, &changed, e);
+    if (!rc && changed == 0)
+        rc = err_set(e, ERR_CONFLICT, "the run has ended already");
+    if (rc || state == RUN_DONE)
+        return rc;
+    query_open(&q, c, cancel);
+    query_u64(&q, wall_ms);
+    query_u64(&q, id);
+    return query_run(&q, NULL, e);
+}

@@ -1,0 +1,209 @@
+#include "coordinator/store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "core/env/file.h"
+#include "coordinator/store/migrate.h"
+#include "coordinator/store/ops.h"
+#include "coordinator/store/store_parts.h"
+
+/* A dying predecessor finishes its transaction and goes. */
+#define LOCK_MS 10000
+/* Pieces of one transaction: enough that a sync is shared by a fleet, few enough that nobody waits
+ * long for others. A piece of blobs.db is a chunk of 1 MiB. */
+#define BATCH_TACIT 256
+#define BATCH_BLOBS 32
+
+static void pool_init(struct reader_pool *p)
+{
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_cond_init(&p->changed, NULL);
+}
+
+static int pool_open(struct reader_pool *p, const char *path, enum conn_file file, struct err *e)
+{
+    for (unsigned i = 0; i < STORE_READERS; i++) {
+        int rc = conn_open(&p->all[i], path, file, false, e);
+        if (rc)
+            return rc;
+        p->idle[p->count++] = p->all[i];
+    }
+    return 0;
+}
+
+static void pool_close(struct reader_pool *p)
+{
+    for (unsigned i = 0; i < STORE_READERS; i++)
+        conn_close(p->all[i]);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->mutex);
+}
+
+static void pool_give(struct reader_pool *p, struct store_conn *c)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->idle[p->count++] = c;
+    pthread_cond_signal(&p->changed);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+static int pool_begin(struct reader_pool *p, struct store_conn **out, struct err *e)
+{
+    pthread_mutex_lock(&p->mutex);
+    while (p->count == 0)
+        pthread_cond_wait(&p->changed, &p->mutex);
+    struct store_conn *c = p->idle[--p->count];
+    pthread_mutex_unlock(&p->mutex);
+    int rc = conn_run(c, "BEGIN", e);
+    if (rc)
+        pool_give(p, c);
+    else
+        *out = c;
+    return rc;
+}
+
+static void pool_end(struct reader_pool *p, struct store_conn *c)
+{
+    sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL); /* nothing was changed; nothing can fail */
+    pool_give(p, c);
+}
+
+int store_read_begin(struct store *s, struct store_conn **c, struct err *e)
+{
+    return pool_begin(&s->readers, c, e);
+}
+
+void store_read_end(struct store *s, struct store_conn *c)
+{
+    pool_end(&s->readers, c);
+}
+
+int store__blob_read_begin(struct store *s, struct store_conn **c, struct err *e)
+{
+    return pool_begin(&s->blob_readers, c, e);
+}
+
+void store__blob_read_end(struct store *s, struct store_conn *c)
+{
+    pool_end(&s->blob_readers, c);
+}
+
+/* Opens, migrates and gives the file its writer and readers. */
+static int file_open(struct store *s, enum conn_file file, struct err *e)
+{
+    const char *name = file == CONN_TACIT ? "tacit" : "blobs";
+    char *path = env_path_join(s->dir, file == CONN_TACIT ? "tacit.db" : "blobs.db");
+    if (!path)
+        return err_set(e, ERR_NO_MEMORY, "no memory to open %s", s->dir);
+    struct store_conn *c = NULL;
+    int rc = conn_open(&c, path, file, true, e);
+    if (!rc) {
+        rc = store_migrate(c->db, store_migrations, name, e);
+        if (!rc)
+            rc = writer_create(file == CONN_TACIT ? &s->writer : &s->blob_writer, c,
+                               file == CONN_TACIT ? BATCH_TACIT : BATCH_BLOBS, s->stepped, e);
+        if (rc) {
+            conn_close(c);
+            err_prefix(e, "%s", s->dir);
+        }
+    }
+    if (!rc)
+        rc = pool_open(file == CONN_TACIT ? &s->readers : &s->blob_readers, path, file, e);
+    free(path);
+    return rc;
+}
+
+static int start_incarnation(struct store_conn *c, void *arg, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "UPDATE meta SET incarnation = incarnation + 1 RETURNING incarnation");
+    int rc = query_step(&q, e);
+    if (rc == 1)
+        *(uint64_t *)arg = column_u64(&q, 0);
+    query_close(&q);
+    return rc < 0 ? rc : op_jobs_restart(c, e);
+}
+
+static int store_start(struct store *s, int64_t lock_ms, struct err *e)
+{
+    int rc = env_dir_make(s->dir, e);
+    char *path = env_path_join(s->dir, "lock");
+    if (!rc && !path)
+        rc = err_set(e, ERR_NO_MEMORY, "no memory to open %s", s->dir);
+    if (!rc && (rc = env_lock_take(path, lock_ms, &s->lock, e)) == ERR_BUSY)
+        err_prefix(e, "%s is in use; stop the other tacitd, or give this one another --data",
+                   s->dir);
+    free(path);
+    if (!rc)
+        rc = file_open(s, CONN_TACIT, e);
+    if (!rc)
+        rc = file_open(s, CONN_BLOBS, e);
+    if (!rc)
+        rc = writer_wait(s->writer, start_incarnation, &s->incarnation, e);
+    if (!rc)
+        store__blobs_start(s);
+    return rc;
+}
+
+int store_open_with(struct store **out, const char *dir, const struct store_options *o,
+                    struct err *e)
+{
+    struct store *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(e, ERR_NO_MEMORY, "no memory to open %s", dir);
+    s->dir = strdup(dir);
+    s->lock = -1;
+    s->stepped = o->stepped;
+    pool_init(&s->readers);
+    pool_init(&s->blob_readers);
+    int rc = s->dir ? store_start(s, o->lock_ms, e)
+                    : err_set(e, ERR_NO_MEMORY, "no memory to open %s", dir);
+    if (rc)
+        store_close(s);
+    else
+        *out = s;
+    return rc;
+}
+
+int store_open(struct store **out, const char *dir, struct err *e)
+{
+    return store_open_with(out, dir, &(struct store_options){.lock_ms = LOCK_MS}, e);
+}
+
+void store_close(struct store *s)
+{
+    if (!s)
+        return;
+    atomic_store(&s->closing, true);
+    writer_stop(s->writer);
+    writer_stop(s->blob_writer);
+    /* Writers close last: the last connection of a file puts its WAL away. */
+    pool_close(&s->readers);
+    pool_close(&s->blob_readers);
+    writer_destroy(s->writer);
+    writer_destroy(s->blob_writer);
+    if (s->lock >= 0)
+        env_lock_release(s->lock);
+    free(s->dir);
+    free(s);
+}
+
+uint64_t store_incarnation(const struct store *s)
+{
+    return s->incarnation;
+}
+
+void store_write(struct store *s, store_write_fn *fn, store_done_fn *done, void *arg)
+{
+    writer_put(s->writer, fn, done, arg);
+}
+
+int store_write_wait(struct store *s, store_write_fn *fn, void *arg, struct err *e)
+{
+    return writer_wait(s->writer, fn, arg, e);
+}
+
+unsigned store_writer_step(struct store *s)
+{
+    return writer_step(s->writer) + writer_step(s->blob_writer);
+}

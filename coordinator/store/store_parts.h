@@ -1,0 +1,37 @@
+/* What store.c and the blobs' files share of a store. Private to store/. */
+#ifndef TACIT_COORDINATOR_STORE_STORE_PARTS_H
+#define TACIT_COORDINATOR_STORE_STORE_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "coordinator/store/conn.h"
+#include "coordinator/store/writer.h"
+
+#define STORE_READERS 4 /* a file; at most 2 MiB of cache each */
+
+struct reader_pool {
+    pthread_mutex_t mutex; /* guards idle and count */
+    pthread_cond_t changed;
+    struct store_conn *all[STORE_READERS];
+    struct store_conn *idle[STORE_READERS];
+    unsigned count; /* idle ones */
+};
+
+struct store {
+    char *dir;
+    int lock;
+    uint64_t incarnation;
+    struct writer *writer, *blob_writer;
+    struct reader_pool readers, blob_readers;
+    _Atomic uint64_t upload_bytes; /* still to come of the open uploads: room that is spoken for */
+    bool stepped;
+    _Atomic bool closing; /* no more clearing of dropped blobs */
+};
+
+/* A snapshot of blobs.db. */
+TACIT_MUST_CHECK int store__blob_read_begin(struct store *s, struct store_conn **c, struct err *e);
+void store__blob_read_end(struct store *s, struct store_conn *c);
+/* Queues the removal of chunks that earlier processes left behind. */
+void store__blobs_start(struct store *s);
+
+#endif
