@@ -1,0 +1,74 @@
+# A coordinator and agents on loopback, for scripts that source this file: started, watched, started
+# again where they die, and stopped. Everything they say goes to files in $SERVICE/log.
+#
+#   SERVICE=DIR               where data, work folders and logs are
+#   BIN=DIR                   where tacitd, tacit-agent and tacit are
+#   service_start AGENTS      starts; sets TACIT_URL and TACIT_TOKEN_FILE (exported)
+#   service_stop              stops everything, agents first
+#
+# The process numbers are in $SERVICE/tacitd.pid and $SERVICE/agent-N.pid.
+
+# keep NAME COMMAND…: runs it again whenever it ends by itself, until its keeper gets a TERM.
+service_keep() {
+    local name=$1 child=0 stop=0 code
+    shift
+    trap 'stop=1; [ $child != 0 ] && kill -TERM $child 2>/dev/null' TERM
+    trap '' INT
+    while [ $stop = 0 ]; do
+        "$@" >>"$SERVICE/log/$name.log" 2>&1 </dev/null &
+        child=$!
+        echo $child >"$SERVICE/$name.pid"
+        while kill -0 $child 2>/dev/null; do
+            wait $child
+            code=$?
+        done
+        [ $stop = 1 ] && break
+        echo "$name ended with exit code $code: starting it again" | tee -a "$SERVICE/log/$name.log"
+        sleep 0.5
+    done
+    rm -f "$SERVICE/$name.pid"
+}
+
+service_start() {
+    local agents=$1 n port
+    mkdir -p "$SERVICE/log"
+    : >"$SERVICE/log/tacitd.log"
+    port=$(python3 -c 'import socket
+s = socket.socket()
+for port in range(20000, 32000):
+    try:
+        s.bind(("127.0.0.1", port))
+        print(port)
+        break
+    except OSError:
+        pass')
+    export TACIT_URL=http://127.0.0.1:$port TACIT_TOKEN_FILE=$SERVICE/data/admin.token
+    service_keepers=()
+    service_keep tacitd "$BIN/tacitd" --data "$SERVICE/data" --listen "127.0.0.1:$port" &
+    service_keepers+=($!)
+    for _ in $(seq 150); do
+        curl -sf "$TACIT_URL/healthz" >/dev/null && break
+        sleep 0.1
+    done
+    if ! curl -sf "$TACIT_URL/healthz" >/dev/null; then
+        echo "The coordinator does not answer at $TACIT_URL; it said:" >&2
+        tail -n 20 "$SERVICE/log/tacitd.log" >&2
+        return 1
+    fi
+    for n in $(seq "$agents"); do
+        : >"$SERVICE/log/agent-$n.log"
+        service_keep "agent-$n" "$BIN/tacit-agent" --coordinator "$TACIT_URL" \
+            --token-file "$SERVICE/data/join.token" --work "$SERVICE/agent-$n" --threads 1 \
+            --name "agent-$n" &
+        service_keepers+=($!)
+    done
+}
+
+service_stop() {
+    local i
+    for ((i = ${#service_keepers[@]} - 1; i >= 0; i--)); do
+        kill -TERM "${service_keepers[$i]}" 2>/dev/null
+        wait "${service_keepers[$i]}" 2>/dev/null
+    done
+    service_keepers=()
+}
