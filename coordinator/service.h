@@ -12,7 +12,7 @@
 #include "coordinator/store/store.h"
 
 struct lease_clock; /* deadlines of leases on the monotonic clock: lease/lease.h */
-struct works;       /* the threads that check results and do the coordinator's own jobs: run/works.h */
+struct works; /* the threads that check results and do the coordinator's own jobs: run/works.h */
 
 struct service {
     struct store *store;
@@ -33,14 +33,14 @@ struct call {
     struct store_conn *conn;
     struct arena *arena; /* lives until the reply is sent: strings of `out` may point into it */
     enum caller caller;
-    uint64_t agent;      /* CALLER_AGENT */
-    const char *name;    /* the path's {name}, or NULL */
-    uint64_t id;         /* the path's {id}, or 0 */
+    uint64_t agent;   /* CALLER_AGENT */
+    const char *name; /* the path's {name}, or NULL */
+    uint64_t id;      /* the path's {id}, or 0 */
     const char *query_run, *query_state;
     uint64_t query_limit;
     int64_t now_ms, wall_ms;
-    uint64_t ready;      /* out: jobs that became ready to claim in this call */
-    const char *raw;     /* out: a ready-made JSON body instead of `out` */
+    uint64_t ready;  /* out: jobs that became ready to claim in this call */
+    const char *raw; /* out: a ready-made JSON body instead of `out` */
     size_t raw_len;
 };
 typedef int call_fn(struct call *c, const void *in, void *out, struct err *e);

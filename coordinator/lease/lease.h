@@ -1,13 +1,14 @@
 /* Leases: a job is held by one agent until a deadline on the coordinator's monotonic clock. Holder
- * and fence are durable, deadlines are not: after a restart every lease gets a full term. Expiry and
- * release are neither failures nor reasons to back off. */
+ * and fence are durable, deadlines are not: after a restart every lease gets a full term. Expiry
+ * and release are neither failures nor reasons to back off. */
 #ifndef TACIT_COORDINATOR_LEASE_LEASE_H
 #define TACIT_COORDINATOR_LEASE_LEASE_H
 
 #include "coordinator/service.h"
 
-#define LEASE_MS 60000 /* three lost heartbeats of 20 s; a vanished machine's work is taken up in a minute */
-#define LEASE_FAILURES_MAX 5 /* then quarantine */
+#define LEASE_MS                                                                                   \
+    60000 /* three lost heartbeats of 20 s; a vanished machine's work is taken up in a minute */
+#define LEASE_FAILURES_MAX 5  /* then quarantine */
 #define LEASE_BACKOFF_MS 2000 /* doubled at each failure, at most 5 min */
 
 TACIT_MUST_CHECK int lease_clock_create(struct lease_clock **out, struct err *e);

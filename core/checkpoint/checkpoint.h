@@ -7,8 +7,8 @@
  * around it may differ between library versions; the content may not. A state's tensors are
  * "moment1.NAME" and "moment2.NAME".
  *
- * A reader trusts nothing: entry names, their number, sizes, header length, dtypes, shapes, offsets,
- * finiteness, and the total against what config implies, before anything is used. */
+ * A reader trusts nothing: entry names, their number, sizes, header length, dtypes, shapes,
+ * offsets, finiteness, and the total against what config implies, before anything is used. */
 #ifndef TACIT_CHECKPOINT_CHECKPOINT_H
 #define TACIT_CHECKPOINT_CHECKPOINT_H
 
@@ -33,8 +33,8 @@ struct checkpoint_digests {
 
 /* Writes atomically and durably (temporary name, fsync, rename, fsync of the folder). */
 TACIT_MUST_CHECK int checkpoint_model_write(const char *path, const struct model_config *c,
-                                            const float *parameters,
-                                            struct checkpoint_digests *out, struct err *e);
+                                            const float *parameters, struct checkpoint_digests *out,
+                                            struct err *e);
 TACIT_MUST_CHECK int checkpoint_state_write(const char *path, const struct model_config *c,
                                             const float *moment1, const float *moment2,
                                             const struct checkpoint_position *p,

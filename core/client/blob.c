@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/client/client.h"
-#include "core/client/reply.h"
+#include "core/client/http_reply.h"
 #include "core/env/file.h"
 #include "core/env/http.h"
 #include "core/env/process.h"

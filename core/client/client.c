@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "core/client/reply.h"
+#include "core/client/http_reply.h"
 #include "core/env/clock.h"
 #include "core/env/file.h"
 #include "core/env/http.h"

@@ -41,8 +41,9 @@ struct kern_options {
 struct kern;
 
 /* pool is borrowed and must outlive the context. ERR_INVALID names the sets this machine has where
- * the one asked for is unknown or absent; ERR_UNAVAILABLE where KERN_BLAS was not built in. Flushes
- * denormals on the calling thread: every later call must come from a thread that has done so. */
+ * the one asked for is unknown or absent; ERR_UNAVAILABLE where KERN_BLAS finds no OpenBLAS.
+ * Flushes denormals on the calling thread: every later call must come from a thread that has done
+ * so. */
 TACIT_MUST_CHECK int kern_create(struct kern **out, struct pool *pool, const struct kern_options *o,
                                  struct err *e);
 void kern_destroy(struct kern *k); /* accepts NULL */

@@ -12,7 +12,7 @@ double cost_forward(double batch, double length, const struct model_config *c);
 struct cost_run {
     struct model_config router, expert;
     uint32_t experts, prefix;
-    double router_steps;       /* of one router, all rounds together */
+    double router_steps; /* of one router, all rounds together */
     double router_batch;
     double expert_steps, expert_batch;
     double dense_batch, dense_steps;
@@ -21,13 +21,13 @@ struct cost_run {
 };
 
 struct cost_result {
-    double dense_training, dense_inference;         /* Eq. 10; F(1,S) */
-    double routers_training;                        /* Eq. 13 with S, as the paper charges */
-    double routers_training_prefix;                 /* the same with the M they really train on */
-    double routers_sharding, experts_sharding;      /* Eq. 14, 16 */
-    double experts_training;                        /* Eq. 15 */
+    double dense_training, dense_inference;    /* Eq. 10; F(1,S) */
+    double routers_training;                   /* Eq. 13 with S, as the paper charges */
+    double routers_training_prefix;            /* the same with the M they really train on */
+    double routers_sharding, experts_sharding; /* Eq. 14, 16 */
+    double experts_training;                   /* Eq. 15 */
     double training_overhead, training_overhead_prefix; /* 13+14+16 with S; with M */
-    double inference_overhead;                      /* E · F(1,M) */
+    double inference_overhead;                          /* E · F(1,M) */
 };
 void cost_compute(const struct cost_run *r, struct cost_result *out);
 

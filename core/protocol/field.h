@@ -19,19 +19,19 @@ enum field_type {
     FIELD_STRING, /* const char *, in the arena; NULL where absent; UTF-8 without NUL, ≤ length_max
                      bytes */
     FIELD_WORD,   /* int, index into words[] */
-    FIELD_DIGEST, /* struct digest as 64 hexadecimal digits; all zero where absent */
-    FIELD_OBJECT, /* const T *, NULL where absent: `of` describes T */
-    FIELD_ARRAY,  /* T *items and uint32_t count at count_offset: `of` describes T */
+    FIELD_DIGEST,  /* struct digest as 64 hexadecimal digits; all zero where absent */
+    FIELD_OBJECT,  /* const T *, NULL where absent: `of` describes T */
+    FIELD_ARRAY,   /* T *items and uint32_t count at count_offset: `of` describes T */
     FIELD_DOUBLES, /* const double *items and uint32_t count at count_offset */
 };
 
 struct field {
     const char *name;
     enum field_type type;
-    bool required;         /* absent or null is an error; optional ones keep zero (NaN for doubles) */
+    bool required; /* absent or null is an error; optional ones keep zero (NaN for doubles) */
     size_t offset, count_offset;
-    uint64_t min, max;     /* FIELD_U64; max 0: 2^63−1 */
-    uint32_t length_max;   /* bytes of a string, items of an array; 0: 256 */
+    uint64_t min, max;   /* FIELD_U64; max 0: 2^63−1 */
+    uint32_t length_max; /* bytes of a string, items of an array; 0: 256 */
     const struct message *of;
     const char *const *words; /* NULL-terminated */
     bool absent_null;         /* an absent string, digest or object is written as null */
@@ -44,9 +44,9 @@ struct message {
     uint32_t field_count;
 };
 
-/* Appends value's JSON, one line, fields in their order; absent strings, digests and objects are left
- * out (numbers, booleans and arrays always stand there), doubles that are NaN are null. What the
- * reader would refuse is refused here: ERR_INVALID, naming the field. */
+/* Appends value's JSON, one line, fields in their order; absent strings, digests and objects are
+ * left out (numbers, booleans and arrays always stand there), doubles that are NaN are null. What
+ * the reader would refuse is refused here: ERR_INVALID, naming the field. */
 TACIT_MUST_CHECK int message_encode(const struct message *m, const void *value, struct buf *out,
                                     struct err *e);
 /* Fills *value (zeroed here first); strings and arrays go to the arena. ERR_FORMAT for what is not

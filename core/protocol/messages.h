@@ -52,13 +52,14 @@ enum job_kind {
 extern const char *const job_kind_words[]; /* "train-router", "score", … NULL */
 
 enum job_target { TARGET_NONE, TARGET_ROUTER, TARGET_EXPERT, TARGET_DENSE, TARGET_DENSE_FLOPS };
-extern const char *const job_target_words[]; /* "none", "router", "expert", "dense", "dense-flops" */
+extern const char
+    *const job_target_words[]; /* "none", "router", "expert", "dense", "dense-flops" */
 
 enum job_state { JOB_WAITING, JOB_LEASED, JOB_DONE, JOB_QUARANTINED, JOB_CANCELLED };
 extern const char *const job_state_words[];
 
 enum blob_role {
-    ROLE_MODEL,      /* index: expert or router, where a job reads several */
+    ROLE_MODEL, /* index: expert or router, where a job reads several */
     ROLE_STATE,
     ROLE_SHARD,      /* a data set's shard; first, count: the part of it that the job reads */
     ROLE_PIECE,      /* an expert's piece of a range (shard format); index: expert */
@@ -88,22 +89,22 @@ struct msg_claim {
 struct msg_grant {
     uint64_t job;
     const struct msg_fence *fence;
-    uint64_t lease_ms;      /* a heartbeat every third of it keeps the lease */
+    uint64_t lease_ms; /* a heartbeat every third of it keeps the lease */
     const char *run;
-    struct digest spec;     /* the run's canonical spec (spec.h), a blob */
-    int kind, target;       /* enum job_kind, enum job_target */
+    struct digest spec; /* the run's canonical spec (spec.h), a blob */
+    int kind, target;   /* enum job_kind, enum job_target */
     uint64_t index, round, chunk;
-    uint64_t part;          /* of the score or segment jobs of a round or chunk */
+    uint64_t part;                  /* of the score or segment jobs of a round or chunk */
     uint64_t step_first, step_last; /* train: does steps first+1…last; eval: of the model at last */
-    uint64_t steps;         /* all steps of this model: the schedule's length */
-    bool final;             /* score, assign: of the experts' corpus (chunk), not of a round */
-    uint64_t window_first;  /* position in the round's draw, in the chunk, or (dense models) in the
-                               model's own epoch, of the first sequence that the job's shards hold:
-                               the parts of the shards follow each other from there */
+    uint64_t steps;                 /* all steps of this model: the schedule's length */
+    bool final;            /* score, assign: of the experts' corpus (chunk), not of a round */
+    uint64_t window_first; /* position in the round's draw, in the chunk, or (dense models) in the
+                              model's own epoch, of the first sequence that the job's shards hold:
+                              the parts of the shards follow each other from there */
     uint64_t window_count;
     uint64_t segment_count; /* train: sequences in all of the model's own data, an epoch */
-    uint64_t prior_steps;   /* train-router: optimizer steps that the router did in earlier rounds */
-    uint64_t vocab, seq;    /* of the data set */
+    uint64_t prior_steps; /* train-router: optimizer steps that the router did in earlier rounds */
+    uint64_t vocab, seq;  /* of the data set */
     struct msg_blob *inputs;
     uint32_t input_count;
 };
@@ -111,10 +112,10 @@ struct msg_grant {
 /* POST /v1/jobs/{id}/heartbeat; 409 (code ERR_FENCED) where the fence is not the job's any more. */
 struct msg_heartbeat {
     const struct msg_fence *fence;
-    uint64_t step;      /* of the model, or units done */
+    uint64_t step; /* of the model, or units done */
     uint64_t total;
-    double loss;        /* NaN where there is none */
-    double rate;        /* tokens a second */
+    double loss; /* NaN where there is none */
+    double rate; /* tokens a second */
 };
 enum job_command { COMMAND_CONTINUE, COMMAND_CHECKPOINT, COMMAND_ABANDON };
 extern const char *const job_command_words[];
@@ -160,13 +161,15 @@ struct msg_shard {
 struct msg_label {
     const char *name;
 };
-/* POST /v1/datasets publishes; GET /v1/datasets lists (without shards), /v1/datasets/{name} shows. */
+/* POST /v1/datasets publishes; GET /v1/datasets lists (without shards), /v1/datasets/{name} shows.
+ */
 struct msg_dataset {
     const char *name;
     uint64_t vocab, seq;
     struct digest tokenizer;
     uint64_t tokenizer_bytes;
-    struct msg_shard *train, *heldout; /* every shard but a split's last has equally many sequences */
+    struct msg_shard *train,
+        *heldout; /* every shard but a split's last has equally many sequences */
     uint32_t train_count, heldout_count;
     struct msg_label *labels;
     uint32_t label_count;
@@ -190,8 +193,8 @@ extern const char *const run_state_words[];
 struct msg_model_progress {
     int target;
     uint64_t index, step, steps; /* routers: steps over all rounds */
-    const char *state;  /* "waiting", "training", "done", "quarantined" … */
-    const char *agent;  /* name of the one that trains it now, or NULL */
+    const char *state;           /* "waiting", "training", "done", "quarantined" … */
+    const char *agent;           /* name of the one that trains it now, or NULL */
     double loss, rate;
     struct digest content; /* of the newest published model; zero before */
     struct digest model;   /* its blob */
@@ -239,7 +242,7 @@ struct msg_status {
     const char *version;
     uint64_t uptime_ms, runs_active, jobs_waiting, jobs_leased, jobs_quarantined;
     uint64_t agents, agents_working, agents_idle;
-    uint64_t threads;      /* of agents seen in the last minute */
+    uint64_t threads; /* of agents seen in the last minute */
     uint64_t blobs, blob_bytes, memory_peak;
 };
 
@@ -254,7 +257,7 @@ struct msg_quality {
 };
 struct msg_source_share {
     const char *source;
-    double share;       /* of the expert's sequences */
+    double share; /* of the expert's sequences */
 };
 struct msg_expert_report {
     uint64_t index;
@@ -268,8 +271,8 @@ struct msg_router_report {
     struct digest digest;
 };
 struct msg_round_report {
-    uint64_t round;  /* assignment made after training round `round` (1-based); the last is the
-                        experts' corpus (all its chunks) */
+    uint64_t round; /* assignment made after training round `round` (1-based); the last is the
+                       experts' corpus (all its chunks) */
     bool final;
     double purity;
     const double *shares;
@@ -284,7 +287,8 @@ struct msg_curve_point {
     double dense, mixture; /* perplexity on the held-out sequences */
 };
 struct msg_overhead {
-    double training, training_paper, inference; /* shares, e.g. 0.13; _paper charges routers with S */
+    double training, training_paper,
+        inference; /* shares, e.g. 0.13; _paper charges routers with S */
 };
 struct msg_costs {
     double routers_training, routers_sharding, experts_sharding, experts_training;
@@ -321,12 +325,14 @@ struct msg_report {
 /* JSON names differ from the struct's where noted: expert_reports is "experts"; the count
  * `experts` is "expert_count". Absent objects of a report are written as null. */
 
-#define MESSAGES(X)                                                                                \
-    X(problem) X(join) X(joined) X(fence) X(blob) X(claim) X(grant) X(heartbeat) X(command)        \
-    X(complete) X(completed) X(fail) X(release) X(empty) X(shard) X(label) X(dataset)              \
-    X(run_create) X(model_progress) X(run) X(job) X(agent) X(status) X(quality) X(source_share)    \
-    X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead)  \
+/* clang-format off */
+#define MESSAGES(X) \
+    X(problem) X(join) X(joined) X(fence) X(blob) X(claim) X(grant) X(heartbeat) X(command) \
+    X(complete) X(completed) X(fail) X(release) X(empty) X(shard) X(label) X(dataset) \
+    X(run_create) X(model_progress) X(run) X(job) X(agent) X(status) X(quality) X(source_share) \
+    X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
     X(costs) X(seconds) X(bytes) X(report)
+/* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;
 MESSAGES(MESSAGE_DECLARE_)
 #undef MESSAGE_DECLARE_

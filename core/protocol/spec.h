@@ -33,7 +33,8 @@ struct run_spec {
     struct {
         uint32_t hidden, layers, heads, ffn, batch, warmup;
         uint64_t steps, chunk; /* chunk: sequences assigned at a time */
-        double learning_rate, grad_clip, weight_decay, beta1, beta2; /* the last three for routers too */
+        double learning_rate, grad_clip, weight_decay, beta1,
+            beta2; /* the last three for routers too */
     } expert;
     struct {
         bool enabled;
@@ -66,15 +67,16 @@ TACIT_MUST_CHECK int spec_template(struct buf *out, struct err *e);
 void spec_router_model(const struct run_spec *s, uint32_t vocab, uint32_t seq,
                        struct model_config *out);
 void spec_expert_model(const struct run_spec *s, uint32_t vocab, uint32_t seq,
-                       struct model_config *out); /* the dense ones' too */
-uint64_t spec_dense_steps(const struct run_spec *s);       /* equal tokens */
+                       struct model_config *out);    /* the dense ones' too */
+uint64_t spec_dense_steps(const struct run_spec *s); /* equal tokens */
 /* All steps of the second dense model: as many more as routers and sharding cost (M-count); corpus:
  * train sequences. */
 uint64_t spec_dense_flops_steps(const struct run_spec *s, uint32_t vocab, uint32_t seq,
                                 uint64_t corpus);
 /* Optimizer steps of router e in round r (0-based), all rounds before r summed by the caller. */
 uint64_t spec_router_steps(const struct run_spec *s, uint32_t e);
-uint64_t spec_expert_draw(const struct run_spec *s, uint64_t corpus); /* min(corpus, E·steps·batch) */
+uint64_t spec_expert_draw(const struct run_spec *s,
+                          uint64_t corpus); /* min(corpus, E·steps·batch) */
 uint64_t spec_chunks(const struct run_spec *s, uint64_t corpus);
 /* The costs of a run as METHOD's formulas count them, with what is really scored. */
 void spec_cost(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t corpus,

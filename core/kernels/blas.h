@@ -1,0 +1,25 @@
+/* Products by OpenBLAS, for arithmetic = blas; private to core/kernels. The library is loaded when
+ * asked for: programs that compute exactly neither need it nor pay for its start. */
+#ifndef TACIT_KERNELS_BLAS_H
+#define TACIT_KERNELS_BLAS_H
+
+#include "core/kernels/table.h"
+
+/* Debian's serial OpenBLAS 0.3.21 gives wrong products to more concurrent callers than this. */
+#define BLAS_CALLERS_MAX 64
+
+struct blas {
+    void *library;
+    /* cblas_sgemm: order, transpositions, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc. */
+    void (*sgemm)(int, int, int, int, int, int, float, const float *, int, const float *, int,
+                  float, float *, int);
+};
+
+/* ERR_UNAVAILABLE, naming the package, where there is no OpenBLAS. One thread a call. */
+TACIT_MUST_CHECK int blas_open(struct blas *b, struct err *e);
+void blas_close(struct blas *b);
+/* The range of a product that the lanes' product takes, in OpenBLAS's own order. */
+void blas_product(const struct blas *b, const struct kern_product *p, size_t m0, size_t m1,
+                  size_t n0, size_t n1);
+
+#endif

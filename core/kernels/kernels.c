@@ -1,0 +1,497 @@
+/* The calls of kernels.h: work cut into ranges of outputs for the pool. */
+#include "core/kernels/kernels.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/kernels/blas.h"
+#include "core/kernels/mathfn.h"
+#include "core/kernels/table.h"
+
+/* Below these a second thread costs more to wake than it saves. */
+#define ALONE_ELEMENTS 16384
+#define ALONE_MULTIPLY_ADDS 200000
+/* Rows of a product that one packing of B should serve. */
+#define ROWS_A_PACKING 192
+/* Block sums of kern_sum_squares kept at once. */
+#define SQUARES_AT_ONCE 4096
+
+struct slot {
+    atomic_flag taken;
+    float *scratch;
+};
+
+struct kern {
+    const struct kern_lanes *lanes;
+    struct pool *pool;
+    struct blas blas; /* opened for KERN_BLAS */
+    int threads, slot_count;
+    struct slot *slots; /* one for each thread that may be at work */
+    float *memory;
+    float squares[SQUARES_AT_ONCE];
+};
+
+/* ---- context ---- */
+
+static size_t scratch_floats(const struct kern_options *o)
+{
+    size_t attention = o->seq == 0 ? 0 : kern_attention_scratch(o->seq, o->head);
+    size_t n = attention > KERN_PACK ? attention : KERN_PACK;
+    return (n + 15) / 16 * 16 + 16;
+}
+
+uint64_t kern_memory(const struct kern_options *o, int threads)
+{
+    return sizeof(struct kern) +
+           (uint64_t)threads * (sizeof(struct slot) + scratch_floats(o) * sizeof(float));
+}
+
+int kern_create(struct kern **out, struct pool *pool, const struct kern_options *o, struct err *e)
+{
+    const struct kern_lanes *lanes = kern__lanes_choose(o->isa, e);
+    if (lanes == NULL)
+        return ERR_INVALID;
+    struct blas blas = {0};
+    int rc = o->arithmetic == KERN_BLAS ? blas_open(&blas, e) : 0;
+    if (rc != 0)
+        return rc;
+    struct kern *k = calloc(1, sizeof *k);
+    size_t floats = scratch_floats(o);
+    int threads = pool_threads(pool);
+    if (k != NULL) {
+        k->blas = blas;
+        k->slots = calloc((size_t)threads, sizeof *k->slots);
+        k->memory = aligned_alloc(64, (size_t)threads * floats * sizeof(float));
+    }
+    if (k == NULL || k->slots == NULL || k->memory == NULL) {
+        if (k == NULL)
+            blas_close(&blas);
+        kern_destroy(k);
+        return err_set(e, ERR_NO_MEMORY,
+                       "no memory for the workspaces of %d threads (%zu bytes each)", threads,
+                       floats * sizeof(float));
+    }
+    k->lanes = lanes;
+    k->pool = pool;
+    k->threads = threads;
+    /* Every call of BLAS holds a slot, so this bounds them too. */
+    k->slot_count =
+        o->arithmetic == KERN_BLAS && threads > BLAS_CALLERS_MAX ? BLAS_CALLERS_MAX : threads;
+    for (int i = 0; i < threads; i++) {
+        atomic_flag_clear(&k->slots[i].taken);
+        k->slots[i].scratch = k->memory + (size_t)i * floats;
+    }
+    pool_flush_denormals();
+    *out = k;
+    return 0;
+}
+
+void kern_destroy(struct kern *k)
+{
+    if (k == NULL)
+        return;
+    blas_close(&k->blas);
+    free(k->slots);
+    free(k->memory);
+    free(k);
+}
+
+const char *kern_isa(const struct kern *k)
+{
+    return k->lanes->name;
+}
+
+struct pool *kern_pool(const struct kern *k)
+{
+    return k->pool;
+}
+
+/* A thread's scratch while it runs one part. There are as many as threads, so one is free at once
+ * (or soon, with BLAS on more threads than it bears). */
+static struct slot *slot_take(struct kern *k)
+{
+    for (int i = 0;; i = (i + 1) % k->slot_count) {
+        if (!atomic_flag_test_and_set_explicit(&k->slots[i].taken, memory_order_acquire))
+            return &k->slots[i];
+    }
+}
+
+static void slot_give(struct slot *s)
+{
+    atomic_flag_clear_explicit(&s->taken, memory_order_release);
+}
+
+static size_t at_least(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Rows a part for which waking a thread pays, where a row costs so many elements. */
+static size_t grain_of_rows(size_t cost)
+{
+    return at_least(1, ALONE_ELEMENTS / 2 / at_least(cost, 1));
+}
+
+/* ---- products ---- */
+
+struct product_job {
+    struct kern *k;
+    const struct kern_product *p;
+    size_t M, N;
+    bool by_rows;
+};
+
+static void product_part(void *arg, size_t begin, size_t end)
+{
+    const struct product_job *j = arg;
+    struct slot *s = slot_take(j->k);
+    size_t m0 = j->by_rows ? begin : 0, m1 = j->by_rows ? end : j->M;
+    size_t n0 = j->by_rows ? 0 : begin, n1 = j->by_rows ? j->N : end;
+
+    if (j->k->blas.library != NULL)
+        blas_product(&j->k->blas, j->p, m0, m1, n0, n1);
+    else
+        j->k->lanes->product(j->p, m0, m1, n0, n1, s->scratch);
+    slot_give(s);
+}
+
+void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, size_t a_row,
+                 size_t a_col, const float *B, size_t b_row, size_t b_col, float *C, size_t c_row,
+                 bool accumulate)
+{
+    struct kern_product p = {K, A, a_row, a_col, B, b_row, b_col, C, c_row, accumulate};
+    struct product_job j = {k, &p, M, N, true};
+
+    if (M == 0 || N == 0)
+        return;
+    size_t parts = (size_t)k->threads * 4;
+    if (k->threads == 1 || M * N * at_least(K, 1) < ALONE_MULTIPLY_ADDS) {
+        product_part(&j, 0, M);
+        return;
+    }
+    /* By rows where each part is tall enough to earn its packing of B; else by columns. Bounds are
+     * multiples of whole tiles. */
+    j.by_rows = M >= 2 * ROWS_A_PACKING || M >= N;
+    if (j.by_rows) {
+        size_t even = (M + parts - 1) / parts;
+        size_t grain =
+            at_least(even, M / (size_t)k->threads < ROWS_A_PACKING ? 12 : ROWS_A_PACKING);
+        pool_for(k->pool, M, (grain + 11) / 12 * 12, product_part, &j);
+    } else {
+        size_t even = (N + parts - 1) / parts;
+        pool_for(k->pool, N, (even + 31) / 32 * 32, product_part, &j);
+    }
+}
+
+/* ---- attention ---- */
+
+void kern_rotary_table(float *cos, float *sin, uint32_t seq, uint32_t head)
+{
+    size_t half = head / 2;
+    for (size_t i = 0; i < half; i++) {
+        double turn = mathfn_exp(-(double)(2 * i) / (double)head * mathfn_log(10000.0));
+        for (size_t s = 0; s < seq; s++) {
+            cos[s * half + i] = (float)mathfn_cos((double)s * turn);
+            sin[s * half + i] = (float)mathfn_sin((double)s * turn);
+        }
+    }
+}
+
+struct attention_job {
+    struct kern *k;
+    const struct kern_attention *a;
+    float *out, *stats_out;
+    const float *dout, *y, *stats, *qkv;
+    float *k_cache, *v_cache;
+    size_t cache_seq, pos;
+};
+
+static void attention_forward_part(void *arg, size_t begin, size_t end)
+{
+    struct attention_job *j = arg;
+    struct slot *s = slot_take(j->k);
+    j->k->lanes->attention_forward(j->a, j->out, j->stats_out, j->qkv, begin, end, s->scratch);
+    slot_give(s);
+}
+
+void kern_attention_forward(struct kern *k, const struct kern_attention *a, float *out,
+                            float *stats, const float *qkv)
+{
+    struct attention_job j = {.k = k, .a = a, .out = out, .stats_out = stats, .qkv = qkv};
+    pool_for(k->pool, (size_t)a->batch * a->heads, grain_of_rows((size_t)a->seq * a->seq),
+             attention_forward_part, &j);
+}
+
+static void attention_backward_part(void *arg, size_t begin, size_t end)
+{
+    struct attention_job *j = arg;
+    struct slot *s = slot_take(j->k);
+    j->k->lanes->attention_backward(j->a, j->out, j->dout, j->y, j->stats, j->qkv, begin, end,
+                                    s->scratch);
+    slot_give(s);
+}
+
+void kern_attention_backward(struct kern *k, const struct kern_attention *a, float *dqkv,
+                             const float *dout, const float *out, const float *stats,
+                             const float *qkv)
+{
+    struct attention_job j = {
+        .k = k, .a = a, .out = dqkv, .dout = dout, .y = out, .stats = stats, .qkv = qkv};
+    pool_for(k->pool, (size_t)a->batch * a->heads, grain_of_rows((size_t)a->seq * a->seq),
+             attention_backward_part, &j);
+}
+
+static void attention_decode_part(void *arg, size_t begin, size_t end)
+{
+    struct attention_job *j = arg;
+    struct slot *s = slot_take(j->k);
+    j->k->lanes->attention_decode(j->a, j->out, j->qkv, j->k_cache, j->v_cache, j->cache_seq,
+                                  j->pos, begin, end, s->scratch);
+    slot_give(s);
+}
+
+void kern_attention_decode(struct kern *k, const struct kern_attention *a, float *out,
+                           const float *qkv, float *k_cache, float *v_cache, uint32_t cache_seq,
+                           uint32_t pos)
+{
+    struct attention_job j = {.k = k,
+                              .a = a,
+                              .out = out,
+                              .qkv = qkv,
+                              .k_cache = k_cache,
+                              .v_cache = v_cache,
+                              .cache_seq = cache_seq,
+                              .pos = pos};
+    pool_for(k->pool, a->heads, grain_of_rows(((size_t)pos + 1) * a->head / 4),
+             attention_decode_part, &j);
+}
+
+/* ---- rows ---- */
+
+struct rows_job {
+    const struct kern_lanes *lanes;
+    float *to, *to2;
+    const float *x, *y, *z, *stats;
+    const uint32_t *tokens;
+    size_t rows, width, ld;
+    float scale;
+    bool gradient;
+};
+
+static void layernorm_forward_part(void *arg, size_t r0, size_t r1)
+{
+    const struct rows_job *j = arg;
+    j->lanes->layernorm_forward(j->to + r0 * j->width, j->to2 == NULL ? NULL : j->to2 + 2 * r0,
+                                j->x + r0 * j->width, j->y, r1 - r0, j->width);
+}
+
+void kern_layernorm_forward(struct kern *k, float *y, float *stats, const float *x, const float *w,
+                            size_t rows, size_t H)
+{
+    struct rows_job j = {.lanes = k->lanes, .to = y, .to2 = stats, .x = x, .y = w, .width = H};
+    pool_for(k->pool, rows, grain_of_rows(H), layernorm_forward_part, &j);
+}
+
+static void layernorm_backward_part(void *arg, size_t r0, size_t r1)
+{
+    const struct rows_job *j = arg;
+    size_t at = r0 * j->width;
+    j->lanes->layernorm_backward(j->to + at, j->x + at, j->z == NULL ? NULL : j->z + at, j->y + at,
+                                 j->stats + 2 * r0, j->to2, r1 - r0, j->width);
+}
+
+static void layernorm_weight_part(void *arg, size_t c0, size_t c1)
+{
+    const struct rows_job *j = arg;
+    j->lanes->layernorm_weight(j->to, j->x, j->y, j->stats, j->rows, j->width, c0, c1);
+}
+
+void kern_layernorm_backward(struct kern *k, float *dx, float *dw, const float *dy,
+                             const float *add, const float *x, const float *stats, const float *w,
+                             size_t rows, size_t H)
+{
+    /* The weight's gradient first, since dx may overwrite dy. */
+    struct rows_job j = {
+        .lanes = k->lanes, .to = dw, .x = dy, .y = x, .stats = stats, .rows = rows, .width = H};
+    pool_for(k->pool, H, (grain_of_rows(rows) + 15) / 16 * 16, layernorm_weight_part, &j);
+    j.to = dx;
+    j.to2 = (float *)w; /* read alone */
+    j.z = add;
+    pool_for(k->pool, rows, grain_of_rows(H), layernorm_backward_part, &j);
+}
+
+static void gelu_forward_part(void *arg, size_t i0, size_t i1)
+{
+    const struct rows_job *j = arg;
+    j->lanes->gelu_forward(j->to + i0, j->x + i0, i1 - i0);
+}
+
+void kern_gelu_forward(struct kern *k, float *y, const float *x, size_t n)
+{
+    struct rows_job j = {.lanes = k->lanes, .to = y, .x = x};
+    pool_for(k->pool, n, ALONE_ELEMENTS / 2, gelu_forward_part, &j);
+}
+
+static void gelu_backward_part(void *arg, size_t i0, size_t i1)
+{
+    const struct rows_job *j = arg;
+    j->lanes->gelu_backward(j->to + i0, j->y + i0, j->x + i0, i1 - i0);
+}
+
+void kern_gelu_backward(struct kern *k, float *dx, const float *dy, const float *x, size_t n)
+{
+    struct rows_job j = {.lanes = k->lanes, .to = dx, .x = x, .y = dy};
+    pool_for(k->pool, n, ALONE_ELEMENTS / 2, gelu_backward_part, &j);
+}
+
+static void add_part(void *arg, size_t i0, size_t i1)
+{
+    const struct rows_job *j = arg;
+    j->lanes->add(j->to + i0, j->x + i0, j->y + i0, i1 - i0);
+}
+
+void kern_add(struct kern *k, float *y, const float *a, const float *b, size_t n)
+{
+    struct rows_job j = {.lanes = k->lanes, .to = y, .x = a, .y = b};
+    pool_for(k->pool, n, ALONE_ELEMENTS, add_part, &j);
+}
+
+static void scale_part(void *arg, size_t i0, size_t i1)
+{
+    const struct rows_job *j = arg;
+    j->lanes->scale(j->to + i0, j->x + i0, j->scale, i1 - i0);
+}
+
+void kern_scale(struct kern *k, float *y, const float *x, float s, size_t n)
+{
+    struct rows_job j = {.lanes = k->lanes, .to = y, .x = x, .scale = s};
+    pool_for(k->pool, n, ALONE_ELEMENTS, scale_part, &j);
+}
+
+static void embed_forward_part(void *arg, size_t r0, size_t r1)
+{
+    const struct rows_job *j = arg;
+    for (size_t r = r0; r < r1; r++)
+        memcpy(j->to + r * j->width, j->x + j->tokens[r] * j->width, j->width * sizeof(float));
+}
+
+void kern_embed_forward(struct kern *k, float *x, const float *E, const uint32_t *tokens,
+                        size_t rows, size_t H)
+{
+    struct rows_job j = {.lanes = k->lanes, .to = x, .x = E, .tokens = tokens, .width = H};
+    pool_for(k->pool, rows, grain_of_rows(H), embed_forward_part, &j);
+}
+
+static void embed_backward_part(void *arg, size_t c0, size_t c1)
+{
+    const struct rows_job *j = arg;
+    j->lanes->embed_backward(j->to, j->x, j->tokens, j->rows, j->width, c0, c1);
+}
+
+void kern_embed_backward(struct kern *k, float *dE, const float *dx, const uint32_t *tokens,
+                         size_t rows, size_t H)
+{
+    struct rows_job j = {
+        .lanes = k->lanes, .to = dE, .x = dx, .tokens = tokens, .rows = rows, .width = H};
+    pool_for(k->pool, H, (grain_of_rows(rows) + 15) / 16 * 16, embed_backward_part, &j);
+}
+
+static void loss_part(void *arg, size_t r0, size_t r1)
+{
+    const struct rows_job *j = arg;
+    j->lanes->loss(j->to + r0, j->to2 + r0 * j->ld, j->ld, j->tokens + r0, r1 - r0, j->width,
+                   j->scale, j->gradient);
+}
+
+void kern_loss_forward(struct kern *k, float *loss, const float *logits, size_t ld,
+                       const uint32_t *targets, size_t rows, size_t V)
+{
+    struct rows_job j = {.lanes = k->lanes,
+                         .to = loss,
+                         .to2 = (float *)logits, /* read alone without gradient */
+                         .ld = ld,
+                         .tokens = targets,
+                         .width = V};
+    pool_for(k->pool, rows, grain_of_rows(V), loss_part, &j);
+}
+
+void kern_loss_backward(struct kern *k, float *loss, float *logits, size_t ld,
+                        const uint32_t *targets, size_t rows, size_t V, float scale)
+{
+    struct rows_job j = {.lanes = k->lanes,
+                         .to = loss,
+                         .to2 = logits,
+                         .ld = ld,
+                         .tokens = targets,
+                         .width = V,
+                         .scale = scale,
+                         .gradient = true};
+    pool_for(k->pool, rows, grain_of_rows(V), loss_part, &j);
+}
+
+/* ---- optimizer ---- */
+
+struct adamw_job {
+    const struct kern_lanes *lanes;
+    float *p, *m, *v;
+    const float *g;
+    struct kern_adamw_f f;
+};
+
+static void adamw_part(void *arg, size_t i0, size_t i1)
+{
+    const struct adamw_job *j = arg;
+    j->lanes->adamw(j->p + i0, j->m + i0, j->v + i0, j->g + i0, i1 - i0, &j->f);
+}
+
+void kern_adamw_update(struct kern *k, float *p, float *m, float *v, const float *g, size_t n,
+                       const struct kern_adamw *o)
+{
+    struct adamw_job j = {.lanes = k->lanes, .p = p, .m = m, .v = v, .g = g};
+    j.f = (struct kern_adamw_f){
+        .scale = o->grad_scale,
+        .beta1 = (float)o->beta1,
+        .rest1 = (float)(1.0 - o->beta1),
+        .beta2 = (float)o->beta2,
+        .rest2 = (float)(1.0 - o->beta2),
+        .unbias1 = (float)(1.0 / o->bias1),
+        .unbias2 = (float)(1.0 / o->bias2),
+        .rate = (float)o->learning_rate,
+        .keep = (float)(1.0 - o->learning_rate * o->weight_decay),
+        .epsilon = (float)o->epsilon,
+    };
+    pool_for(k->pool, n, ALONE_ELEMENTS, adamw_part, &j);
+}
+
+struct squares_job {
+    struct kern *k;
+    const float *x;
+    size_t n;
+};
+
+static void squares_part(void *arg, size_t b0, size_t b1)
+{
+    const struct squares_job *j = arg;
+    for (size_t b = b0; b < b1; b++) {
+        size_t at = b * KERN_SQUARES, rest = j->n - at;
+        j->k->squares[b] =
+            j->k->lanes->squares(j->x + at, rest < KERN_SQUARES ? rest : KERN_SQUARES);
+    }
+}
+
+double kern_sum_squares(struct kern *k, const float *x, size_t n)
+{
+    double sum = 0.0;
+    while (n > 0) {
+        size_t most = (size_t)SQUARES_AT_ONCE * KERN_SQUARES, now = n < most ? n : most;
+        size_t blocks = (now + KERN_SQUARES - 1) / KERN_SQUARES;
+        struct squares_job j = {k, x, now};
+        pool_for(k->pool, blocks, ALONE_ELEMENTS / KERN_SQUARES, squares_part, &j);
+        for (size_t b = 0; b < blocks; b++)
+            sum += (double)k->squares[b];
+        x += now;
+        n -= now;
+    }
+    return sum;
+}

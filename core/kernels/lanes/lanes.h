@@ -1,0 +1,37 @@
+/* The functions of one instruction set, each under its name with the set's suffix; table.h says
+ * what they do. */
+#ifndef TACIT_KERNELS_LANES_LANES_H
+#define TACIT_KERNELS_LANES_LANES_H
+
+#include "core/kernels/simd.h"
+#include "core/kernels/table.h"
+
+void LANES(lanes_product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
+                          float *scratch);
+void LANES(lanes_attention_forward)(const struct kern_attention *a, float *out, float *stats,
+                                    const float *qkv, size_t u0, size_t u1, float *scratch);
+void LANES(lanes_attention_backward)(const struct kern_attention *a, float *dqkv, const float *dout,
+                                     const float *out, const float *stats, const float *qkv,
+                                     size_t u0, size_t u1, float *scratch);
+void LANES(lanes_attention_decode)(const struct kern_attention *a, float *out, const float *qkv,
+                                   float *k_cache, float *v_cache, size_t cache_seq, size_t pos,
+                                   size_t h0, size_t h1, float *scratch);
+void LANES(lanes_layernorm_forward)(float *y, float *stats, const float *x, const float *w,
+                                    size_t rows, size_t H);
+void LANES(lanes_layernorm_backward)(float *dx, const float *dy, const float *add, const float *x,
+                                     const float *stats, const float *w, size_t rows, size_t H);
+void LANES(lanes_layernorm_weight)(float *dw, const float *dy, const float *x, const float *stats,
+                                   size_t rows, size_t H, size_t c0, size_t c1);
+void LANES(lanes_gelu_forward)(float *y, const float *x, size_t n);
+void LANES(lanes_gelu_backward)(float *dx, const float *dy, const float *x, size_t n);
+void LANES(lanes_add)(float *y, const float *a, const float *b, size_t n);
+void LANES(lanes_scale)(float *y, const float *x, float s, size_t n);
+void LANES(lanes_embed_backward)(float *dE, const float *dx, const uint32_t *tokens, size_t rows,
+                                 size_t H, size_t c0, size_t c1);
+void LANES(lanes_loss)(float *loss, float *logits, size_t ld, const uint32_t *targets, size_t rows,
+                       size_t V, float scale, bool gradient);
+void LANES(lanes_adamw)(float *p, float *m, float *v, const float *g, size_t n,
+                        const struct kern_adamw_f *o);
+float LANES(lanes_squares)(const float *x, size_t n);
+
+#endif

@@ -1,0 +1,24 @@
+/* The function table of one instruction set. */
+#include "core/kernels/lanes/lanes.h"
+
+#define NAME2_(isa) #isa
+#define NAME_(isa) NAME2_(isa)
+
+const struct kern_lanes LANES(kern_lanes) = {
+    .name = NAME_(LANES_ISA),
+    .product = LANES(lanes_product),
+    .attention_forward = LANES(lanes_attention_forward),
+    .attention_backward = LANES(lanes_attention_backward),
+    .attention_decode = LANES(lanes_attention_decode),
+    .layernorm_forward = LANES(lanes_layernorm_forward),
+    .layernorm_backward = LANES(lanes_layernorm_backward),
+    .layernorm_weight = LANES(lanes_layernorm_weight),
+    .gelu_forward = LANES(lanes_gelu_forward),
+    .gelu_backward = LANES(lanes_gelu_backward),
+    .add = LANES(lanes_add),
+    .scale = LANES(lanes_scale),
+    .embed_backward = LANES(lanes_embed_backward),
+    .loss = LANES(lanes_loss),
+    .adamw = LANES(lanes_adamw),
+    .squares = LANES(lanes_squares),
+};

@@ -1,0 +1,95 @@
+/* What each instruction set provides, private to core/kernels: every kernel on a range of its
+ * outputs, on one thread. definition.c fills the same table readably and slowly; it is the
+ * authority. */
+#ifndef TACIT_KERNELS_TABLE_H
+#define TACIT_KERNELS_TABLE_H
+
+#include "core/kernels/kernels.h"
+
+struct kern_product {
+    size_t K;
+    const float *A;
+    size_t a_row, a_col;
+    const float *B;
+    size_t b_row, b_col;
+    float *C;
+    size_t c_row;
+    bool accumulate;
+};
+
+/* Constants of one AdamW update, rounded once from the caller's doubles. */
+struct kern_adamw_f {
+    float scale, beta1, rest1, beta2, rest2; /* rest = 1 − beta */
+    float unbias1, unbias2;                  /* 1 / (1 − beta^step) */
+    float rate, keep, epsilon;               /* keep = 1 − rate·decay */
+};
+
+/* Attention goes by strips of this many queries, one a lane. */
+#define KERN_STRIP 32
+/* Floats of scratch for products: packed blocks of A and B. */
+#define KERN_PACK_A (96 * 384)
+#define KERN_PACK_B (384 * 512)
+#define KERN_PACK (KERN_PACK_A + KERN_PACK_B)
+/* Elements a block of the sum of squares. */
+#define KERN_SQUARES 4096
+#define KERN_NORM_EPSILON 1e-5f
+
+/* Floats of scratch that attention takes: see lanes/attention.c. */
+static inline size_t kern_attention_scratch(size_t seq, size_t head)
+{
+    size_t S = (seq + KERN_STRIP - 1) / KERN_STRIP * KERN_STRIP, D = (head + 15) / 16 * 16;
+    return KERN_PACK + 2 * S * KERN_STRIP + 4 * S * D + 6 * D * KERN_STRIP + 16 * KERN_STRIP;
+}
+
+struct kern_lanes {
+    const char *name;
+    /* Rows m0…m1, columns n0…n1 of a product. scratch: KERN_PACK floats, 64-byte aligned. */
+    void (*product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
+                    float *scratch);
+    /* Units u0…u1, unit u being head u mod A of sequence u / A. */
+    void (*attention_forward)(const struct kern_attention *a, float *out, float *stats,
+                              const float *qkv, size_t u0, size_t u1, float *scratch);
+    void (*attention_backward)(const struct kern_attention *a, float *dqkv, const float *dout,
+                               const float *out, const float *stats, const float *qkv, size_t u0,
+                               size_t u1, float *scratch);
+    /* Heads h0…h1. */
+    void (*attention_decode)(const struct kern_attention *a, float *out, const float *qkv,
+                             float *k_cache, float *v_cache, size_t cache_seq, size_t pos,
+                             size_t h0, size_t h1, float *scratch);
+    /* All rows given. */
+    void (*layernorm_forward)(float *y, float *stats, const float *x, const float *w, size_t rows,
+                              size_t H);
+    void (*layernorm_backward)(float *dx, const float *dy, const float *add, const float *x,
+                               const float *stats, const float *w, size_t rows, size_t H);
+    /* Columns c0…c1 of dw over all rows. */
+    void (*layernorm_weight)(float *dw, const float *dy, const float *x, const float *stats,
+                             size_t rows, size_t H, size_t c0, size_t c1);
+    void (*gelu_forward)(float *y, const float *x, size_t n);
+    void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t n);
+    void (*add)(float *y, const float *a, const float *b, size_t n);
+    void (*scale)(float *y, const float *x, float s, size_t n);
+    /* Columns c0…c1 over all rows. */
+    void (*embed_backward)(float *dE, const float *dx, const uint32_t *tokens, size_t rows,
+                           size_t H, size_t c0, size_t c1);
+    /* gradient: overwrite the logits. */
+    void (*loss)(float *loss, float *logits, size_t ld, const uint32_t *targets, size_t rows,
+                 size_t V, float scale, bool gradient);
+    void (*adamw)(float *p, float *m, float *v, const float *g, size_t n,
+                  const struct kern_adamw_f *o);
+    /* n ≤ KERN_SQUARES */
+    float (*squares)(const float *x, size_t n);
+};
+
+extern const struct kern_lanes kern_lanes_definition;
+extern const struct kern_lanes kern_lanes_plain;
+#if defined(__x86_64__)
+extern const struct kern_lanes kern_lanes_avx2;
+extern const struct kern_lanes kern_lanes_avx512;
+#elif defined(__aarch64__)
+extern const struct kern_lanes kern_lanes_neon;
+#endif
+
+/* The set called name (NULL: $TACIT_ISA, or the best here), or NULL with the error filled. */
+const struct kern_lanes *kern__lanes_choose(const char *name, struct err *e);
+
+#endif
