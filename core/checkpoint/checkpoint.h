@@ -3,9 +3,9 @@
  *
  * Content digest: BLAKE2b-256 of the safetensors file alone, whose bytes are canonical (names
  * sorted, header without spaces, padded with spaces to a multiple of 8, "__metadata__" holding
- * format, kind and — in a state — step, rounds, stream and the model's content digest). The archive
- * around it may differ between library versions; the content may not. A state's tensors are
- * "moment1.NAME" and "moment2.NAME".
+ * format, kind and — in a state — step, round_step, stream, spec and the model's content digest).
+ * The archive around it may differ between library versions; the content may not. A state's tensors
+ * are "moment1.NAME" and "moment2.NAME".
  *
  * A reader trusts nothing: entry names, their number, sizes, header length, dtypes, shapes,
  * offsets, finiteness, and the total against what config implies, before anything is used. */
@@ -44,8 +44,9 @@ TACIT_MUST_CHECK int checkpoint_state_write(const char *path, const struct model
 /* Where the archive's bytes come from: returns bytes put into out (0: the end), negative ERR_…. */
 typedef long checkpoint_read_fn(void *arg, void *out, size_t cap, struct err *e);
 
-/* Read and check against c. parameters/moments hold model_parameters(c) floats; NULL: check alone
- * (streamed, flat memory): what a coordinator does with an agent's result. content may be NULL. */
+/* Read and check against c. parameters/moments hold model_parameters(c) floats, undefined after an
+ * error; NULL: check alone (streamed, flat memory): what a coordinator does with an agent's result.
+ * p, model_content, content may be NULL. */
 TACIT_MUST_CHECK int checkpoint_model_read(checkpoint_read_fn *read, void *arg,
                                            const struct model_config *c, float *parameters,
                                            struct digest *content, struct err *e);

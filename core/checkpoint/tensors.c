@@ -7,6 +7,9 @@
 #include "core/base/le.h"
 #include "core/base/text.h"
 
+/* Room for what does not belong into a header, so that an error can name it. */
+#define HEADER_SLACK 1024
+
 const char *tensors_file(enum tensors_kind kind)
 {
     return kind == TENSORS_MODEL ? "model.safetensors" : "state.safetensors";
@@ -122,7 +125,7 @@ int tensors_header_max(const struct tensors *t, uint64_t *bytes, struct err *e)
     struct buf header;
     buf_init(&header, TENSORS_HEADER_MAX);
     int rc = tensors_header_write(t, &longest, &header, e);
-    *bytes = header.len;
+    *bytes = header.len + HEADER_SLACK;
     buf_free(&header);
     return rc;
 }

@@ -55,7 +55,7 @@ void tensors_free(struct tensors *t);
 TACIT_MUST_CHECK int tensors_header_write(const struct tensors *t,
                                           const struct tensors_extra *extra, struct buf *out,
                                           struct err *e);
-/* Bytes (length field included) of the longest header that t can have. */
+/* Bytes (length field included) of the longest header worth reading. */
 TACIT_MUST_CHECK int tensors_header_max(const struct tensors *t, uint64_t *bytes, struct err *e);
 /* Checks a header (without its length) against t: every name, dtype, shape and offset, then that
  * its bytes are the canonical ones. extra as above. */
