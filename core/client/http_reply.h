@@ -1,7 +1,7 @@
 /* Private to core/client: what is kept of an answer beside a blob's bytes, and how it becomes an
  * error in plain words. */
-#ifndef TACIT_CLIENT_REPLY_H
-#define TACIT_CLIENT_REPLY_H
+#ifndef TACIT_CLIENT_HTTP_REPLY_H
+#define TACIT_CLIENT_HTTP_REPLY_H
 
 #include <stdbool.h>
 #include <stdint.h>

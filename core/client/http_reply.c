@@ -1,4 +1,4 @@
-#include "core/client/reply.h"
+#include "core/client/http_reply.h"
 
 #include <stdlib.h>
 #include <string.h>
