@@ -3,10 +3,8 @@
  * since indentation is a tenth of code (without: 2.10 bytes a token instead of 2.35); <unk> 0,
  * <s> 1, </s> 2, no padding. One thread, so that equal samples give equal models. Newlines and tabs
  * are byte pieces: the sample comes line by line. */
-#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +12,8 @@
 #include <new>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <sentencepiece_trainer.h>
@@ -27,13 +27,55 @@ namespace
 {
 
 const uint32_t fixed_pieces = 3 + 256; /* <unk>, <s>, </s>, bytes */
-const double coverage_most = 0.9995;   /* of characters; the rest are written in bytes */
+const double coverage = 0.9995;        /* of characters; the rest are written in bytes */
 
-/* The lines of a mapped file. */
+/* The character at s (at most len bytes), as a number of its bytes; *n of them. */
+uint32_t character(const char *s, size_t len, size_t *n)
+{
+    uint32_t c = static_cast<uint8_t>(s[0]);
+    for (*n = 1; *n < len && *n < 4 && (static_cast<uint8_t>(s[*n]) & 0xc0) == 0x80; ++*n)
+        c = c << 8 | static_cast<uint8_t>(s[*n]);
+    return c;
+}
+
+/* Every character covered costs a piece. At most half of the pieces to be learned may go to single
+ * characters: scripts with thousands would leave no room for words, or fail. Returns the characters
+ * to be left out; mostly none, since the library itself leaves out the rarest. */
+std::unordered_set<uint32_t> rare_characters(const char *s, size_t size, uint32_t vocab)
+{
+    std::unordered_map<uint32_t, uint64_t> counts;
+    uint64_t total = 0, covered = 0;
+    for (size_t i = 0, n; i < size; i += n) {
+        uint32_t c = character(s + i, size - i, &n);
+        if (c != '\n' && c != '\t' && c != ' ') {
+            counts[c]++;
+            total++;
+        }
+    }
+    std::vector<std::pair<uint64_t, uint32_t>> sorted;
+    for (const auto &kv : counts)
+        sorted.push_back({UINT64_MAX - kv.second, kv.first});
+    std::sort(sorted.begin(), sorted.end());
+    std::unordered_set<uint32_t> rare;
+    size_t most = (vocab - fixed_pieces) / 2;
+    for (size_t i = 0; i < sorted.size(); i++) {
+        if (i < most)
+            covered += UINT64_MAX - sorted[i].first;
+        else
+            rare.insert(sorted[i].second);
+    }
+    if (static_cast<double>(covered) >= coverage * static_cast<double>(total))
+        rare.clear();
+    return rare;
+}
+
+/* The lines of a mapped file. A rare character becomes a tab, across which the library merges
+ * nothing. */
 class lines : public sentencepiece::SentenceIterator
 {
   public:
-    lines(const char *data, size_t size) : at(data), end(data + size)
+    lines(const char *data, size_t size, const std::unordered_set<uint32_t> *without)
+        : at(data), end(data + size), rare(without)
     {
         Next();
     }
@@ -53,6 +95,8 @@ class lines : public sentencepiece::SentenceIterator
             line.assign(at, to);
             at = nl ? nl + 1 : end;
         } while (line.empty());
+        if (!rare->empty())
+            leave_out();
     }
     const std::string &value() const override
     {
@@ -64,44 +108,22 @@ class lines : public sentencepiece::SentenceIterator
     }
 
   private:
+    void leave_out()
+    {
+        std::string kept;
+        for (size_t i = 0, n; i < line.size(); i += n)
+            if (rare->count(character(line.data() + i, line.size() - i, &n)))
+                kept += '\t';
+            else
+                kept.append(line, i, n);
+        line.swap(kept);
+    }
+
     const char *at, *end;
+    const std::unordered_set<uint32_t> *rare;
     std::string line;
     bool finished = false;
 };
-
-/* Every character covered costs a piece: at most half of the pieces to be learned may go to single
- * characters (scripts with thousands would leave no room for words, or fail). */
-double coverage_for(const char *s, size_t size, uint32_t vocab)
-{
-    std::unordered_map<uint32_t, uint64_t> counts;
-    uint64_t total = 0;
-    for (size_t i = 0; i < size;) {
-        size_t n = 1;
-        uint32_t c = static_cast<uint8_t>(s[i]);
-        while (i + n < size && n < 4 && (static_cast<uint8_t>(s[i + n]) & 0xc0) == 0x80)
-            c = c << 8 | static_cast<uint8_t>(s[i + n++]);
-        i += n;
-        if (c == '\n' || c == '\t' || c == ' ')
-            continue;
-        counts[c]++;
-        total++;
-    }
-    std::vector<uint64_t> sorted;
-    for (const auto &kv : counts)
-        sorted.push_back(kv.second);
-    std::sort(sorted.rbegin(), sorted.rend());
-    uint64_t covered = 0;
-    size_t most = (vocab - fixed_pieces) / 2;
-    for (size_t i = 0; i < sorted.size() && i < most; i++) {
-        covered += sorted[i];
-        if (static_cast<double>(covered) >= coverage_most * static_cast<double>(total))
-            return coverage_most;
-    }
-    /* Spaces are characters to the library, always covered: being left out here, they only make it
-     * stop a little earlier. */
-    return total ? static_cast<double>(covered) / static_cast<double>(total) * 0.9999
-                 : coverage_most;
-}
 
 /* What the library says when a vocabulary cannot be filled ends in "<= N.". */
 uint32_t largest_possible(const char *message)
@@ -112,13 +134,12 @@ uint32_t largest_possible(const char *message)
 
 int train(const char *data, size_t size, uint32_t vocab, std::string *model, struct err *e)
 {
-    char coverage[32];
-    snprintf(coverage, sizeof coverage, "%.9f", coverage_for(data, size, vocab));
+    const std::unordered_set<uint32_t> rare = rare_characters(data, size, vocab);
     const std::unordered_map<std::string, std::string> options = {
         {"model_type", "bpe"},
         {"vocab_size", std::to_string(vocab)},
         {"byte_fallback", "true"},
-        {"character_coverage", coverage},
+        {"character_coverage", rare.empty() ? std::to_string(coverage) : "1.0"},
         {"allow_whitespace_only_pieces", "true"},
         {"normalization_rule_name", "identity"},
         {"remove_extra_whitespaces", "false"},
@@ -132,7 +153,7 @@ int train(const char *data, size_t size, uint32_t vocab, std::string *model, str
         {"model_prefix", ""},
         {"minloglevel", "3"},
     };
-    lines it(data, size);
+    lines it(data, size, &rare);
     if (it.done())
         return err_set(e, ERR_INVALID, "no text to train a tokenizer on");
     auto status = sentencepiece::SentencePieceTrainer::Train(options, &it, model);
