@@ -8,11 +8,11 @@
 #include "core/model/engine.h"
 #include "core/model/schedule.h"
 
-enum { STEPS = 20, BATCH = 5 };
+enum { STEPS = 20, BATCH = 3 };
 
 /* Sizes that fill vectors and tiles, and sizes that fill none. */
 static const struct model_config configs[] = {
-    {.vocab = 256, .seq = 40, .hidden = 32, .layers = 2, .heads = 2, .ffn = 128},
+    {.vocab = 128, .seq = 32, .hidden = 32, .layers = 2, .heads = 2, .ffn = 128},
     {.vocab = 101, .seq = 23, .hidden = 18, .layers = 3, .heads = 3, .ffn = 41},
 };
 

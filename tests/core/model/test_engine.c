@@ -292,7 +292,7 @@ static void losses_and_scores_agree_with_logits(void **state)
         const uint32_t s = c->seq, prefix = s > 5 ? 5 : 2;
         struct engine *g = create_default(c);
         struct engine *small = create(
-            c, (struct engine_options){.threads = 2, .memory_max = engine_memory(c, false)}, NULL);
+            c, (struct engine_options){.threads = 1, .memory_max = engine_memory(c, false)}, NULL);
         struct trained t = train(g, c, 3);
         uint32_t *tokens = random_tokens(c, COUNT * s, 11);
         double all[COUNT], after[COUNT], all2[COUNT], after2[COUNT];
