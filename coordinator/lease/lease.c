@@ -1,0 +1,319 @@
+#include "coordinator/lease/lease.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include "core/base/text.h"
+#include "core/env/clock.h"
+#include "core/protocol/messages.h"
+#include "coordinator/lease/lease_clock.h"
+#include "coordinator/run/advance.h"
+#include "coordinator/store/blobs.h"
+#include "coordinator/store/ops.h"
+
+#define BACKOFF_MS_MAX (5 * 60 * 1000)
+#define TOKEN_BYTES 32
+
+/* --- joining -----------------------------------------------------------------------------------
+ */
+
+static char *new_token(struct arena *a)
+{
+    uint8_t bytes[TOKEN_BYTES];
+    char *hex = arena_alloc(a, 2 * TOKEN_BYTES + 1);
+    env_random(bytes, sizeof bytes);
+    for (size_t i = 0; hex && i < TOKEN_BYTES; i++) {
+        hex[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
+        hex[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
+    }
+    return hex;
+}
+
+int lease_join(struct call *c, const void *in, void *out, struct err *e)
+{
+    const struct msg_join *m = in;
+    struct msg_joined *joined = out;
+    struct digest identity, hash;
+    if (!m->identity || !digest_from_hex(&identity, m->identity, strlen(m->identity)))
+        return err_set(e, ERR_INVALID, "join.identity must be 64 hexadecimal digits");
+    if (!m->name || !text_is_name(m->name))
+        return err_set(
+            e, ERR_INVALID,
+            "join.name must be 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', and not start "
+            "with '.' or '-'");
+    joined->token = new_token(c->arena);
+    if (!joined->token)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a token");
+    digest_of(joined->token, 2 * TOKEN_BYTES, &hash);
+    int rc = op_agent_put(c->conn, m, &hash, (uint64_t)c->wall_ms, &joined->agent, e);
+    if (!rc)
+        lease_clock_seen(c->service->leases, joined->agent, c->now_ms);
+    return rc;
+}
+
+int lease_agent_of_token(struct store_conn *c, const char *token, uint64_t *agent, struct err *e)
+{
+    struct digest hash;
+    digest_of(token, strlen(token), &hash);
+    int rc = op_agent_by_token(c, &hash, agent, e);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, ERR_DENIED, "the token is not known here; join (again) for a new one");
+    return rc;
+}
+
+/* --- claiming ----------------------------------------------------------------------------------
+ */
+
+/* The job has just been taken under this fence: the answer, and its deadline. */
+static int grant(struct call *c, struct job_row *job, const struct msg_fence *fence,
+                 struct msg_grant *out, struct err *e)
+{
+    struct msg_fence *kept = arena_alloc(c->arena, sizeof *kept);
+    if (!kept)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a grant");
+    *kept = *fence;
+    job->state = JOB_LEASED;
+    job->agent = c->agent;
+    job->fence = *fence;
+    int rc = run_grant(c, job, out, e);
+    if (rc == ERR_NOT_FOUND) /* which would read as "no work" */
+        return err_set(e, ERR_INTERNAL, "job %" PRIu64 " lacks an input", job->id);
+    if (rc)
+        return rc;
+    out->fence = kept;
+    out->lease_ms = LEASE_MS;
+    return lease_clock_lease(c->service->leases, job->id, fence, c->now_ms + LEASE_MS, NULL, e);
+}
+
+int lease_claim(struct call *c, const void *in, void *out, struct err *e)
+{
+    struct msg_fence fence;
+    struct job_row job;
+    (void)in;
+    lease_clock_seen(c->service->leases, c->agent, c->now_ms);
+    int rc = op_fence_next(c->conn, &fence, e);
+    if (rc)
+        return rc;
+    rc = op_job_held_by(c->conn, c->agent, c->arena, &job, e);
+    if (!rc)
+        rc = op_job_refence(c->conn, job.id, &fence, e);
+    else if (rc == ERR_NOT_FOUND)
+        rc =
+            op_job_claim(c->conn, false, c->agent, &fence, (uint64_t)c->wall_ms, c->arena, &job, e);
+    if (rc) /* no work: the fence is rolled back with the rest */
+        return rc;
+    rc = op_agent_seen(c->conn, c->agent, (uint64_t)c->wall_ms, e);
+    return rc ? rc : grant(c, &job, &fence, out, e);
+}
+
+/* --- holding -----------------------------------------------------------------------------------
+ */
+
+/* The job of {id}, whose newest fence is this one; else ERR_FENCED. Its state is the caller's. */
+static int load_fenced(struct call *c, const struct msg_fence *fence, struct job_row *job,
+                       struct err *e)
+{
+    lease_clock_seen(c->service->leases, c->agent, c->now_ms);
+    int rc = op_job_get(c->conn, c->id, c->arena, job, e);
+    if (rc)
+        return rc;
+    if (!fence || lease_fence_compare(fence, &job->fence) != 0 ||
+        (job->state == JOB_LEASED && job->agent != c->agent))
+        return err_set(e, ERR_FENCED,
+                       "job %" PRIu64 " was granted anew since: drop this work and claim again",
+                       c->id);
+    return 0;
+}
+
+static int not_held(const struct job_row *job, struct err *e)
+{
+    return err_set(e, ERR_FENCED,
+                   "job %" PRIu64 " is %s and not held by anybody: drop this work and claim again",
+                   job->id, job_state_words[job->state]);
+}
+
+int lease_heartbeat(struct call *c, const void *in, void *out, struct err *e)
+{
+    const struct msg_heartbeat *m = in;
+    struct msg_command *command = out;
+    struct job_row job;
+    int rc = load_fenced(c, m->fence, &job, e);
+    if (rc)
+        return rc;
+    command->command = COMMAND_CONTINUE;
+    command->lease_ms = LEASE_MS;
+    if (job.state == JOB_CANCELLED || job.state == JOB_QUARANTINED) {
+        command->command = COMMAND_ABANDON;
+        return 0;
+    }
+    if (job.state != JOB_LEASED)
+        return not_held(&job, e);
+    struct lease_progress p = {
+        .step = m->step, .total = m->total, .loss = m->loss, .rate = m->rate, .seen_ms = c->now_ms};
+    return lease_clock_lease(c->service->leases, job.id, m->fence, c->now_ms + LEASE_MS, &p, e);
+}
+
+/* --- giving back -------------------------------------------------------------------------------
+ */
+
+int lease_release(struct call *c, const void *in, void *out, struct err *e)
+{
+    const struct msg_release *m = in;
+    struct job_row job;
+    (void)out;
+    int rc = load_fenced(c, m->fence, &job, e);
+    if (rc || job.state != JOB_LEASED) /* ended, or released already: nothing is held */
+        return rc;
+    rc = op_job_return(c->conn, job.id, true, NULL, (uint64_t)c->wall_ms, e);
+    if (!rc)
+        c->ready++;
+    return rc;
+}
+
+/* Gives the job up for good, and with it the run, which cannot be finished without it. */
+static int quarantine(struct call *c, const struct job_row *job, const char *error,
+                      const char *times, struct err *e)
+{
+    int rc = op_job_quarantine(c->conn, job->id, error, (uint64_t)c->wall_ms, e);
+    if (rc)
+        return rc;
+    const char *reason = arena_printf(c->arena, "%s (job %" PRIu64 ") failed%s: %.1000s",
+                                      run_job_words(c->arena, &job->key), job->id, times, error);
+    if (!reason)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the reason of a failure");
+    return op_run_end(c->conn, job->run, RUN_FAILED, reason, (uint64_t)c->wall_ms, e);
+}
+
+static int64_t backoff_ms(uint64_t failures)
+{
+    int64_t ms = LEASE_BACKOFF_MS;
+    for (uint64_t i = 1; i < failures && ms < BACKOFF_MS_MAX; i++)
+        ms *= 2;
+    return ms < BACKOFF_MS_MAX ? ms : BACKOFF_MS_MAX;
+}
+
+int lease_fail(struct call *c, const void *in, void *out, struct err *e)
+{
+    const struct msg_fail *m = in;
+    const char *error = m->error && *m->error ? m->error : "no reason was given";
+    struct job_row job;
+    (void)out;
+    int rc = load_fenced(c, m->fence, &job, e);
+    if (!rc && job.state == JOB_DONE)
+        return not_held(&job, e);
+    if (rc || job.state != JOB_LEASED) /* said before, or the run has ended */
+        return rc;
+    uint64_t failures = job.failures + 1;
+    if (m->settings)
+        return quarantine(c, &job, error, "", e);
+    if (failures >= LEASE_FAILURES_MAX) {
+        const char *times = arena_printf(c->arena, " %" PRIu64 " times, at last", failures);
+        return quarantine(c, &job, error, times ? times : "", e);
+    }
+    rc = op_job_return(c->conn, job.id, false, error, (uint64_t)c->wall_ms, e);
+    return rc ? rc
+              : lease_clock_backoff(c->service->leases, job.id, &job.fence,
+                                    c->now_ms + backoff_ms(failures), e);
+}
+
+/* --- completing --------------------------------------------------------------------------------
+ */
+
+static int check_blobs(struct call *c, const struct msg_complete *m, struct err *e)
+{
+    for (uint32_t i = 0; i < m->output_count; i++) {
+        struct blob_info info;
+        const struct msg_blob *b = &m->outputs[i];
+        int rc = blob_stat(c->service->store, &b->digest, &info, e);
+        if (rc && rc != ERR_NOT_FOUND)
+            return rc;
+        char hex[DIGEST_HEX + 1];
+        if (rc || !info.complete)
+            return err_set(e, ERR_INVALID,
+                           "output %u, blob %s, is not in the store: upload it "
+                           "first",
+                           i, digest_to_hex(&b->digest, hex));
+        if (info.size != b->bytes)
+            return err_set(e, ERR_INVALID,
+                           "output %u, blob %s, has %" PRIu64 " bytes, not %" PRIu64, i,
+                           digest_to_hex(&b->digest, hex), info.size, b->bytes);
+    }
+    return 0;
+}
+
+static bool same_output(const struct msg_blob *a, const struct msg_blob *b)
+{
+    return a->role == b->role && a->index == b->index && a->bytes == b->bytes &&
+           a->first == b->first && a->count == b->count && digest_equal(&a->digest, &b->digest) &&
+           digest_equal(&a->content, &b->content);
+}
+
+/* The same completion again (its answer was lost) is a success; another one is not. */
+static int complete_again(struct call *c, const struct job_row *job, const struct msg_complete *m,
+                          struct err *e)
+{
+    struct msg_blob *rows;
+    uint32_t count;
+    if (job->agent != c->agent)
+        return not_held(job, e);
+    int rc = op_outputs(c->conn, job->id, c->arena, &rows, &count, e);
+    if (rc)
+        return rc;
+    bool same = count == m->output_count;
+    for (uint32_t i = 0; same && i < count; i++)
+        same = same_output(&rows[i], &m->outputs[i]);
+    return same ? 0
+                : err_set(e, ERR_CONFLICT, "job %" PRIu64 " is done already, with other outputs",
+                          job->id);
+}
+
+/* The chain's next link goes to the same agent, which has its state at hand. What keeps it from
+ * being granted must not cost the result that is just coming in: the next claim will tell. */
+static int grant_next(struct call *c, const struct job_row *done, struct msg_completed *out,
+                      struct err *e)
+{
+    struct err ignored;
+    struct job_row next;
+    struct msg_fence fence;
+    if (done->key.kind != JOB_TRAIN ||
+        op_job_next_link(c->conn, done->run, done->key.target, done->key.index, done->key.step_last,
+                         c->arena, &next, &ignored) ||
+        next.state != JOB_WAITING || !next.ready)
+        return 0;
+    struct msg_grant *g = arena_alloc(c->arena, sizeof *g);
+    if (!g)
+        return 0;
+    if (run_grant(c, &next, g, &ignored)) /* tried before anything is changed */
+        return 0;
+    int rc = op_fence_next(c->conn, &fence, e);
+    if (!rc)
+        rc = op_job_take(c->conn, next.id, c->agent, &fence, (uint64_t)c->wall_ms, e);
+    if (!rc)
+        rc = grant(c, &next, &fence, g, e);
+    if (rc)
+        return rc;
+    if (c->ready > 0)
+        c->ready--; /* it was counted when it was inserted, and waits for nobody else */
+    out->next = g;
+    return 0;
+}
+
+int lease_complete(struct call *c, const void *in, void *out, struct err *e)
+{
+    const struct msg_complete *m = in;
+    struct msg_completed *completed = out;
+    struct job_row job;
+    completed->next = NULL;
+    int rc = load_fenced(c, m->fence, &job, e);
+    if (rc)
+        return rc;
+    if (job.state == JOB_DONE)
+        return complete_again(c, &job, m, e);
+    if (job.state != JOB_LEASED)
+        return not_held(&job, e);
+    rc = check_blobs(c, m, e);
+    if (!rc)
+        rc = op_job_done(c->conn, job.id, m, NULL, (uint64_t)c->wall_ms, e);
+    if (!rc)
+        rc = run_advance(c, job.run, e);
+    return rc ? rc : grant_next(c, &job, completed, e);
+}

@@ -1,0 +1,202 @@
+#include "coordinator/lease/lease_clock.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define BUCKETS 4096u /* chains stay short with tens of thousands of agents */
+
+struct job_entry {
+    struct job_entry *next;
+    struct lease_due due;
+    int64_t due_ms;
+    bool has_progress;
+    struct lease_progress progress;
+};
+
+struct agent_entry {
+    struct agent_entry *next;
+    uint64_t agent;
+    int64_t seen_ms;
+};
+
+struct lease_clock {
+    pthread_mutex_t mutex; /* guards everything; nothing is called while it is held */
+    bool started;
+    struct job_entry *jobs[BUCKETS];
+    struct agent_entry *agents[BUCKETS];
+};
+
+int lease_clock_create(struct lease_clock **out, struct err *e)
+{
+    struct lease_clock *l = calloc(1, sizeof *l);
+    if (!l)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the leases");
+    pthread_mutex_init(&l->mutex, NULL);
+    *out = l;
+    return 0;
+}
+
+void lease_clock_destroy(struct lease_clock *l)
+{
+    if (!l)
+        return;
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        while (l->jobs[i]) {
+            struct job_entry *j = l->jobs[i];
+            l->jobs[i] = j->next;
+            free(j);
+        }
+        while (l->agents[i]) {
+            struct agent_entry *a = l->agents[i];
+            l->agents[i] = a->next;
+            free(a);
+        }
+    }
+    pthread_mutex_destroy(&l->mutex);
+    free(l);
+}
+
+int lease_fence_compare(const struct msg_fence *a, const struct msg_fence *b)
+{
+    if (a->incarnation != b->incarnation)
+        return a->incarnation < b->incarnation ? -1 : 1;
+    return a->counter < b->counter ? -1 : a->counter > b->counter;
+}
+
+/* Where the pointer to the job's entry is, or to the NULL at its chain's end. */
+static struct job_entry **find_job(struct lease_clock *l, uint64_t job)
+{
+    struct job_entry **at = &l->jobs[job % BUCKETS];
+    while (*at && (*at)->due.job != job)
+        at = &(*at)->next;
+    return at;
+}
+
+static int set_entry(struct lease_clock *l, const struct lease_due *d, int64_t due_ms,
+                     const struct lease_progress *p, struct err *e)
+{
+    pthread_mutex_lock(&l->mutex);
+    struct job_entry **at = find_job(l, d->job), *j = *at;
+    if (!j) {
+        j = *at = calloc(1, sizeof *j);
+        if (j)
+            j->due = *d;
+    }
+    if (j && lease_fence_compare(&d->fence, &j->due.fence) >= 0) {
+        j->due = *d;
+        j->due_ms = due_ms;
+        j->has_progress = p != NULL;
+        if (p)
+            j->progress = *p;
+    }
+    pthread_mutex_unlock(&l->mutex);
+    return j ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a lease");
+}
+
+int lease_clock_lease(struct lease_clock *l, uint64_t job, const struct msg_fence *fence,
+                      int64_t due_ms, const struct lease_progress *p, struct err *e)
+{
+    return set_entry(l, &(struct lease_due){job, false, *fence}, due_ms, p, e);
+}
+
+int lease_clock_backoff(struct lease_clock *l, uint64_t job, const struct msg_fence *fence,
+                        int64_t due_ms, struct err *e)
+{
+    return set_entry(l, &(struct lease_due){job, true, *fence}, due_ms, NULL, e);
+}
+
+void lease_clock_seen(struct lease_clock *l, uint64_t agent, int64_t now_ms)
+{
+    pthread_mutex_lock(&l->mutex);
+    struct agent_entry **at = &l->agents[agent % BUCKETS];
+    while (*at && (*at)->agent != agent)
+        at = &(*at)->next;
+    if (!*at && (*at = calloc(1, sizeof **at))) /* without memory, a list says less: no harm */
+        (*at)->agent = agent;
+    if (*at)
+        (*at)->seen_ms = now_ms;
+    pthread_mutex_unlock(&l->mutex);
+}
+
+size_t lease_clock_due(struct lease_clock *l, int64_t now_ms, struct lease_due *out, size_t cap,
+                       int64_t *next_ms)
+{
+    size_t count = 0;
+    *next_ms = INT64_MAX;
+    pthread_mutex_lock(&l->mutex);
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (const struct job_entry *j = l->jobs[i]; j; j = j->next) {
+            if (j->due_ms <= now_ms && count < cap)
+                out[count++] = j->due;
+            else if (j->due_ms < *next_ms)
+                *next_ms = j->due_ms < now_ms ? now_ms : j->due_ms;
+        }
+    pthread_mutex_unlock(&l->mutex);
+    return count;
+}
+
+static bool entry_is_due(const struct job_entry *j, const struct lease_due *d, int64_t now_ms)
+{
+    return j && j->due_ms <= now_ms && j->due.backoff == d->backoff &&
+           lease_fence_compare(&j->due.fence, &d->fence) == 0;
+}
+
+bool lease_clock_still_due(struct lease_clock *l, const struct lease_due *d, int64_t now_ms)
+{
+    pthread_mutex_lock(&l->mutex);
+    bool due = entry_is_due(*find_job(l, d->job), d, now_ms);
+    pthread_mutex_unlock(&l->mutex);
+    return due;
+}
+
+void lease_clock_forget(struct lease_clock *l, const struct lease_due *d, int64_t now_ms)
+{
+    pthread_mutex_lock(&l->mutex);
+    struct job_entry **at = find_job(l, d->job), *j = *at;
+    if (entry_is_due(j, d, now_ms)) {
+        *at = j->next;
+        free(j);
+    }
+    pthread_mutex_unlock(&l->mutex);
+}
+
+static bool set_started(struct lease_clock *l, bool started)
+{
+    pthread_mutex_lock(&l->mutex);
+    bool before = l->started;
+    l->started = started;
+    pthread_mutex_unlock(&l->mutex);
+    return before;
+}
+
+bool lease_clock_start(struct lease_clock *l)
+{
+    return !set_started(l, true);
+}
+
+void lease_clock_start_again(struct lease_clock *l)
+{
+    set_started(l, false);
+}
+
+bool lease_progress_of(struct lease_clock *l, uint64_t job, struct lease_progress *out)
+{
+    pthread_mutex_lock(&l->mutex);
+    const struct job_entry *j = *find_job(l, job);
+    bool found = j && j->has_progress;
+    if (found)
+        *out = j->progress;
+    pthread_mutex_unlock(&l->mutex);
+    return found;
+}
+
+int64_t lease_agent_seen(struct lease_clock *l, uint64_t agent)
+{
+    int64_t seen = -1;
+    pthread_mutex_lock(&l->mutex);
+    for (const struct agent_entry *a = l->agents[agent % BUCKETS]; a; a = a->next)
+        if (a->agent == agent)
+            seen = a->seen_ms;
+    pthread_mutex_unlock(&l->mutex);
+    return seen;
+}

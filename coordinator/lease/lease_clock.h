@@ -1,0 +1,43 @@
+/* What leases keep in memory: deadlines of leases and of backoffs, the last progress of each job,
+ * and when each agent was heard of. It only says when to look: whether a lease really ends is
+ * decided by the database's row, in the writer's transaction, so an entry of a transaction that
+ * failed does no harm. Private to lease/. Any thread. */
+#ifndef TACIT_COORDINATOR_LEASE_LEASE_CLOCK_H
+#define TACIT_COORDINATOR_LEASE_LEASE_CLOCK_H
+
+#include "coordinator/lease/lease.h"
+#include "core/protocol/messages.h"
+
+/* Whether a is the same grant as b, an older (< 0) or a newer one. */
+int lease_fence_compare(const struct msg_fence *a, const struct msg_fence *b);
+
+/* The job is leased under this fence until due_ms; an older fence than what is known changes
+ * nothing. p (may be NULL: a new grant) is its progress. */
+TACIT_MUST_CHECK int lease_clock_lease(struct lease_clock *l, uint64_t job,
+                                       const struct msg_fence *fence, int64_t due_ms,
+                                       const struct lease_progress *p, struct err *e);
+TACIT_MUST_CHECK int lease_clock_backoff(struct lease_clock *l, uint64_t job,
+                                         const struct msg_fence *fence, int64_t due_ms,
+                                         struct err *e);
+void lease_clock_seen(struct lease_clock *l, uint64_t agent, int64_t now_ms);
+
+struct lease_due {
+    uint64_t job;
+    bool backoff;
+    struct msg_fence fence;
+};
+/* Up to cap entries whose time has come, and in *next_ms the time of the earliest other one
+ * (INT64_MAX where there is none; now_ms where more are due than fit). */
+size_t lease_clock_due(struct lease_clock *l, int64_t now_ms, struct lease_due *out, size_t cap,
+                       int64_t *next_ms);
+/* Whether it is still due (a heartbeat may have come in between). */
+bool lease_clock_still_due(struct lease_clock *l, const struct lease_due *d, int64_t now_ms);
+/* Forgets the entry, if it is still due. */
+void lease_clock_forget(struct lease_clock *l, const struct lease_due *d, int64_t now_ms);
+
+/* True the first time. */
+bool lease_clock_start(struct lease_clock *l);
+/* Undoes that, where the start failed. */
+void lease_clock_start_again(struct lease_clock *l);
+
+#endif

@@ -1,0 +1,118 @@
+/* Time passes: leases end, backoffs are over. */
+#include "coordinator/lease/lease_tick.h"
+
+#include "core/env/clock.h"
+#include "coordinator/lease/lease_clock.h"
+#include "coordinator/store/ops.h"
+
+#define TICK_MS 1000
+#define TICK_DUE_MAX 256 /* a transaction; the rest at once in the next */
+#define ARENA_MAX (64u << 20)
+
+/* A restart knows no deadlines: whoever holds a lease gets a full term to be heard of. */
+static int give_full_terms(struct service *s, int64_t now_ms, struct err *e)
+{
+    struct store_conn *c;
+    struct arena a;
+    struct job_row *rows = NULL;
+    uint32_t count = 0;
+    int rc = store_read_begin(s->store, &c, e);
+    if (rc)
+        return rc;
+    arena_init(&a, ARENA_MAX);
+    rc = op_jobs_leased(c, &a, &rows, &count, e);
+    store_read_end(s->store, c);
+    for (uint32_t i = 0; !rc && i < count; i++) {
+        struct lease_progress p;
+        /* Who has been heard of already has a term, and progress to keep. */
+        if (rows[i].agent && !lease_progress_of(s->leases, rows[i].id, &p))
+            rc = lease_clock_lease(s->leases, rows[i].id, &rows[i].fence, now_ms + LEASE_MS, NULL,
+                                   e);
+    }
+    arena_free(&a);
+    return rc;
+}
+
+struct tick {
+    struct service *service;
+    int64_t now_ms, wall_ms;
+    struct lease_due due[TICK_DUE_MAX];
+    bool over[TICK_DUE_MAX];
+    size_t count;
+    uint64_t ready;
+};
+
+/* over: nothing is to be waited for any more. */
+static int tick_one(struct tick *t, struct store_conn *c, struct arena *a,
+                    const struct lease_due *d, bool *over, struct err *e)
+{
+    struct job_row job;
+    *over = true;
+    int rc = op_job_get(c, d->job, a, &job, e);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    bool holds = job.state == JOB_LEASED && job.agent;
+    if (d->backoff && job.state == JOB_WAITING && !job.ready) {
+        t->ready++;
+        return op_job_set_ready(c, d->job, e);
+    }
+    if (holds && lease_fence_compare(&job.fence, &d->fence) == 0) {
+        t->ready++;
+        return op_job_return(c, d->job, true, NULL, (uint64_t)t->wall_ms, e);
+    }
+    if (holds) { /* the entry is of a grant that was not committed; the row's holder has a term */
+        *over = false;
+        lease_clock_forget(t->service->leases, d, t->now_ms);
+        return lease_clock_lease(t->service->leases, d->job, &job.fence, t->now_ms + LEASE_MS, NULL,
+                                 e);
+    }
+    return 0;
+}
+
+static int tick_fn(struct store_conn *c, void *arg, struct err *e)
+{
+    struct tick *t = arg;
+    struct arena a;
+    int rc = 0;
+    t->ready = 0;
+    arena_init(&a, ARENA_MAX);
+    for (size_t i = 0; !rc && i < t->count; i++) {
+        t->over[i] = false;
+        if (lease_clock_still_due(t->service->leases, &t->due[i], t->now_ms))
+            rc = tick_one(t, c, &a, &t->due[i], &t->over[i], e);
+        arena_reset(&a);
+    }
+    arena_free(&a);
+    return rc;
+}
+
+int lease_tick_at(struct service *s, int64_t now_ms, int64_t wall_ms, int64_t *next_ms,
+                  struct err *e)
+{
+    struct tick t = {.service = s, .now_ms = now_ms, .wall_ms = wall_ms};
+    int64_t next;
+    int rc = 0;
+    *next_ms = TICK_MS;
+    if (lease_clock_start(s->leases) && (rc = give_full_terms(s, now_ms, e))) {
+        lease_clock_start_again(s->leases);
+        return rc;
+    }
+    t.count = lease_clock_due(s->leases, now_ms, t.due, TICK_DUE_MAX, &next);
+    if (t.count > 0)
+        rc = store_write_wait(s->store, tick_fn, &t, e);
+    if (rc)
+        return rc; /* all of it is still due at the next tick */
+    for (size_t i = 0; i < t.count; i++)
+        if (t.over[i])
+            lease_clock_forget(s->leases, &t.due[i], now_ms);
+    if (t.ready > 0 && s->jobs_ready)
+        s->jobs_ready(s->jobs_ready_arg, t.ready);
+    if (next - now_ms < TICK_MS)
+        *next_ms = next > now_ms ? next - now_ms : 1;
+    return 0;
+}
+
+int lease_tick(struct service *s, int64_t *next_ms, struct err *e)
+{
+    return lease_tick_at(s, env_monotonic_ms(), env_wall_ms(), next_ms, e);
+}
