@@ -3,8 +3,8 @@
 #include "core/kernels/table.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include "core/env/process.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -57,7 +57,7 @@ const struct kern_lanes *kern__lanes_choose(const char *name, struct err *e)
     char list[64] = "";
 
     if (name == NULL) {
-        name = getenv("TACIT_ISA");
+        name = env_get("TACIT_ISA");
         from_environment = name != NULL;
     }
     if (name == NULL || *name == '\0')
