@@ -1,0 +1,303 @@
+#include "agent/step.h"
+
+#include <string.h>
+#include "core/base/err.h"
+
+#define WAIT_FIRST_MS 500
+#define WAIT_LONGEST_MS 10000 /* a coordinator that is back has its agents back within this */
+#define WAIT_IDLE_MS 50       /* between long polls, should they return at once */
+#define WAIT_BAD_JOB_MS 1000  /* after a failed job, doubled at each in a row … */
+#define WAIT_BAD_JOB_DOUBLINGS                                                                     \
+    8 /* … up to four minutes: a broken machine must not eat the queue                           \
+       */
+#define BAD_DIGESTS_MAX 3
+
+void agent_state_init(struct agent_state *s, bool can_join, bool has_token)
+{
+    memset(s, 0, sizeof *s);
+    s->can_join = can_join;
+    s->has_token = has_token;
+    s->doing = can_join ? AGENT_DO_JOIN : AGENT_DO_CLAIM;
+    s->resume = AGENT_DO_CLAIM;
+}
+
+/* Half of ms for sure, the rest by chance, so that a thousand agents do not come back as one. */
+static int64_t jittered(int64_t ms, uint32_t random)
+{
+    return ms / 2 + (int64_t)((double)(ms - ms / 2) * ((double)random / 4294967296.0));
+}
+
+static bool holds_job(enum agent_do what)
+{
+    return what == AGENT_DO_FETCH || what == AGENT_DO_RUN || what == AGENT_DO_UPLOAD ||
+           what == AGENT_DO_COMPLETE || what == AGENT_DO_FAIL;
+}
+
+/* Errors of the path to the coordinator, not of what was said. */
+static bool is_away(int code)
+{
+    return code == ERR_UNAVAILABLE || code == ERR_TIMEOUT || code == ERR_BUSY ||
+           code == ERR_INTERNAL || code == ERR_PROTOCOL;
+}
+
+static bool lease_is_gone(int code)
+{
+    return code == ERR_FENCED || code == ERR_CONFLICT || code == ERR_NOT_FOUND;
+}
+
+static void go(struct agent_state *s, struct agent_action *a, enum agent_do what)
+{
+    s->doing = what;
+    a->what = what;
+    a->settings = what == AGENT_DO_FAIL && s->settings;
+    a->last_words = s->stopping;
+}
+
+static void end(struct agent_action *a, int exit_code)
+{
+    a->what = AGENT_DO_EXIT;
+    a->exit_code = exit_code;
+}
+
+static void wait_then(struct agent_state *s, struct agent_action *a, enum agent_do what, int64_t ms)
+{
+    s->doing = what;
+    s->waiting = true;
+    a->what = AGENT_DO_WAIT;
+    a->wait_ms = ms;
+}
+
+static void next_job(struct agent_state *s, struct agent_action *a)
+{
+    if (s->stopping) {
+        end(a, 0);
+    } else {
+        go(s, a, AGENT_DO_CLAIM);
+    }
+}
+
+static void drop_job(struct agent_state *s, struct agent_action *a, enum agent_say say)
+{
+    a->drop = true;
+    a->say = say;
+    next_job(s, a);
+}
+
+/* The job can't be done here: say so to the coordinator, which lets another try. */
+static void fail_job(struct agent_state *s, struct agent_action *a, bool settings)
+{
+    s->settings = settings;
+    a->say = AGENT_SAY_FAIL;
+    go(s, a, AGENT_DO_FAIL);
+}
+
+static void try_again(struct agent_state *s, const struct agent_event *ev, struct agent_action *a)
+{
+    int64_t ms = WAIT_FIRST_MS;
+    for (uint32_t i = 0; i < s->away && ms < WAIT_LONGEST_MS; i++) {
+        ms *= 2;
+    }
+    if (ms > WAIT_LONGEST_MS) {
+        ms = WAIT_LONGEST_MS;
+    }
+    if (s->away++ == 0) {
+        a->say = AGENT_SAY_AWAY;
+    }
+    wait_then(s, a, s->doing, jittered(ms, ev->random));
+}
+
+/* Nothing more is waited for: a job held goes back, and that is all. */
+static void stop_now(struct agent_state *s, struct agent_action *a)
+{
+    if (holds_job(s->doing)) {
+        go(s, a, AGENT_DO_RELEASE);
+    } else {
+        end(a, 0);
+    }
+}
+
+/* The failure is told: the job is the coordinator's again. */
+static void after_fail(struct agent_state *s, const struct agent_event *ev, struct agent_action *a)
+{
+    a->drop = true;
+    next_job(s, a);
+    if (a->what == AGENT_DO_CLAIM) {
+        uint32_t n = s->bad_jobs < WAIT_BAD_JOB_DOUBLINGS ? s->bad_jobs : WAIT_BAD_JOB_DOUBLINGS;
+        s->bad_jobs++;
+        wait_then(s, a, AGENT_DO_CLAIM, jittered((int64_t)WAIT_BAD_JOB_MS << n, ev->random));
+    }
+}
+
+static void after_ok(struct agent_state *s, const struct agent_event *ev, struct agent_action *a)
+{
+    switch (s->doing) {
+    case AGENT_DO_JOIN:
+        s->has_token = true;
+        go(s, a, s->resume);
+        s->resume = AGENT_DO_CLAIM;
+        break;
+    case AGENT_DO_CLAIM:
+    case AGENT_DO_COMPLETE:
+        s->bad_digests = 0;
+        s->settings = false;
+        if (s->doing == AGENT_DO_COMPLETE) {
+            s->bad_jobs = 0;
+        }
+        go(s, a, s->stopping ? AGENT_DO_RELEASE : AGENT_DO_FETCH);
+        break;
+    case AGENT_DO_FETCH:
+        go(s, a, s->stopping ? AGENT_DO_RELEASE : AGENT_DO_RUN);
+        break;
+    case AGENT_DO_RUN:
+        go(s, a, AGENT_DO_UPLOAD);
+        break;
+    case AGENT_DO_UPLOAD:
+        go(s, a, AGENT_DO_COMPLETE);
+        break;
+    default:
+        after_fail(s, ev, a);
+        break;
+    }
+}
+
+static void after_none(struct agent_state *s, struct agent_action *a)
+{
+    if (s->doing == AGENT_DO_COMPLETE) {
+        s->bad_jobs = 0;
+        a->drop = true;
+        next_job(s, a);
+    } else if (s->stopping) {
+        end(a, 0);
+    } else {
+        wait_then(s, a, AGENT_DO_CLAIM, WAIT_IDLE_MS);
+    }
+}
+
+/* The token of this agent is not known any more (a coordinator restored from a backup, a revoked
+ * agent): join once more, then go on. */
+static void after_denied(struct agent_state *s, struct agent_action *a)
+{
+    if (s->doing == AGENT_DO_JOIN && s->has_token && !s->rejoined) {
+        s->rejoined = true; /* the join token was rotated; the agent's own may still be good */
+        go(s, a, s->resume);
+    } else if (s->doing == AGENT_DO_JOIN || s->rejoined || !s->can_join) {
+        a->say = AGENT_SAY_END;
+        end(a, err_exit_code(ERR_DENIED));
+    } else {
+        s->rejoined = true;
+        s->has_token = false;
+        s->resume = s->doing;
+        a->say = AGENT_SAY_REJOIN;
+        go(s, a, AGENT_DO_JOIN);
+    }
+}
+
+static void after_job_error(struct agent_state *s, const struct agent_event *ev,
+                            struct agent_action *a)
+{
+    int code = ev->code;
+    if (code == ERR_FENCED || (lease_is_gone(code) && s->doing == AGENT_DO_COMPLETE) ||
+        (code == ERR_STOPPED && !s->stopping)) {
+        drop_job(s, a, AGENT_SAY_DROP);
+    } else if (s->doing == AGENT_DO_FAIL) {
+        after_fail(s, ev, a);
+    } else if (s->doing == AGENT_DO_FETCH && code == ERR_DIGEST &&
+               ++s->bad_digests < BAD_DIGESTS_MAX) {
+        wait_then(s, a, s->doing, jittered(WAIT_FIRST_MS, ev->random));
+    } else {
+        fail_job(s, a, s->doing == AGENT_DO_RUN && code == ERR_NOT_FINITE);
+    }
+}
+
+static void after_error(struct agent_state *s, const struct agent_event *ev, bool stop_is_new,
+                        struct agent_action *a)
+{
+    bool exchange = s->doing != AGENT_DO_RUN;
+    if (s->stopping) {
+        bool deliver = s->doing == AGENT_DO_UPLOAD || s->doing == AGENT_DO_COMPLETE ||
+                       s->doing == AGENT_DO_FAIL;
+        if (holds_job(s->doing) && ev->code == ERR_FENCED) {
+            drop_job(s, a, AGENT_SAY_DROP);
+        } else if (deliver && stop_is_new) {
+            go(s, a, s->doing); /* once more, as last words */
+        } else {
+            stop_now(s, a);
+        }
+    } else if (exchange && ev->code == ERR_DENIED) {
+        after_denied(s, a);
+    } else if (exchange &&
+               (ev->code == ERR_VERSION || (ev->code == ERR_PROTOCOL && s->doing == AGENT_DO_JOIN &&
+                                            !s->has_token))) { /* a wrong address, most likely */
+        a->say = AGENT_SAY_END;
+        end(a, err_exit_code(ev->code));
+    } else if (exchange && is_away(ev->code)) {
+        try_again(s, ev, a);
+    } else if (holds_job(s->doing)) {
+        after_job_error(s, ev, a);
+    } else if (s->doing == AGENT_DO_JOIN) {
+        a->say = AGENT_SAY_END;
+        end(a, err_exit_code(ev->code));
+    } else {
+        try_again(s, ev, a); /* a claim refused for a reason that time may cure */
+    }
+}
+
+static void after_wait(struct agent_state *s, struct agent_action *a)
+{
+    s->waiting = false;
+    if (!s->stopping) {
+        go(s, a, s->doing);
+    } else if (s->doing == AGENT_DO_UPLOAD || s->doing == AGENT_DO_COMPLETE ||
+               s->doing == AGENT_DO_FAIL) {
+        go(s, a, s->doing); /* one last try to deliver */
+    } else {
+        stop_now(s, a);
+    }
+}
+
+/* One event of something that was asked for. */
+static void after_event(struct agent_state *s, const struct agent_event *ev, bool stop_is_new,
+                        struct agent_action *a)
+{
+    bool unheard = ev->result == AGENT_ERROR && (is_away(ev->code) || ev->code == ERR_STOPPED);
+    bool answered = s->doing != AGENT_DO_RUN && !unheard;
+    bool was_away = s->away > 0;
+    if (answered) {
+        s->away = 0;
+    }
+    if (answered && ev->result != AGENT_ERROR && s->doing != AGENT_DO_JOIN) {
+        s->rejoined = false;
+    }
+    if (s->doing == AGENT_DO_RELEASE) {
+        end(a, 0); /* heard or not: the lease ends by itself */
+    } else if (ev->result == AGENT_OK) {
+        after_ok(s, ev, a);
+    } else if (ev->result == AGENT_NONE) {
+        after_none(s, a);
+    } else {
+        after_error(s, ev, stop_is_new, a);
+    }
+    if (was_away && answered && a->say == AGENT_SAY_NOTHING) {
+        a->say = AGENT_SAY_BACK;
+    }
+}
+
+void agent_step(struct agent_state *s, const struct agent_event *ev, struct agent_action *a)
+{
+    memset(a, 0, sizeof *a);
+    bool stop_is_new = ev->stop && !s->stopping;
+    s->stopping = s->stopping || ev->stop;
+    if (!s->started && s->stopping) {
+        end(a, 0);
+    } else if (!s->started) {
+        go(s, a, s->doing);
+    } else if (s->waiting) {
+        after_wait(s, a);
+    } else {
+        after_event(s, ev, stop_is_new, a);
+    }
+    s->started = true;
+    if (stop_is_new && a->say == AGENT_SAY_NOTHING) {
+        a->say = AGENT_SAY_STOP;
+    }
+}

@@ -1,0 +1,76 @@
+/* The agent's decisions: a pure function of its state and of what happened last. The shell
+ * (agent.c) does what is asked, one thing at a time, and reports back; time, randomness and the
+ * network are its business, so that tests and the simulation can play any history.
+ *
+ *   join → claim → fetch → run → upload → complete → claim (or the chain's next link: fetch) …
+ *
+ * While the coordinator is away, whatever was being done is tried again for ever, with backoff and
+ * jitter; a job in training does not notice. A stop (SIGTERM) lets a running job save, delivers
+ * what is finished in one last try, gives the lease back, and ends with 0. */
+#ifndef TACIT_AGENT_STEP_H
+#define TACIT_AGENT_STEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum agent_do {
+    AGENT_DO_JOIN,
+    AGENT_DO_CLAIM, /* ok: a job is held; none: no work for now */
+    AGENT_DO_FETCH, /* the spec and the inputs of the job into the cache */
+    AGENT_DO_RUN,
+    AGENT_DO_UPLOAD,   /* the outputs */
+    AGENT_DO_COMPLETE, /* ok: the next link is held; none: nothing is */
+    AGENT_DO_FAIL,     /* tell that the job failed */
+    AGENT_DO_RELEASE,  /* give the job back whole */
+    AGENT_DO_WAIT,     /* wait_ms, or until a stop is requested */
+    AGENT_DO_EXIT,     /* with exit_code */
+};
+
+/* A line for the person who looks at the log. */
+enum agent_say {
+    AGENT_SAY_NOTHING,
+    AGENT_SAY_AWAY,   /* first failure: the coordinator can't be reached; trying on */
+    AGENT_SAY_BACK,   /* the first answer after that */
+    AGENT_SAY_REJOIN, /* the token is not accepted any more */
+    AGENT_SAY_DROP,   /* the job was given to another, or cancelled */
+    AGENT_SAY_FAIL,   /* the job failed, as the error says */
+    AGENT_SAY_STOP,   /* a stop was requested */
+    AGENT_SAY_END,    /* nothing can be done about this error */
+};
+
+enum agent_result { AGENT_OK, AGENT_NONE, AGENT_ERROR };
+
+struct agent_event {
+    enum agent_result result; /* of what was asked; ignored at the first step */
+    int code;                 /* AGENT_ERROR: ERR_…; ERR_STOPPED: by a stop or a dropped lease */
+    bool stop;                /* a stop is requested */
+    uint32_t random;          /* for jitter */
+};
+
+struct agent_action {
+    enum agent_do what;
+    enum agent_say say;
+    bool drop;       /* first forget the job held (its lease is another's, or it is done for) */
+    bool settings;   /* AGENT_DO_FAIL: a failure of the run's settings, not of the machine */
+    bool last_words; /* a stop was requested: this exchange goes on nevertheless */
+    int64_t wait_ms;
+    int exit_code;
+};
+
+struct agent_state {
+    bool can_join;  /* there is a join token */
+    bool has_token; /* there is an agent's token from before */
+    bool started, waiting, stopping, settings;
+    enum agent_do doing;  /* what is being done, or will be after the wait or join */
+    enum agent_do resume; /* what a join was put in front of */
+    bool rejoined;        /* the token is new since the last success */
+    uint32_t away;        /* failures in a row to reach the coordinator */
+    uint32_t bad_digests; /* downloads in a row whose digest was wrong */
+    uint32_t bad_jobs;    /* failed jobs in a row: this machine may be at fault */
+};
+
+void agent_state_init(struct agent_state *s, bool can_join, bool has_token);
+void agent_step(struct agent_state *s, const struct agent_event *event,
+                struct agent_action *action);
+
+#endif

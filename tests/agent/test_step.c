@@ -1,0 +1,324 @@
+/* The agent's decisions, history by history. What would break for a user: training lost because the
+ * coordinator was away, a machine that eats the queue, an agent that does not stop, or stops
+ * without delivering what it finished. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+#include "agent/step.h"
+#include "core/base/err.h"
+
+static struct agent_state s;
+static struct agent_action a;
+
+static void begin(bool can_join, bool has_token)
+{
+    agent_state_init(&s, can_join, has_token);
+    agent_step(&s, &(struct agent_event){0}, &a);
+}
+
+static void ok(void)
+{
+    agent_step(&s, &(struct agent_event){.result = AGENT_OK}, &a);
+}
+
+static void none(void)
+{
+    agent_step(&s, &(struct agent_event){.result = AGENT_NONE}, &a);
+}
+
+static void error(int code)
+{
+    struct agent_event ev = {.result = AGENT_ERROR, .code = code, .random = 1u << 31};
+    agent_step(&s, &ev, &a);
+}
+
+static void stop_error(int code)
+{
+    agent_step(&s, &(struct agent_event){.result = AGENT_ERROR, .code = code, .stop = true}, &a);
+}
+
+/* Walks the good way to this action. */
+static void walk_to(enum agent_do what)
+{
+    begin(true, false);
+    for (int i = 0; i < 10 && a.what != what; i++)
+        ok();
+    assert_int_equal(a.what, what);
+}
+
+static void test_good_way(void **state)
+{
+    static const enum agent_do way[] = {
+        AGENT_DO_CLAIM,  AGENT_DO_FETCH,    AGENT_DO_RUN,
+        AGENT_DO_UPLOAD, AGENT_DO_COMPLETE, AGENT_DO_FETCH, /* the chain's next link */
+        AGENT_DO_RUN,    AGENT_DO_UPLOAD,   AGENT_DO_COMPLETE};
+    (void)state;
+    begin(true, false);
+    assert_int_equal(a.what, AGENT_DO_JOIN);
+    for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
+        ok();
+        assert_int_equal(a.what, way[i]);
+        assert_int_equal(a.say, AGENT_SAY_NOTHING);
+        assert_false(a.drop);
+    }
+    none();
+    assert_int_equal(a.what, AGENT_DO_CLAIM);
+    assert_true(a.drop);
+    none();
+    assert_int_equal(a.what, AGENT_DO_WAIT);
+    assert_in_range(a.wait_ms, 1, 100);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_CLAIM);
+}
+
+/* Whatever was being done is tried again for ever, said once, and goes on. */
+static void test_coordinator_away(void **state)
+{
+    static const enum agent_do all[] = {AGENT_DO_JOIN,   AGENT_DO_CLAIM,    AGENT_DO_FETCH,
+                                        AGENT_DO_UPLOAD, AGENT_DO_COMPLETE, AGENT_DO_FAIL};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i] == AGENT_DO_FAIL) {
+            walk_to(AGENT_DO_RUN);
+            error(ERR_IO);
+        } else {
+            walk_to(all[i]);
+        }
+        int64_t longest = 0;
+        for (int k = 0; k < 200; k++) {
+            error(k % 2 ? ERR_UNAVAILABLE : ERR_TIMEOUT);
+            assert_int_equal(a.what, AGENT_DO_WAIT);
+            assert_int_equal(a.say, k == 0 ? AGENT_SAY_AWAY : AGENT_SAY_NOTHING);
+            assert_false(a.drop);
+            assert_true(a.wait_ms >= longest);      /* backs off … */
+            assert_in_range(a.wait_ms, 100, 10000); /* … but never for long */
+            longest = a.wait_ms;
+            ok(); /* waited */
+            assert_int_equal(a.what, all[i]);
+        }
+        ok();
+        assert_int_equal(a.say, AGENT_SAY_BACK);
+    }
+}
+
+static void test_jitter_spreads(void **state)
+{
+    struct agent_event ev = {.result = AGENT_ERROR, .code = ERR_UNAVAILABLE};
+    (void)state;
+    walk_to(AGENT_DO_CLAIM);
+    agent_step(&s, &ev, &a);
+    int64_t low = a.wait_ms;
+    walk_to(AGENT_DO_CLAIM);
+    ev.random = UINT32_MAX;
+    agent_step(&s, &ev, &a);
+    assert_true(a.wait_ms > low * 3 / 2);
+}
+
+static void test_lost_lease_drops_the_job(void **state)
+{
+    static const enum agent_do all[] = {AGENT_DO_FETCH, AGENT_DO_UPLOAD, AGENT_DO_COMPLETE};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        walk_to(all[i]);
+        error(ERR_FENCED);
+        assert_int_equal(a.what, AGENT_DO_CLAIM);
+        assert_int_equal(a.say, AGENT_SAY_DROP);
+        assert_true(a.drop);
+    }
+    walk_to(AGENT_DO_RUN); /* the heartbeat was told: the runner stops without a stop signal */
+    error(ERR_STOPPED);
+    assert_int_equal(a.what, AGENT_DO_CLAIM);
+    assert_true(a.drop);
+    walk_to(AGENT_DO_COMPLETE); /* cancelled meanwhile */
+    error(ERR_NOT_FOUND);
+    assert_int_equal(a.what, AGENT_DO_CLAIM);
+    assert_true(a.drop);
+}
+
+static void test_failures_are_told(void **state)
+{
+    (void)state;
+    walk_to(AGENT_DO_RUN);
+    error(ERR_NOT_FINITE);
+    assert_int_equal(a.what, AGENT_DO_FAIL);
+    assert_true(a.settings);
+    error(ERR_UNAVAILABLE);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_FAIL);
+    assert_true(a.settings); /* not forgotten over the wait */
+    walk_to(AGENT_DO_RUN);
+    error(ERR_NO_SPACE);
+    assert_int_equal(a.what, AGENT_DO_FAIL);
+    assert_false(a.settings);
+    walk_to(AGENT_DO_FETCH);
+    error(ERR_NOT_FOUND);
+    assert_int_equal(a.what, AGENT_DO_FAIL);
+    walk_to(AGENT_DO_COMPLETE); /* the coordinator refuses the outputs */
+    error(ERR_INVALID);
+    assert_int_equal(a.what, AGENT_DO_FAIL);
+    walk_to(AGENT_DO_FETCH); /* a line that damages bytes: some tries, then a failure */
+    for (int i = 0; i < 2; i++) {
+        error(ERR_DIGEST);
+        assert_int_equal(a.what, AGENT_DO_WAIT);
+        ok();
+        assert_int_equal(a.what, AGENT_DO_FETCH);
+    }
+    error(ERR_DIGEST);
+    assert_int_equal(a.what, AGENT_DO_FAIL);
+}
+
+/* A machine whose every job fails waits longer and longer, until one succeeds. */
+static void test_broken_machine_slows_down(void **state)
+{
+    int64_t waited = 0;
+    (void)state;
+    walk_to(AGENT_DO_RUN);
+    for (int i = 0; i < 12; i++) {
+        error(ERR_IO);
+        ok(); /* told */
+        assert_int_equal(a.what, AGENT_DO_WAIT);
+        assert_true(a.drop);
+        assert_in_range(a.wait_ms, waited, 5 * 60 * 1000);
+        waited = a.wait_ms;
+        ok();
+        ok();
+        ok();
+        assert_int_equal(a.what, AGENT_DO_RUN);
+    }
+    assert_true(waited > 60 * 1000);
+    ok();
+    ok();
+    none(); /* completed */
+    ok();
+    ok();
+    assert_int_equal(a.what, AGENT_DO_RUN);
+    error(ERR_IO);
+    ok();
+    assert_true(a.wait_ms < 2000);
+}
+
+static void test_token_lost(void **state)
+{
+    (void)state;
+    walk_to(AGENT_DO_UPLOAD);
+    error(ERR_DENIED);
+    assert_int_equal(a.what, AGENT_DO_JOIN);
+    assert_int_equal(a.say, AGENT_SAY_REJOIN);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_UPLOAD); /* goes on with what it held */
+    ok();
+    error(ERR_DENIED); /* again, later: joins again */
+    assert_int_equal(a.what, AGENT_DO_JOIN);
+    ok();
+    error(ERR_DENIED); /* a fresh token refused: no use */
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+    assert_int_equal(a.exit_code, err_exit_code(ERR_DENIED));
+    assert_int_equal(a.say, AGENT_SAY_END);
+    begin(true, false);
+    error(ERR_DENIED); /* a wrong join token */
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+    begin(true, true); /* a rotated join token, but an agent's token from before */
+    error(ERR_DENIED);
+    assert_int_equal(a.what, AGENT_DO_CLAIM);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_FETCH);
+    begin(false, true);
+    assert_int_equal(a.what, AGENT_DO_CLAIM);
+    error(ERR_DENIED);
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+}
+
+static void test_wrong_address_and_version_end(void **state)
+{
+    (void)state;
+    begin(true, false);
+    error(ERR_PROTOCOL);
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+    assert_int_not_equal(a.exit_code, 0);
+    begin(true, false);
+    error(ERR_VERSION);
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+    walk_to(AGENT_DO_CLAIM); /* a proxy's page in between: not the end */
+    error(ERR_PROTOCOL);
+    assert_int_equal(a.what, AGENT_DO_WAIT);
+}
+
+static void test_stop_while_idle_or_running(void **state)
+{
+    (void)state;
+    walk_to(AGENT_DO_CLAIM);
+    stop_error(ERR_STOPPED);
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+    assert_int_equal(a.exit_code, 0);
+    assert_int_equal(a.say, AGENT_SAY_STOP);
+
+    walk_to(AGENT_DO_RUN); /* saved by the runner: give the lease back */
+    stop_error(ERR_STOPPED);
+    assert_int_equal(a.what, AGENT_DO_RELEASE);
+    assert_true(a.last_words);
+    assert_false(a.drop); /* the local save is for the next start */
+    stop_error(ERR_UNAVAILABLE);
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+    assert_int_equal(a.exit_code, 0);
+
+    walk_to(AGENT_DO_FETCH);
+    stop_error(ERR_STOPPED);
+    assert_int_equal(a.what, AGENT_DO_RELEASE);
+
+    agent_state_init(&s, true, false); /* before anything */
+    agent_step(&s, &(struct agent_event){.stop = true}, &a);
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+}
+
+static void test_stop_delivers_what_is_finished(void **state)
+{
+    struct agent_event done = {.result = AGENT_OK, .stop = true};
+    (void)state;
+    walk_to(AGENT_DO_RUN); /* finished just then: deliver it */
+    agent_step(&s, &done, &a);
+    assert_int_equal(a.what, AGENT_DO_UPLOAD);
+    assert_true(a.last_words);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_COMPLETE);
+    ok(); /* and a next link came with it */
+    assert_int_equal(a.what, AGENT_DO_RELEASE);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+
+    walk_to(AGENT_DO_UPLOAD); /* cut by the stop: once more, then no longer */
+    stop_error(ERR_STOPPED);
+    assert_int_equal(a.what, AGENT_DO_UPLOAD);
+    assert_true(a.last_words);
+    stop_error(ERR_UNAVAILABLE);
+    assert_int_equal(a.what, AGENT_DO_RELEASE);
+    stop_error(ERR_UNAVAILABLE);
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+
+    walk_to(AGENT_DO_COMPLETE); /* while waiting for a coordinator that is away */
+    error(ERR_UNAVAILABLE);
+    agent_step(&s, &done, &a);
+    assert_int_equal(a.what, AGENT_DO_COMPLETE);
+    none();
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+    assert_int_equal(a.exit_code, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good_way),
+        cmocka_unit_test(test_coordinator_away),
+        cmocka_unit_test(test_jitter_spreads),
+        cmocka_unit_test(test_lost_lease_drops_the_job),
+        cmocka_unit_test(test_failures_are_told),
+        cmocka_unit_test(test_broken_machine_slows_down),
+        cmocka_unit_test(test_token_lost),
+        cmocka_unit_test(test_wrong_address_and_version_end),
+        cmocka_unit_test(test_stop_while_idle_or_running),
+        cmocka_unit_test(test_stop_delivers_what_is_finished),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
