@@ -1,0 +1,321 @@
+#include "agent/runners/training.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "agent/runners/kept.h"
+#include "agent/runners/saves.h"
+#include "core/checkpoint/checkpoint.h"
+#include "core/env/clock.h"
+#include "core/mixture/draw.h"
+#include "core/model/schedule.h"
+
+#define ADAM_EPSILON 1e-8 /* AdamW's usual one; the paper names none */
+#define LOSS_STEPS 50     /* the reported loss is the mean of so many last steps */
+#define POLL_TOKENS 4096  /* progress is told about so often, and at every step of larger ones */
+#define BATCH_SHOWN 8     /* sequences of a bad batch that an error names */
+
+struct loop {
+    const struct job_context *c;
+    const struct msg_grant *g;
+    const struct training *t;
+    struct engine *engine;
+    struct weights *w;
+    uint32_t *tokens;
+    uint64_t done, saved; /* steps, over the model's whole training */
+    double losses[LOSS_STEPS];
+    uint64_t loss_count;
+};
+
+/* --- where it starts from -----------------------------------------------------------------------
+ */
+
+/* A checkpoint with a NaN is a bad file, not a failure of the run's settings. */
+static int load_error(int rc, const char *what, struct err *e)
+{
+    if (rc == ERR_NOT_FINITE && e) {
+        e->code = ERR_FORMAT;
+        rc = ERR_FORMAT;
+    }
+    if (rc) {
+        err_prefix(e, "%s to go on from", what);
+    }
+    return rc;
+}
+
+static int load_inputs(struct loop *l, struct err *e)
+{
+    struct weights *w = l->w;
+    const struct msg_blob *model_blob = NULL, *state_blob = NULL;
+    const char *model = job_input(l->c, l->g, ROLE_MODEL, UINT64_MAX, &model_blob);
+    const char *state = job_input(l->c, l->g, ROLE_STATE, UINT64_MAX, &state_blob);
+    if (!model || !state) {
+        return err_set(e, ERR_INVALID, "the grant has no model and state to go on from");
+    }
+    if (digest_equal(&w->model, &model_blob->content) &&
+        digest_equal(&w->state, &state_blob->content)) {
+        return 0; /* the last job left them in memory */
+    }
+    struct checkpoint_position p;
+    struct digest named;
+    w->model = w->state = (struct digest){{0}};
+    int rc = checkpoint_model_load(model, &w->config, w->parameters, &w->model, e);
+    if (rc) {
+        return load_error(rc, "model", e);
+    }
+    rc = checkpoint_state_load(state, &w->config, w->moment1, w->moment2, &p, &named, &w->state, e);
+    if (rc) {
+        return load_error(rc, "state", e);
+    }
+    if (!digest_equal(&named, &w->model) || p.step != l->t->first || p.stream != l->t->stream ||
+        !digest_equal(&p.spec, &l->g->spec)) {
+        return err_set(e, ERR_INVALID,
+                       "the state to go on from (step %" PRIu64 ") does not belong to this job",
+                       p.step);
+    }
+    return 0;
+}
+
+static int start_from(struct loop *l, struct err *e)
+{
+    const struct training *t = l->t;
+    struct weights *w = l->w;
+    struct checkpoint_position like = {.stream = t->stream, .spec = l->g->spec}, p;
+    bool found = false;
+    l->done = l->saved = t->first;
+    if (t->first > 0 && job_input(l->c, l->g, ROLE_MODEL, UINT64_MAX, NULL) == NULL) {
+        return err_set(e, ERR_INVALID, "the grant has no model to go on from");
+    }
+    /* Looking for a save overwrites the arrays only where there is one. */
+    int rc = saves_load(l->c->dir, &like, t->first, t->last, w, &p, &found, e);
+    if (rc) {
+        return rc;
+    }
+    if (found) {
+        l->done = l->saved = p.step;
+        return 0;
+    }
+    if (t->first > 0) {
+        return load_inputs(l, e);
+    }
+    model_init(&t->config, l->c->spec->seed, t->stream, w->parameters);
+    memset(w->moment1, 0, w->count * sizeof(float));
+    memset(w->moment2, 0, w->count * sizeof(float));
+    return 0;
+}
+
+/* --- steps --------------------------------------------------------------------------------------
+ */
+
+static uint64_t sequence_at(const struct loop *l, uint64_t step, uint32_t j)
+{
+    const struct training *t = l->t;
+    uint64_t position = t->position_first + (step - t->first) * t->batch + j;
+    uint64_t i =
+        draw_batch_index(l->c->spec->seed, t->stream, t->passes_before, t->share, position);
+    return t->own ? t->own[i] : i;
+}
+
+static int read_batch(struct loop *l, uint64_t step, struct err *e)
+{
+    const struct training *t = l->t;
+    int rc = 0;
+    for (uint32_t j = 0; !rc && j < t->batch; j++) {
+        rc = sequences_tokens(t->sequences, sequence_at(l, step, j), t->length,
+                              l->tokens + (size_t)j * t->length, e);
+    }
+    return rc;
+}
+
+/* Names step and batch, so that a person can look at what was trained on. */
+static int not_finite(const struct loop *l, uint64_t step, struct err *e)
+{
+    char batch[256] = "";
+    size_t at = 0;
+    uint32_t n = l->t->batch < BATCH_SHOWN ? l->t->batch : BATCH_SHOWN;
+    for (uint32_t j = 0; j < n; j++) {
+        at += (size_t)snprintf(batch + at, sizeof batch - at, "%s%" PRIu64, j ? ", " : "",
+                               sequence_at(l, step, j));
+    }
+    return err_set(e, ERR_NOT_FINITE,
+                   "the loss is not a finite number at step %" PRIu64
+                   " (batch of %u sequences: %s%s "
+                   "of its own data); lower the learning rate or the gradient clip, or warm up "
+                   "longer",
+                   step + 1, l->t->batch, batch, n < l->t->batch ? ", …" : "");
+}
+
+static int one_step(struct loop *l, struct err *e)
+{
+    const struct training *t = l->t;
+    uint64_t step = l->done;
+    double loss, norm;
+    int rc = read_batch(l, step, e);
+    if (rc) {
+        return rc;
+    }
+    struct engine_step o = {
+        .learning_rate =
+            t->schedule_steps > 0
+                ? schedule_cosine(step + 1, t->schedule_steps, t->warmup, t->learning_rate)
+                : schedule_constant(step + 1, t->warmup, t->learning_rate),
+        .beta1 = l->c->spec->expert.beta1,
+        .beta2 = l->c->spec->expert.beta2,
+        .epsilon = ADAM_EPSILON,
+        .weight_decay = l->c->spec->expert.weight_decay,
+        .grad_clip = t->grad_clip,
+        .step = step + 1,
+    };
+    rc = engine_train_step(l->engine, l->w->parameters, l->w->moment1, l->w->moment2, l->tokens,
+                           t->batch, t->length, &o, &loss, &norm, e);
+    if (rc) {
+        return rc == ERR_NOT_FINITE ? not_finite(l, step, e) : rc;
+    }
+    l->w->model = l->w->state = (struct digest){{0}};
+    l->losses[l->loss_count++ % LOSS_STEPS] = loss;
+    l->done = step + 1;
+    return 0;
+}
+
+static double mean_loss(const struct loop *l)
+{
+    uint64_t n = l->loss_count < LOSS_STEPS ? l->loss_count : LOSS_STEPS;
+    double sum = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        sum += l->losses[i];
+    }
+    return n ? sum / (double)n : NAN;
+}
+
+static int save(struct loop *l, struct err *e)
+{
+    struct checkpoint_position p = {.step = l->done,
+                                    .round_step = l->done - l->t->first,
+                                    .stream = l->t->stream,
+                                    .spec = l->g->spec};
+    int rc = saves_write(l->c->dir, l->w, &p, e);
+    if (rc) {
+        return err_prefix(e, "local save");
+    }
+    l->saved = l->done;
+    return 0;
+}
+
+/* A stop saves what is done since the last save; a lost lease needs nothing of it. */
+static int stopped(struct loop *l, struct err *e)
+{
+    if (!atomic_load(&l->c->progress->abandon) && l->done > l->saved) {
+        struct err failed = {0};
+        if (save(l, &failed)) {
+            *e = failed;
+        }
+    }
+    return e->code;
+}
+
+static int steps(struct loop *l, struct err *e)
+{
+    const struct training *t = l->t;
+    struct job_progress *p = l->c->progress;
+    uint64_t every = l->c->spec->checkpoint.every_steps, began_at = l->done;
+    uint64_t a_step = (uint64_t)t->batch * t->length, told = l->done;
+    double began = env_monotonic_s();
+    int rc = 0;
+    while (l->done < t->last) {
+        rc = job_poll(l->c, e);
+        if (rc) {
+            return stopped(l, e);
+        }
+        rc = one_step(l, e);
+        if (rc) {
+            return rc;
+        }
+        if ((l->done - told) * a_step >= POLL_TOKENS) {
+            told = l->done;
+            job_report(l->c, l->done, l->g->steps, (l->done - began_at) * a_step, began);
+            atomic_store_explicit(&p->loss, mean_loss(l), memory_order_relaxed);
+        }
+        bool asked = atomic_exchange_explicit(&p->checkpoint, false, memory_order_relaxed);
+        if (l->done < t->last && ((every > 0 && l->done % every == 0) || asked)) {
+            rc = save(l, e);
+            if (rc) {
+                return rc;
+            }
+        }
+    }
+    return 0;
+}
+
+/* --- what it gives ------------------------------------------------------------------------------
+ */
+
+/* The cursor of what is published is 0, whatever the length of the link: where a link ends changes
+ * no bit. */
+static int write_outputs(struct loop *l, struct job_result *r, struct err *e)
+{
+    const struct training *t = l->t;
+    struct weights *w = l->w;
+    struct checkpoint_digests dm, ds;
+    struct checkpoint_position p = {.step = t->last, .stream = t->stream, .spec = l->g->spec};
+    char *model = job_path(l->c, "model.tar.zst"), *state = job_path(l->c, "state.tar.zst");
+    int rc = model && state ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+    if (!rc) {
+        rc = checkpoint_model_write(model, &w->config, w->parameters, &dm, e);
+    }
+    if (!rc) {
+        rc = checkpoint_state_write(state, &w->config, w->moment1, w->moment2, &p, &dm.content, &ds,
+                                    e);
+    }
+    if (!rc) {
+        struct msg_blob m = {.role = ROLE_MODEL,
+                             .index = t->index,
+                             .digest = dm.blob,
+                             .content = dm.content,
+                             .bytes = dm.bytes};
+        struct msg_blob s = {.role = ROLE_STATE,
+                             .index = t->index,
+                             .digest = ds.blob,
+                             .content = ds.content,
+                             .bytes = ds.bytes};
+        rc = job_add_output(r, &m, model, e);
+        if (!rc) {
+            rc = job_add_output(r, &s, state, e);
+        }
+        w->model = dm.content;
+        w->state = ds.content;
+    }
+    free(model);
+    free(state);
+    return rc;
+}
+
+int training_run(const struct job_context *c, const struct msg_grant *g, const struct training *t,
+                 struct job_result *r, struct err *e)
+{
+    struct loop l = {.c = c, .g = g, .t = t};
+    enum engine_arithmetic arithmetic =
+        c->spec->arithmetic == SPEC_BLAS ? ENGINE_BLAS : ENGINE_EXACT;
+    l.tokens = malloc((size_t)t->batch * t->length * sizeof *l.tokens);
+    int rc = l.tokens ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a batch");
+    if (!rc) {
+        rc = kept_engine(c->kept, &t->config, arithmetic, true, &l.engine, e);
+    }
+    if (!rc) {
+        rc = kept_weights(c->kept, &t->config, &l.w, e);
+    }
+    if (!rc) {
+        rc = start_from(&l, e);
+    }
+    if (!rc) {
+        rc = steps(&l, e);
+    }
+    if (!rc) {
+        rc = write_outputs(&l, r, e);
+    }
+    r->loss = mean_loss(&l);
+    r->tokens = (t->last - t->first) * t->batch * t->length;
+    free(l.tokens);
+    return rc;
+}
