@@ -477,7 +477,7 @@ static void assign(const struct job *scores, uint64_t count, const char *path, u
 
 static struct job routers[2][E], chunk_scores, segments[2], experts[E];
 
-static void test_routers_learn_to_part(void **state)
+static void test_router_rounds(void **state)
 {
     struct kept *k = new_kept();
     struct job s, again;
@@ -746,7 +746,7 @@ int main(void)
         cmocka_unit_test(test_lost_lease_stops),
         cmocka_unit_test(test_divergence_is_the_settings_fault),
         cmocka_unit_test(test_wrong_inputs_are_named),
-        cmocka_unit_test(test_routers_learn_to_part),
+        cmocka_unit_test(test_router_rounds),
         cmocka_unit_test(test_score_parts_equal_the_whole),
         cmocka_unit_test(test_segments_hold_each_sequence_once),
         cmocka_unit_test(test_experts_train_on_pieces),
