@@ -1,0 +1,83 @@
+/* What the files of api/ share about an exchange beside its public part. */
+#ifndef TACIT_COORDINATOR_API_EXCHANGE_H
+#define TACIT_COORDINATOR_API_EXCHANGE_H
+
+#include <pthread.h>
+#include "coordinator/api/api.h"
+#include "coordinator/api/routes.h"
+#include "coordinator/store/blobs.h"
+
+struct exchange;
+
+struct api {
+    struct service *service;
+    struct digest admin, join; /* of the tokens */
+    void (*poke)(void *arg);
+    void *poke_arg;
+
+    pthread_mutex_t mutex; /* guards what follows; nothing outside this struct is called under it */
+    pthread_cond_t calm;   /* deferred has become 0 */
+    struct exchange *first, *last; /* claims that wait, oldest first */
+    uint64_t sequence;             /* of the newest claim */
+    uint32_t deferred;             /* exchanges between suspend and resume */
+    uint32_t uploads;
+    bool stopping;
+};
+
+enum exchange_state { EXCHANGE_NEW, EXCHANGE_DEFERRED, EXCHANGE_DONE };
+
+struct exchange {
+    struct api_exchange public; /* first: the shell holds a pointer to it */
+    struct api *api;
+    struct arena arena;
+    const struct route *route;
+    struct route_match match;
+    struct call call;
+    void *in, *out;
+    enum exchange_state state;
+    int rc;
+    struct err err;
+
+    /* A claim that waits. */
+    struct exchange *previous, *next;
+    uint64_t sequence;
+    int64_t deadline_ms;
+
+    /* An upload. */
+    struct blob_upload *upload;
+    uint64_t size, offset; /* of the blob; where this request goes on */
+    bool whole;            /* the last chunk is on its way, or written */
+    bool buffered;         /* bytes were taken that no flush has written */
+};
+
+static inline struct exchange *exchange_of(struct api_exchange *x)
+{
+    return (struct exchange *)(void *)x;
+}
+
+/* Suspends and counts; every deferral ends in exchange_resume, on any thread. False, with the reply
+ * ready, once the coordinator stops. */
+bool exchange_defer(struct exchange *x);
+void exchange_resume(struct exchange *x);
+/* The reply of x->rc and x->err. */
+enum api_step exchange_refuse(struct exchange *x, int status);
+/* Sets x->err and x->rc first. */
+#define exchange_fail(x, status, code_, ...)                                                       \
+    ((x)->rc = err_set(&(x)->err, (code_), __VA_ARGS__), exchange_refuse((x), (status)))
+
+/* waiters.c: queues the claim; its done comes back to waiters_claim_done. */
+void waiters_claim(struct exchange *x);
+void waiters_jobs_ready(void *api, uint64_t jobs);
+void waiters_stop(struct api *a);
+/* handle.c: the operation in a transaction (store_write_fn). */
+int exchange_run(struct store_conn *c, void *x, struct err *e);
+
+/* transfer.c */
+enum api_step transfer_begin(struct exchange *x);
+/* After a wait in transfer_begin. */
+enum api_step transfer_opened(struct exchange *x);
+/* True where the exchange goes on without its connection, and frees itself. */
+bool transfer_break(struct exchange *x);
+void exchange_free(struct exchange *x);
+
+#endif

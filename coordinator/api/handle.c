@@ -1,0 +1,454 @@
+#include "coordinator/api/api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/base/text.h"
+#include "core/env/clock.h"
+#include "core/protocol/messages.h"
+#include "coordinator/api/exchange.h"
+#include "coordinator/api/problem.h"
+#include "coordinator/lease/lease.h"
+#include "coordinator/run/works.h"
+
+/* Of one request: a long list as JSON (run/reply.c), or a body's message. */
+#define ARENA_MAX (96u << 20)
+
+int api_create(struct api **out, struct service *s, const struct api_tokens *t, struct err *e)
+{
+    struct api *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the API");
+    a->service = s;
+    digest_of(t->admin, strlen(t->admin), &a->admin);
+    digest_of(t->join, strlen(t->join), &a->join);
+    pthread_mutex_init(&a->mutex, NULL);
+    pthread_cond_init(&a->calm, NULL);
+    s->jobs_ready_arg = a;
+    s->jobs_ready = waiters_jobs_ready;
+    *out = a;
+    return 0;
+}
+
+void api_destroy(struct api *a)
+{
+    if (!a)
+        return;
+    a->service->jobs_ready = NULL;
+    pthread_cond_destroy(&a->calm);
+    pthread_mutex_destroy(&a->mutex);
+    free(a);
+}
+
+void api_on_deadline(struct api *a, void (*poke)(void *arg), void *arg)
+{
+    a->poke_arg = arg;
+    a->poke = poke;
+}
+
+void api_stop(struct api *a)
+{
+    waiters_stop(a);
+    pthread_mutex_lock(&a->mutex);
+    while (a->deferred > 0)
+        pthread_cond_wait(&a->calm, &a->mutex);
+    pthread_mutex_unlock(&a->mutex);
+}
+
+struct api_exchange *api_exchange_create(struct api *a)
+{
+    struct exchange *x = calloc(1, sizeof *x);
+
+    if (!x)
+        return NULL;
+    x->api = a;
+    arena_init(&x->arena, ARENA_MAX);
+    buf_init(&x->public.body, PROTOCOL_BODY_MAX);
+    return &x->public;
+}
+
+void exchange_free(struct exchange *x)
+{
+    buf_free(&x->public.body);
+    arena_free(&x->arena);
+    free(x);
+}
+
+void api_exchange_end(struct api_exchange *public)
+{
+    struct exchange *x = exchange_of(public);
+
+    if (!transfer_break(x))
+        exchange_free(x);
+}
+
+static enum api_step refuse_stopping(struct exchange *x)
+{
+    x->public.reply.close = true;
+    return exchange_fail(x, 503, ERR_UNAVAILABLE, "the coordinator is stopping; try again later");
+}
+
+bool exchange_defer(struct exchange *x)
+{
+    pthread_mutex_lock(&x->api->mutex);
+    bool stopping = x->api->stopping;
+    x->api->deferred += !stopping;
+    pthread_mutex_unlock(&x->api->mutex);
+    if (stopping) {
+        refuse_stopping(x);
+        return false;
+    }
+    x->state = EXCHANGE_DEFERRED;
+    x->public.suspend(x->public.shell);
+    return true;
+}
+
+void exchange_resume(struct exchange *x)
+{
+    struct api *a = x->api;
+
+    x->state = EXCHANGE_DONE;
+    x->public.resume(x->public.shell); /* from here on x is its shell's */
+    pthread_mutex_lock(&a->mutex);
+    if (--a->deferred == 0)
+        pthread_cond_broadcast(&a->calm);
+    pthread_mutex_unlock(&a->mutex);
+}
+
+enum api_step exchange_refuse(struct exchange *x, int status)
+{
+    problem_reply(&x->public.reply, &x->arena, status, &x->err);
+    return API_REPLY;
+}
+
+/* --- who ------------------------------------------------------------------------------------- */
+
+/* Takes equally long wherever the two differ, so that timing tells nothing of a token. */
+static bool token_is(const struct digest *given, const struct digest *wanted)
+{
+    unsigned difference = 0;
+
+    for (size_t i = 0; i < DIGEST_BYTES; i++)
+        difference |= given->bytes[i] ^ wanted->bytes[i];
+    return difference == 0;
+}
+
+static int find_agent(struct exchange *x, const char *token)
+{
+    struct store_conn *c;
+    int rc = store_read_begin(x->api->service->store, &c, &x->err);
+
+    if (rc)
+        return rc;
+    rc = lease_agent_of_token(c, token, &x->call.agent, &x->err);
+    store_read_end(x->api->service->store, c);
+    return rc;
+}
+
+static int authenticate(struct exchange *x)
+{
+    static const char scheme[] = "Bearer ";
+    const char *header = x->public.request.authorization, *token;
+    struct digest d;
+
+    if (!header)
+        return err_set(
+            &x->err, ERR_DENIED,
+            "a token is needed: send \"Authorization: Bearer TOKEN\" with what stands in "
+            "admin.token, join.token or an agent's own token");
+    if (strncasecmp(header, scheme, sizeof scheme - 1) != 0)
+        return err_set(&x->err, ERR_DENIED, "the Authorization header must be \"Bearer TOKEN\"");
+    token = header + sizeof scheme - 1;
+    token += strspn(token, " ");
+    digest_of(token, strlen(token), &d);
+    if (token_is(&d, &x->api->admin)) {
+        x->call.caller = CALLER_ADMIN;
+    } else if (token_is(&d, &x->api->join)) {
+        x->call.caller = CALLER_JOIN;
+    } else if (strlen(token) > PROTOCOL_TOKEN_MAX) {
+        return err_set(&x->err, ERR_DENIED, "the token is not known here");
+    } else {
+        int rc = find_agent(x, token);
+        if (rc == ERR_DENIED || rc == ERR_NOT_FOUND)
+            return err_set(&x->err, ERR_DENIED,
+                           "the token is not known here: it is another coordinator's, or was "
+                           "replaced");
+        if (rc)
+            return rc;
+        x->call.caller = CALLER_AGENT;
+    }
+    return 0;
+}
+
+static enum api_step refuse_caller(struct exchange *x)
+{
+    static const char *const names[] = {"nobody's", "the join token", "an agent's token",
+                                        "the operator's token (admin.token)"};
+    char wanted[120] = "";
+
+    for (int c = CALLER_JOIN; c <= CALLER_ADMIN; c++) {
+        size_t used = strlen(wanted);
+        if (x->route->may & MAY(c))
+            snprintf(wanted + used, sizeof wanted - used, "%s%s", used ? " or " : "", names[c]);
+    }
+    return exchange_fail(x, 403, ERR_DENIED, "%s %s needs %s, not %s", x->public.request.method,
+                         x->route->pattern, wanted, names[x->call.caller]);
+}
+
+/* --- the head of a request ------------------------------------------------------------------- */
+
+static enum api_step plain(struct exchange *x, int status, const char *text)
+{
+    x->public.reply = (struct api_reply){
+        .status = status, .type = "text/plain; charset=utf-8", .body = text, .len = strlen(text)};
+    return API_REPLY;
+}
+
+/* "/v2/…" of a program of another version. */
+static bool other_version(const char *path, uint64_t *version)
+{
+    char number[24];
+    size_t len = path[0] == '/' && path[1] == 'v' ? strcspn(path + 2, "/") : 0;
+
+    if (len == 0 || len >= sizeof number)
+        return false;
+    memcpy(number, path + 2, len);
+    number[len] = 0;
+    return text_to_u64(number, version) && *version != PROTOCOL_VERSION;
+}
+
+/* Paths below /v1; what is elsewhere has been answered where it returns API_REPLY. */
+static enum api_step outside(struct exchange *x)
+{
+    const char *path = x->public.request.path;
+    uint64_t version;
+
+    if (strcmp(path, "/healthz") == 0) {
+        const char *method = x->public.request.method;
+        if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+            return plain(x, 200, "ok\n");
+        exchange_fail(x, 405, ERR_INVALID, "/healthz has no %.20s, only GET, HEAD", method);
+        reply_add_header(&x->public.reply, "Allow", "GET, HEAD");
+        return API_REPLY;
+    }
+    if (other_version(path, &version))
+        return exchange_fail(x, 404, ERR_VERSION,
+                             "this coordinator speaks protocol %d, the request is of protocol "
+                             "%llu: install the same version of tacit on both sides",
+                             PROTOCOL_VERSION, (unsigned long long)version);
+    if (strncmp(path, "/v1/", 4) != 0 && strcmp(path, "/v1") != 0)
+        return exchange_fail(x, 404, ERR_NOT_FOUND,
+                             "there is nothing at this path; the API is below /v%d",
+                             PROTOCOL_VERSION);
+    return API_BODY;
+}
+
+static enum api_step find_route(struct exchange *x)
+{
+    const struct api_request *r = &x->public.request;
+    const char *allow;
+
+    x->route = route_find(r->method, r->path, &x->arena, &x->match, &allow);
+    if (x->route)
+        return API_BODY;
+    if (!allow)
+        return exchange_fail(x, 404, ERR_NOT_FOUND, "there is nothing at %.200s", r->path);
+    exchange_fail(x, 405, ERR_INVALID, "%.200s has no %.20s, only %s", r->path, r->method, allow);
+    reply_add_header(&x->public.reply, "Allow", allow);
+    return API_REPLY;
+}
+
+static enum api_step read_query(struct exchange *x)
+{
+    const struct api_request *r = &x->public.request;
+
+    x->call.query_run = r->query_run;
+    x->call.query_state = r->query_state;
+    if (r->query_limit && !text_to_u64(r->query_limit, &x->call.query_limit))
+        return exchange_fail(x, 400, ERR_INVALID, "limit: not a whole number");
+    return API_BODY;
+}
+
+/* What is said of the body before any of it is read. */
+static enum api_step check_body(struct exchange *x)
+{
+    const struct api_request *r = &x->public.request;
+    uint64_t length;
+
+    if (r->content_length && r->transfer_encoding)
+        return exchange_fail(x, 400, ERR_PROTOCOL,
+                             "Content-Length and Transfer-Encoding exclude each other");
+    if (r->content_length && !text_to_u64(r->content_length, &length))
+        return exchange_fail(x, 400, ERR_PROTOCOL, "Content-Length: not a whole number");
+    if (r->content_length && length > PROTOCOL_BODY_MAX && x->route->kind != ROUTE_BLOB)
+        return api_body_too_large(&x->public);
+    return API_BODY;
+}
+
+enum api_step api_body_too_large(struct api_exchange *public)
+{
+    return exchange_fail(exchange_of(public), 413, ERR_TOO_LARGE,
+                         "the body is larger than the %u bytes that are accepted",
+                         PROTOCOL_BODY_MAX);
+}
+
+enum api_step api_begin(struct api_exchange *public)
+{
+    struct exchange *x = exchange_of(public);
+    bool stopping;
+
+    if (x->state == EXCHANGE_DONE)
+        return transfer_opened(x);
+    x->call.service = x->api->service;
+    x->call.arena = &x->arena;
+    if (outside(x) == API_REPLY)
+        return API_REPLY;
+    pthread_mutex_lock(&x->api->mutex);
+    stopping = x->api->stopping;
+    pthread_mutex_unlock(&x->api->mutex);
+    if (stopping)
+        return refuse_stopping(x);
+    x->rc = authenticate(x);
+    if (x->rc)
+        return exchange_refuse(x, x->rc == ERR_DENIED ? 401 : 0);
+    if (find_route(x) == API_REPLY)
+        return API_REPLY;
+    if (!(x->route->may & MAY(x->call.caller)))
+        return refuse_caller(x);
+    if (read_query(x) == API_REPLY || check_body(x) == API_REPLY)
+        return API_REPLY;
+    x->call.name = x->match.name;
+    x->call.id = x->match.id;
+    return x->route->kind == ROUTE_BLOB ? transfer_begin(x) : API_BODY;
+}
+
+/* --- the operation --------------------------------------------------------------------------- */
+
+int exchange_run(struct store_conn *c, void *arg, struct err *e)
+{
+    struct exchange *x = arg;
+
+    /* The second try after a failed COMMIT starts as the first did. */
+    x->call.conn = c;
+    x->call.ready = 0;
+    x->call.raw = NULL;
+    x->call.raw_len = 0;
+    x->call.now_ms = env_monotonic_ms();
+    x->call.wall_ms = env_wall_ms();
+    if (x->route->out)
+        memset(x->out, 0, x->route->out->size);
+    return x->route->fn(&x->call, x->in, x->out, e);
+}
+
+static void write_done(void *arg, int rc, const struct err *e)
+{
+    struct exchange *x = arg;
+
+    x->rc = rc;
+    if (rc)
+        x->err = *e;
+    waiters_jobs_ready(x->api, rc ? 0 : x->call.ready);
+    exchange_resume(x);
+}
+
+static void prepare(void *arg)
+{
+    struct exchange *x = arg;
+    struct err e = {0};
+    int rc;
+
+    x->call.now_ms = env_monotonic_ms();
+    x->call.wall_ms = env_wall_ms();
+    rc = x->route->prepare(&x->call, x->in, &e);
+    if (rc)
+        write_done(x, rc, &e);
+    else
+        store_write(x->api->service->store, exchange_run, write_done, x);
+}
+
+static enum api_step success(struct exchange *x)
+{
+    struct api_reply *r = &x->public.reply;
+    const struct message *m = x->route->out;
+
+    if (x->call.raw) {
+        r->body = x->call.raw;
+        r->len = x->call.raw_len;
+    } else if (m) {
+        /* The body has done its duty: its buffer takes the answer. */
+        struct buf *b = &x->public.body;
+        buf_free(b);
+        b->max = ARENA_MAX;
+        x->err.code = 0;
+        x->rc = message_encode(m, x->out, b, &x->err);
+        if (x->rc) {
+            err_prefix(&x->err, "the answer");
+            return exchange_refuse(x, 500);
+        }
+        r->body = b->data;
+        r->len = b->len;
+    }
+    r->status = r->body ? 200 : 204;
+    r->type = r->body ? "application/json" : NULL;
+    return API_REPLY;
+}
+
+static enum api_step finish(struct exchange *x)
+{
+    if (!x->rc)
+        return success(x);
+    if (x->route->kind == ROUTE_CLAIM && x->rc == ERR_NOT_FOUND) {
+        x->public.reply = (struct api_reply){.status = 204};
+        return API_REPLY;
+    }
+    return exchange_refuse(x, 0);
+}
+
+static enum api_step read_now(struct exchange *x)
+{
+    struct store_conn *c;
+
+    x->rc = store_read_begin(x->api->service->store, &c, &x->err);
+    if (!x->rc) {
+        x->rc = exchange_run(c, x, &x->err);
+        store_read_end(x->api->service->store, c);
+    }
+    return finish(x);
+}
+
+static int decode_body(struct exchange *x)
+{
+    const struct message *in = x->route->in, *out = x->route->out;
+    const struct buf *b = &x->public.body;
+
+    x->in = in ? arena_alloc(&x->arena, in->size) : NULL;
+    x->out = out ? arena_alloc(&x->arena, out->size) : NULL;
+    if ((in && !x->in) || (out && !x->out))
+        return err_set(&x->err, ERR_NO_MEMORY, "no memory for the request");
+    if (in && b->len == 0)
+        return err_set(&x->err, ERR_FORMAT, "a body is needed: a %s as JSON", in->name);
+    return in ? message_decode(in, b->data, b->len, x->in, &x->arena, &x->err) : 0;
+}
+
+enum api_step api_handle(struct api_exchange *public)
+{
+    struct exchange *x = exchange_of(public);
+
+    if (x->state == EXCHANGE_DONE)
+        return finish(x);
+    x->rc = decode_body(x);
+    if (x->rc)
+        return exchange_refuse(x, 0);
+    if (x->route->kind == ROUTE_READ)
+        return read_now(x);
+    if (!exchange_defer(x))
+        return API_REPLY;
+    if (x->route->kind == ROUTE_CLAIM)
+        waiters_claim(x);
+    else if (x->route->prepare)
+        works_submit(x->api->service->works, prepare, x);
+    else
+        store_write(x->api->service->store, exchange_run, write_done, x);
+    return API_WAIT;
+}

@@ -1,0 +1,99 @@
+#include "coordinator/api/routes.h"
+
+#include <string.h>
+#include "core/base/text.h"
+#include "core/protocol/messages.h"
+#include "coordinator/lease/lease.h"
+
+#define ADMIN MAY(CALLER_ADMIN)
+#define AGENT MAY(CALLER_AGENT)
+#define JOIN MAY(CALLER_JOIN)
+
+/* clang-format off: one row a path */
+static const struct route routes[] = {
+    {"POST", "/v1/agents", ROUTE_WRITE, JOIN, &message_join, &message_joined, lease_join, NULL},
+    {"GET", "/v1/agents", ROUTE_READ, ADMIN, NULL, NULL, status_agents, NULL},
+
+    {"POST", "/v1/claims", ROUTE_CLAIM, AGENT, &message_claim, &message_grant, lease_claim, NULL},
+    {"POST", "/v1/jobs/{id}/heartbeat", ROUTE_READ, AGENT, &message_heartbeat, &message_command,
+     lease_heartbeat, NULL},
+    {"POST", "/v1/jobs/{id}/complete", ROUTE_WRITE, AGENT, &message_complete, &message_completed,
+     lease_complete, runs_prepare_complete},
+    {"POST", "/v1/jobs/{id}/fail", ROUTE_WRITE, AGENT, &message_fail, &message_empty, lease_fail,
+     NULL},
+    {"POST", "/v1/jobs/{id}/release", ROUTE_WRITE, AGENT, &message_release, &message_empty,
+     lease_release, NULL},
+    {"GET", "/v1/jobs", ROUTE_READ, ADMIN, NULL, NULL, status_jobs, NULL},
+
+    {"POST", "/v1/datasets", ROUTE_WRITE, ADMIN, &message_dataset, &message_dataset,
+     datasets_create, NULL},
+    {"GET", "/v1/datasets", ROUTE_READ, ADMIN, NULL, NULL, datasets_list, NULL},
+    {"GET", "/v1/datasets/{name}", ROUTE_READ, ADMIN, NULL, &message_dataset, datasets_show, NULL},
+
+    {"POST", "/v1/runs", ROUTE_WRITE, ADMIN, &message_run_create, &message_run, runs_create,
+     runs_prepare_create},
+    {"GET", "/v1/runs", ROUTE_READ, ADMIN, NULL, NULL, runs_list, NULL},
+    {"GET", "/v1/runs/{name}", ROUTE_READ, ADMIN, NULL, &message_run, runs_show, NULL},
+    {"POST", "/v1/runs/{name}/cancel", ROUTE_WRITE, ADMIN, NULL, &message_run, runs_cancel, NULL},
+    {"GET", "/v1/runs/{name}/report", ROUTE_READ, ADMIN, NULL, NULL, runs_report, NULL},
+
+    {"GET", "/v1/status", ROUTE_READ, ADMIN, NULL, &message_status, status_show, NULL},
+
+    {"GET", "/v1/blobs/{digest}", ROUTE_BLOB, ADMIN | AGENT, NULL, NULL, NULL, NULL},
+    {"PUT", "/v1/blobs/{digest}", ROUTE_BLOB, ADMIN | AGENT, NULL, NULL, NULL, NULL},
+};
+/* clang-format on */
+#define ROUTE_COUNT (sizeof routes / sizeof routes[0])
+
+static bool part_matches(const char *pattern, size_t pattern_len, const char *part, size_t len,
+                         struct arena *a, struct route_match *m)
+{
+    const char *text = arena_strndup(a, part, len);
+
+    if (!text)
+        return false;
+    if (strncmp(pattern, "{name}", pattern_len) == 0) {
+        m->name = text;
+        return text_is_name(text);
+    }
+    if (strncmp(pattern, "{id}", pattern_len) == 0)
+        return text_to_u64(text, &m->id) && m->id > 0 && m->id <= (uint64_t)INT64_MAX;
+    return digest_from_hex(&m->digest, part, len);
+}
+
+static bool path_matches(const char *pattern, const char *path, struct arena *a,
+                         struct route_match *m)
+{
+    while (*pattern) {
+        if (*pattern != '{') {
+            if (*pattern++ != *path++)
+                return false;
+            continue;
+        }
+        size_t pattern_len = strcspn(pattern, "/"), len = strcspn(path, "/");
+        if (!part_matches(pattern, pattern_len, path, len, a, m))
+            return false;
+        pattern += pattern_len;
+        path += len;
+    }
+    return *path == 0;
+}
+
+const struct route *route_find(const char *method, const char *path, struct arena *a,
+                               struct route_match *match, const char **allow)
+{
+    const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+
+    *allow = NULL;
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        const struct route *r = &routes[i];
+        memset(match, 0, sizeof *match);
+        if (!path_matches(r->pattern, path, a, match))
+            continue;
+        if (strcmp(r->method, wanted) == 0)
+            return r;
+        const char *head = strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method;
+        *allow = *allow ? arena_printf(a, "%s, %s", *allow, head) : head;
+    }
+    return NULL;
+}

@@ -1,0 +1,43 @@
+/* The table of paths: who may call what, with which message, answered by which operation. */
+#ifndef TACIT_COORDINATOR_API_ROUTES_H
+#define TACIT_COORDINATOR_API_ROUTES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/base/arena.h"
+#include "core/protocol/field.h"
+#include "coordinator/run/runs.h"
+#include "coordinator/service.h"
+
+enum route_kind {
+    ROUTE_READ,  /* the operation runs on a reader's snapshot, at once */
+    ROUTE_WRITE, /* it runs in the writer's transaction, and is answered after COMMIT */
+    ROUTE_CLAIM, /* a write that waits where it finds nothing */
+    ROUTE_BLOB,  /* bytes: transfer.c */
+};
+
+#define MAY(caller) (1u << (caller))
+
+struct route {
+    const char *method, *pattern; /* "/v1/jobs/{id}/complete" */
+    enum route_kind kind;
+    unsigned may;              /* MAY(…) of each kind of caller */
+    const struct message *in;  /* NULL: no body is read */
+    const struct message *out; /* NULL: the operation gives raw JSON, or nothing */
+    call_fn *fn;
+    prepare_fn *prepare; /* runs before, on a works thread; or NULL */
+};
+
+/* What stands for {name}, {id} or {digest} in a path. */
+struct route_match {
+    const char *name;
+    uint64_t id;
+    struct digest digest;
+};
+
+/* The route of method and path. NULL where there is none: then *allow is a list of the methods that
+ * the path has ("GET, POST"), or NULL where the path is unknown. HEAD is served as GET. */
+const struct route *route_find(const char *method, const char *path, struct arena *a,
+                               struct route_match *match, const char **allow);
+
+#endif

@@ -1,0 +1,468 @@
+#include "coordinator/api/server.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "core/base/text.h"
+#include "core/env/clock.h"
+#include "core/env/process.h"
+#include "core/protocol/messages.h"
+#include "coordinator/log.h"
+#include "coordinator/store/blobs.h"
+
+#define SERVER_THREADS 2      /* parsing and copying; what waits is on other threads */
+#define CONNECTIONS_MAX 20000 /* 10,000 agents with a claim and a transfer each */
+#define CONNECTION_BYTES (32u << 10)
+#define CONNECTION_SECONDS 120    /* without a byte; suspended ones don't count */
+#define READ_BYTES (128u << 10)   /* of a blob at a time, held once a download */
+#define SKIP_BYTES_MAX (4u << 20) /* of a refused body that are read so that the reply is seen */
+#define STOP_MS 2000              /* for replies that are on their way when stopping */
+#define PORT_RETRY_MS 100
+
+struct server {
+    struct api *api;
+    struct service *service;
+    struct MHD_Daemon *daemon;
+    char problem[200]; /* what libmicrohttpd last said while starting */
+    bool starting;
+    atomic_int exchanges;
+
+    pthread_t deadlines;
+    bool has_deadlines;
+    pthread_mutex_t mutex; /* guards poked and ending */
+    pthread_cond_t changed;
+    bool poked, ending;
+};
+
+/* One request. */
+enum phase {
+    PHASE_HEAD,
+    PHASE_BODY,  /* JSON */
+    PHASE_PUT,   /* a blob's bytes */
+    PHASE_SKIP,  /* of a body that is refused */
+    PHASE_READY, /* the reply waits for the end of a request without a body */
+};
+struct request {
+    struct server *server;
+    struct MHD_Connection *connection;
+    struct api_exchange *exchange;
+    enum phase phase;
+    bool blob; /* the reply's body is the exchange's blob */
+    uint64_t skipped;
+};
+
+/* --- replies --------------------------------------------------------------------------------- */
+
+struct source {
+    struct store *store;
+    struct digest digest;
+    uint64_t first;
+};
+
+static ssize_t source_read(void *arg, uint64_t at, char *out, size_t max)
+{
+    struct source *s = arg;
+    struct err e = {0};
+    size_t got = 0;
+
+    if (blob_read(s->store, &s->digest, s->first + at, out, max, &got, &e) || got == 0) {
+        log_error("a download broke off: %s", e.message);
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    return (ssize_t)got;
+}
+
+static struct MHD_Response *blob_response(struct request *r)
+{
+    const struct api_exchange *x = r->exchange;
+    struct source *s = malloc(sizeof *s);
+
+    if (!s)
+        return NULL;
+    *s = (struct source){r->server->service->store, x->blob.digest, x->blob.first};
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(x->blob.count, READ_BYTES, source_read, s, free);
+    if (!response)
+        free(s);
+    return response;
+}
+
+static enum MHD_Result send_reply(struct request *r, struct MHD_Response *response)
+{
+    const struct api_reply *reply = &r->exchange->reply;
+    char version[12];
+    enum MHD_Result done;
+
+    if (!response)
+        return MHD_NO;
+    snprintf(version, sizeof version, "%d", PROTOCOL_VERSION);
+    MHD_add_response_header(response, PROTOCOL_HEADER, version);
+    if (reply->type)
+        MHD_add_response_header(response, "Content-Type", reply->type);
+    for (uint32_t i = 0; i < reply->header_count; i++)
+        MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+    if (reply->close)
+        MHD_add_response_header(response, "Connection", "close");
+    if (reply->status >= 500)
+        log_warn("answered status=%d method=%s path=%s problem=%.*s", reply->status,
+                 r->exchange->request.method, r->exchange->request.path, (int)reply->len,
+                 reply->body ? reply->body : "");
+    done = MHD_queue_response(r->connection, (unsigned)reply->status, response);
+    MHD_destroy_response(response);
+    return done;
+}
+
+static enum MHD_Result reply_now(struct request *r)
+{
+    const struct api_reply *reply = &r->exchange->reply;
+
+    if (r->blob && r->exchange->blob.count > 0)
+        return send_reply(r, blob_response(r));
+    return send_reply(r, MHD_create_response_from_buffer(reply->len, (void *)(uintptr_t)reply->body,
+                                                         MHD_RESPMEM_PERSISTENT));
+}
+
+/* An early reply closes the connection: libmicrohttpd takes it for the refusal of a body, and it is
+ * one where there is a body. Otherwise the connection is worth keeping. */
+static enum MHD_Result reply_to_head(struct request *r)
+{
+    const struct api_request *head = &r->exchange->request;
+    uint64_t length = 0;
+
+    if (head->content_length && !text_to_u64(head->content_length, &length))
+        length = 1;
+    if (length > 0 || head->transfer_encoding)
+        return reply_now(r);
+    r->phase = PHASE_READY;
+    return MHD_YES;
+}
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+static void on_suspend(void *arg)
+{
+    MHD_suspend_connection(((struct request *)arg)->connection);
+}
+
+static void on_resume(void *arg)
+{
+    MHD_resume_connection(((struct request *)arg)->connection);
+}
+
+static struct request *request_create(struct server *s, struct MHD_Connection *c, const char *url,
+                                      const char *method)
+{
+    struct request *r = calloc(1, sizeof *r);
+    struct api_exchange *x = r ? api_exchange_create(s->api) : NULL;
+
+    if (!x) {
+        free(r);
+        return NULL;
+    }
+    *r = (struct request){.server = s, .connection = c, .exchange = x};
+    x->suspend = on_suspend;
+    x->resume = on_resume;
+    x->shell = r;
+#define HEADER(name) MHD_lookup_connection_value(c, MHD_HEADER_KIND, name)
+#define QUERY(name) MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name)
+    x->request = (struct api_request){.method = method,
+                                      .path = url,
+                                      .authorization = HEADER("Authorization"),
+                                      .content_length = HEADER("Content-Length"),
+                                      .transfer_encoding = HEADER("Transfer-Encoding"),
+                                      .range = HEADER("Range"),
+                                      .upload_offset = HEADER("Upload-Offset"),
+                                      .upload_length = HEADER("Upload-Length"),
+                                      .query_run = QUERY("run"),
+                                      .query_state = QUERY("state"),
+                                      .query_limit = QUERY("limit")};
+    atomic_fetch_add(&s->exchanges, 1);
+    return r;
+}
+
+static enum MHD_Result take_head(struct request *r)
+{
+    switch (api_begin(r->exchange)) {
+    case API_BODY:
+        r->phase = PHASE_BODY;
+        return MHD_YES;
+    case API_BLOB_PUT:
+        r->phase = PHASE_PUT;
+        return MHD_YES;
+    case API_BLOB_GET:
+        r->blob = true;
+        return reply_to_head(r);
+    case API_REPLY:
+        return reply_to_head(r);
+    default: /* waits, and begins again */
+        return MHD_YES;
+    }
+}
+
+static void take_body(struct request *r, const char *data, size_t *size)
+{
+    struct err e;
+
+    if (buf_append(&r->exchange->body, data, *size, &e)) {
+        api_body_too_large(r->exchange);
+        r->phase = PHASE_SKIP;
+    }
+    *size = 0;
+}
+
+static void take_upload(struct request *r, const char *data, size_t *size)
+{
+    size_t taken;
+
+    if (api_put_take(r->exchange, data, *size, &taken) == API_REPLY) {
+        r->phase = PHASE_SKIP;
+        *size = 0;
+    } else {
+        *size -= taken;
+    }
+}
+
+/* A reply cannot overtake a body that is being read: the rest of a refused one is thrown away, and
+ * where that is much, the connection with it. */
+static enum MHD_Result take_refused(struct request *r, size_t *size)
+{
+    r->skipped += *size;
+    *size = 0;
+    return r->skipped > SKIP_BYTES_MAX ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result take_end(struct request *r)
+{
+    enum api_step step = API_REPLY;
+
+    if (r->phase == PHASE_BODY)
+        step = api_handle(r->exchange);
+    else if (r->phase == PHASE_PUT)
+        step = api_put_end(r->exchange);
+    return step == API_WAIT ? MHD_YES : reply_now(r);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **context)
+{
+    struct request *r = *context;
+
+    (void)version;
+    if (!r) {
+        r = request_create(arg, c, url, method);
+        if (!r)
+            return MHD_NO;
+        *context = r;
+    }
+    if (r->phase == PHASE_HEAD)
+        return take_head(r);
+    if (*size == 0)
+        return take_end(r);
+    if (r->phase == PHASE_BODY)
+        take_body(r, data, size);
+    else if (r->phase == PHASE_PUT)
+        take_upload(r, data, size);
+    else
+        return take_refused(r, size);
+    return MHD_YES;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *c, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct server *s = arg;
+    struct request *r = *context;
+
+    (void)c;
+    (void)code;
+    if (!r)
+        return;
+    *context = NULL;
+    api_exchange_end(r->exchange);
+    free(r);
+    atomic_fetch_sub(&s->exchanges, 1);
+}
+
+/* --- deadlines of waiting claims ------------------------------------------------------------- */
+
+static void on_poke(void *arg)
+{
+    struct server *s = arg;
+
+    pthread_mutex_lock(&s->mutex);
+    s->poked = true;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void *deadlines_main(void *arg)
+{
+    struct server *s = arg;
+    int64_t next;
+
+    pthread_mutex_lock(&s->mutex);
+    while (!s->ending) {
+        s->poked = false;
+        pthread_mutex_unlock(&s->mutex);
+        api_tick(s->api, env_monotonic_ms(), &next);
+        pthread_mutex_lock(&s->mutex);
+        struct timespec until = {.tv_sec = (time_t)(next / 1000),
+                                 .tv_nsec = (long)(next % 1000) * 1000000};
+        int rc = 0;
+        while (!s->poked && !s->ending && rc == 0)
+            rc = next == INT64_MAX ? pthread_cond_wait(&s->changed, &s->mutex)
+                                   : pthread_cond_timedwait(&s->changed, &s->mutex, &until);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return NULL;
+}
+
+static int deadlines_start(struct server *s, struct err *e)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC); /* env_monotonic_ms's */
+    pthread_cond_init(&s->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&s->deadlines, NULL, deadlines_main, s))
+        return err_set(e, ERR_NO_MEMORY, "cannot start the thread of deadlines");
+    s->has_deadlines = true;
+    api_on_deadline(s->api, on_poke, s);
+    return 0;
+}
+
+static void deadlines_stop(struct server *s)
+{
+    if (!s->has_deadlines)
+        return;
+    pthread_mutex_lock(&s->mutex);
+    s->ending = true;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->mutex);
+    pthread_join(s->deadlines, NULL);
+    s->has_deadlines = false;
+}
+
+/* --- starting and stopping ------------------------------------------------------------------- */
+
+static void on_log(void *arg, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
+
+/* Afterwards its lines are about connections that went away: no news. */
+static void on_log(void *arg, const char *fmt, va_list args)
+{
+    struct server *s = arg;
+
+    if (s->starting)
+        vsnprintf(s->problem, sizeof s->problem, fmt, args);
+}
+
+static struct MHD_Daemon *daemon_start(struct server *s, const struct server_options *o)
+{
+    const struct sockaddr *address = &o->address->socket.any;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->key},
+        {MHD_OPTION_END, 0, NULL}};
+
+    if (address->sa_family == AF_INET6)
+        flags |= MHD_USE_IPv6;
+    if (o->certificate)
+        flags |= MHD_USE_TLS;
+    else
+        tls[0].option = MHD_OPTION_END;
+    s->problem[0] = 0;
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s,
+        MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)SERVER_THREADS,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_SECONDS,
+        MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+}
+
+static int listen_on(struct server *s, const struct server_options *o, struct err *e)
+{
+    int64_t deadline = env_monotonic_ms() + o->wait_ms;
+    unsigned port = ntohs(o->address->socket.v4.sin_port); /* at the same place for IPv6 */
+
+    s->starting = true;
+    for (;;) {
+        errno = 0;
+        s->daemon = daemon_start(s, o);
+        int error = errno;
+        if (s->daemon)
+            break;
+        if (error == EADDRINUSE && env_monotonic_ms() < deadline &&
+            !env_stop_wait_ms(PORT_RETRY_MS))
+            continue;
+        if (error == EADDRINUSE)
+            return err_set(e, ERR_BUSY,
+                           "port %u of %s is in use by another program; stop that one, or give "
+                           "another --listen (port 0 takes a free one)",
+                           port, o->address->host);
+        s->problem[strcspn(s->problem, "\n")] = 0;
+        return err_set(e, ERR_UNAVAILABLE, "cannot listen on %s port %u: %s", o->address->host,
+                       port, s->problem[0] ? s->problem : strerror(error));
+    }
+    s->starting = false;
+    return 0;
+}
+
+int server_start(struct server **out, struct api *a, struct service *service,
+                 const struct server_options *o, struct err *e)
+{
+    struct server *s = calloc(1, sizeof *s);
+    int rc;
+
+    if (!s)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the server");
+    s->api = a;
+    s->service = service;
+    rc = deadlines_start(s, e);
+    if (!rc)
+        rc = listen_on(s, o, e);
+    if (rc) {
+        deadlines_stop(s);
+        server_destroy(s);
+    } else {
+        *out = s;
+    }
+    return rc;
+}
+
+uint16_t server_port(const struct server *s)
+{
+    const union MHD_DaemonInfo *i = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT);
+
+    return i ? i->port : 0;
+}
+
+void server_stop(struct server *s)
+{
+    int64_t deadline = env_monotonic_ms() + STOP_MS;
+
+    api_stop(s->api);
+    while (atomic_load(&s->exchanges) > 0 && env_monotonic_ms() < deadline)
+        env_sleep_ms(10);
+    MHD_stop_daemon(s->daemon);
+    s->daemon = NULL;
+    deadlines_stop(s);
+}
+
+void server_destroy(struct server *s)
+{
+    if (!s)
+        return;
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->mutex);
+    free(s);
+}

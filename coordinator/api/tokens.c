@@ -1,0 +1,68 @@
+#include "coordinator/api/tokens.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/base/digest.h"
+#include "core/env/clock.h"
+#include "core/env/file.h"
+
+#define TOKEN_FILE_MAX 512
+#define TOKEN_CHARACTERS_MIN 16 /* shorter ones could be guessed */
+
+static int token_read(const char *path, char *token, struct err *e)
+{
+    struct buf b;
+    int rc = env_file_read(path, TOKEN_FILE_MAX, &b, e);
+
+    if (rc)
+        return rc;
+    size_t len = b.len;
+    while (len > 0 && strchr("\r\n \t", b.data[len - 1]))
+        len--;
+    for (size_t i = 0; i < len; i++)
+        if (b.data[i] <= ' ' || b.data[i] > '~')
+            len = 0;
+    if (len < TOKEN_CHARACTERS_MIN || len > PROTOCOL_TOKEN_MAX) {
+        rc =
+            err_set(e, ERR_FORMAT,
+                    "%s holds no token (one line of %d to %d printable characters); remove it, and "
+                    "a new one is made",
+                    path, TOKEN_CHARACTERS_MIN, PROTOCOL_TOKEN_MAX);
+    } else {
+        memcpy(token, b.data, len);
+        token[len] = 0;
+    }
+    buf_free(&b);
+    return rc;
+}
+
+static int token_make(const char *path, char *token, struct err *e)
+{
+    struct digest random;
+    char line[DIGEST_HEX + 2];
+
+    env_random(random.bytes, sizeof random.bytes);
+    digest_to_hex(&random, token);
+    snprintf(line, sizeof line, "%s\n", token);
+    return env_file_write_atomic(path, line, strlen(line), 0600, e);
+}
+
+static int token_open(const char *dir, const char *name, char *token, struct err *e)
+{
+    char *path = env_path_join(dir, name);
+    int rc;
+
+    if (!path)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a token");
+    rc = env_file_exists(path) ? token_read(path, token, e) : token_make(path, token, e);
+    free(path);
+    return rc;
+}
+
+int tokens_open(const char *dir, struct tokens *out, struct err *e)
+{
+    int rc = token_open(dir, "admin.token", out->admin, e);
+
+    return rc ? rc : token_open(dir, "join.token", out->join, e);
+}

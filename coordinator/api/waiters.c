@@ -1,0 +1,147 @@
+/* Claims that find nothing wait here, oldest first: an idle fleet costs nothing. A job that becomes
+ * ready wakes one of them, which claims again as any other write does.
+ *
+ * No wake-up is lost: whoever makes a job ready says so after its COMMIT, on or after the writer's
+ * thread, and a claim that found nothing is put into the queue by the writer's thread before the
+ * next transaction begins. */
+#include <string.h>
+#include "core/env/clock.h"
+#include "core/protocol/messages.h"
+#include "coordinator/api/exchange.h"
+
+static void claim_done(void *arg, int rc, const struct err *e);
+
+static void claim_again(struct exchange *x)
+{
+    store_write(x->api->service->store, exchange_run, claim_done, x);
+}
+
+static void unlink_waiter(struct exchange *x)
+{
+    struct api *a = x->api;
+
+    *(x->previous ? &x->previous->next : &a->first) = x->next;
+    *(x->next ? &x->next->previous : &a->last) = x->previous;
+    x->previous = x->next = NULL;
+}
+
+/* By age, not by when it was put in: who was woken in vain keeps its place. */
+static void link_waiter(struct exchange *x)
+{
+    struct api *a = x->api;
+    struct exchange *before = a->last;
+
+    while (before && before->sequence > x->sequence)
+        before = before->previous;
+    x->previous = before;
+    x->next = before ? before->next : a->first;
+    *(x->next ? &x->next->previous : &a->last) = x;
+    *(before ? &before->next : &a->first) = x;
+}
+
+/* An older claim of the same agent: its connection is gone, whether the server knows it or not, and
+ * must not take a wake-up, let alone a lease, from the living one. */
+static struct exchange *find_predecessor(const struct exchange *x)
+{
+    for (struct exchange *w = x->api->first; w; w = w->next)
+        if (w->call.agent == x->call.agent && w->sequence < x->sequence)
+            return w;
+    return NULL;
+}
+
+static void claim_done(void *arg, int rc, const struct err *e)
+{
+    struct exchange *x = arg, *predecessor = NULL;
+    struct api *a = x->api;
+    bool waits = false;
+
+    x->rc = rc;
+    if (rc)
+        x->err = *e;
+    if (rc == ERR_NOT_FOUND) {
+        pthread_mutex_lock(&a->mutex);
+        waits = !a->stopping && env_monotonic_ms() < x->deadline_ms;
+        if (waits) {
+            predecessor = find_predecessor(x);
+            if (predecessor)
+                unlink_waiter(predecessor);
+            link_waiter(x);
+        }
+        pthread_mutex_unlock(&a->mutex);
+    }
+    if (predecessor)
+        exchange_resume(predecessor); /* it found nothing */
+    if (waits && a->poke)
+        a->poke(a->poke_arg);
+    if (waits) /* x may be gone: the deadline's thread can have had it since */
+        return;
+    waiters_jobs_ready(a, rc ? 0 : x->call.ready);
+    exchange_resume(x);
+}
+
+void waiters_claim(struct exchange *x)
+{
+    const struct msg_claim *m = x->in;
+
+    x->deadline_ms = env_monotonic_ms() + (int64_t)m->wait_ms;
+    pthread_mutex_lock(&x->api->mutex);
+    x->sequence = ++x->api->sequence;
+    pthread_mutex_unlock(&x->api->mutex);
+    claim_again(x);
+}
+
+void waiters_jobs_ready(void *arg, uint64_t jobs)
+{
+    struct api *a = arg;
+
+    while (jobs-- > 0) {
+        pthread_mutex_lock(&a->mutex);
+        struct exchange *x = a->first;
+        if (x)
+            unlink_waiter(x);
+        pthread_mutex_unlock(&a->mutex);
+        if (!x)
+            return;
+        claim_again(x);
+    }
+}
+
+void api_tick(struct api *a, int64_t now_ms, int64_t *next_ms)
+{
+    struct exchange *expired = NULL;
+
+    *next_ms = INT64_MAX;
+    pthread_mutex_lock(&a->mutex);
+    for (struct exchange *x = a->first, *next; x; x = next) {
+        next = x->next;
+        if (x->deadline_ms <= now_ms) {
+            unlink_waiter(x);
+            x->next = expired;
+            expired = x;
+        } else if (x->deadline_ms < *next_ms) {
+            *next_ms = x->deadline_ms;
+        }
+    }
+    pthread_mutex_unlock(&a->mutex);
+    while (expired) {
+        struct exchange *x = expired;
+        expired = x->next;
+        x->next = NULL;
+        exchange_resume(x);
+    }
+}
+
+void waiters_stop(struct api *a)
+{
+    pthread_mutex_lock(&a->mutex);
+    struct exchange *x = a->first;
+    a->first = a->last = NULL;
+    a->stopping = true;
+    pthread_mutex_unlock(&a->mutex);
+    while (x) {
+        struct exchange *next = x->next;
+        x->rc = err_set(&x->err, ERR_UNAVAILABLE, "the coordinator is stopping");
+        exchange_resume(x);
+        x = next;
+    }
+}
