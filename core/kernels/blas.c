@@ -1,7 +1,9 @@
 #include "core/kernels/blas.h"
 
-#include <dlfcn.h>
 #include <string.h>
+
+#ifndef KERN_NO_BLAS /* static programs cannot load libraries */
+#include <dlfcn.h>
 
 /* cblas.h's numbers. */
 enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
@@ -75,3 +77,26 @@ void blas_product(const struct blas *b, const struct kern_product *p, size_t m0,
              b_rows ? larger(p->b_row, N) : larger(p->b_col, p->K), p->accumulate ? 1.0f : 0.0f,
              p->C + m0 * p->c_row + n0, larger(p->c_row, N));
 }
+
+#else
+
+int blas_open(struct blas *b, struct err *e)
+{
+    *b = (struct blas){0};
+    return err_set(e, ERR_UNAVAILABLE,
+                   "arithmetic = blas: this program was built without OpenBLAS");
+}
+
+void blas_close(struct blas *b)
+{
+    *b = (struct blas){0};
+}
+
+void blas_product(const struct blas *b, const struct kern_product *p, size_t m0, size_t m1,
+                  size_t n0, size_t n1)
+{
+    (void)b;
+    kern_lanes_definition.product(p, m0, m1, n0, n1, NULL);
+}
+
+#endif

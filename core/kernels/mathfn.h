@@ -9,6 +9,6 @@ double mathfn_exp(double x); /* 0 below −708, +∞ above 709.78 */
 double mathfn_log(double x); /* x > 0, normal; −∞ at 0, NaN below */
 double mathfn_sin(double x); /* |x| ≤ 2^20·π/2; beyond it NaN */
 double mathfn_cos(double x);
-double mathfn_pow(double x, double y); /* x > 0 */
+double mathfn_pow(double x, double y); /* x > 0; relative error up to 3·|y·ln x|·2^-52 */
 
 #endif

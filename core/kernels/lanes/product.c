@@ -236,6 +236,15 @@ static void pack_rows(float *P, const float *A, size_t a_row, size_t a_col, size
     }
 }
 
+/* The next tile's part of C, while this one is computed: it may come from memory. */
+INLINE void prefetch_rows(const float *C, size_t c_row, size_t rows)
+{
+    for (size_t m = 0; m < rows; m++) {
+        for (size_t v = 0; v < TILE_V; v++)
+            __builtin_prefetch(C + m * c_row + 16 * v, 1);
+    }
+}
+
 static bool reads_a_directly(const struct kern_product *p, size_t M, size_t N, size_t K)
 {
     if (M <= TILE_M)
@@ -282,6 +291,9 @@ static void block_run(const struct kern_product *p, size_t m0, size_t m1, size_t
             t.B = packed ? pack_b + n * BLOCK_K : B + n;
             t.b_row = packed ? TILE_N : p->b_row;
             for (size_t i = 0; i < M; i += TILE_M) {
+                if (t.accumulate && K >= 64)
+                    prefetch_rows(p->C + (m + i + TILE_M) * p->c_row + n0 + n, p->c_row,
+                                  i + 2 * TILE_M <= M ? TILE_M : 0);
                 t.A = A + i / TILE_M * step;
                 t.C = p->C + (m + i) * p->c_row + n0 + n;
                 tile(&t, M - i < TILE_M ? M - i : TILE_M, columns);
