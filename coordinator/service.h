@@ -20,8 +20,8 @@ struct service {
     struct works *works;
     const char *dir;
     int64_t started_ms;
-    /* Called after a COMMIT that made `jobs` more jobs ready to claim: wakes as many waiting claims.
-     * Any thread. Set by api/ before the works start. */
+    /* Called after a COMMIT that made `jobs` more jobs ready to claim: wakes as many waiting
+     * claims. Any thread. Set by api/ before the works start. */
     void (*jobs_ready)(void *arg, uint64_t jobs);
     void *jobs_ready_arg;
 };

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Turns migrations into a C array, so that the program carries its schema with it.
-# usage: embed_schema.sh schema/001_start.sql schema/blobs/001_start.sql … > schema_sql.c
+# usage: embed_schema.sh schema/001_start.sql schema/blobs/001_blobs.sql … > schema_sql.c
 # schema/NNN_name.sql belongs to tacit.db, schema/DB/NNN_name.sql to DB.db. Files come sorted.
 # The version is set by the last statement of each, inside its transaction.
 set -eu

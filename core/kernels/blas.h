@@ -3,7 +3,7 @@
 #ifndef TACIT_KERNELS_BLAS_H
 #define TACIT_KERNELS_BLAS_H
 
-#include "core/kernels/table.h"
+#include "core/kernels/lanes_table.h"
 
 /* Debian's serial OpenBLAS 0.3.21 gives wrong products to more concurrent callers than this. */
 #define BLAS_CALLERS_MAX 64

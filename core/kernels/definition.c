@@ -1,7 +1,7 @@
 /* The definition of every kernel, one number at a time. This is the authority: each set of lanes/
  * must give the same bytes, whatever its tiles, packing and width. Written to be read, not to be
  * fast. */
-#include "core/kernels/table.h"
+#include "core/kernels/lanes_table.h"
 
 #include <assert.h>
 #include "core/kernels/mathfn.h"

@@ -1,6 +1,6 @@
 /* Which instruction sets this machine has, by CPUID bits and what the operating system saves, never
  * by model names; TACIT_ISA forces one. */
-#include "core/kernels/table.h"
+#include "core/kernels/lanes_table.h"
 
 #include <stdio.h>
 #include <string.h>

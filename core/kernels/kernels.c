@@ -7,7 +7,7 @@
 #include <string.h>
 #include "core/kernels/blas.h"
 #include "core/kernels/mathfn.h"
-#include "core/kernels/table.h"
+#include "core/kernels/lanes_table.h"
 
 /* Below these a second thread costs more to wake than it saves. */
 #define ALONE_ELEMENTS 16384

@@ -10,7 +10,7 @@
  * in chains, which changes nothing but the sign of a zero; that is settled by adding +0 at the end.
  */
 #include "core/kernels/simd.h"
-#include "core/kernels/table.h"
+#include "core/kernels/lanes_table.h"
 
 #include "core/kernels/lanes/lanes.h"
 

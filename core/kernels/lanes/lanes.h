@@ -4,7 +4,7 @@
 #define TACIT_KERNELS_LANES_LANES_H
 
 #include "core/kernels/simd.h"
-#include "core/kernels/table.h"
+#include "core/kernels/lanes_table.h"
 
 void LANES(lanes_product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                           float *scratch);

@@ -1,7 +1,7 @@
 /* AdamW and the sum of squares: definition.c in 16 lanes. Bound by memory: 7 floats moved a
  * parameter. */
 #include "core/kernels/simd.h"
-#include "core/kernels/table.h"
+#include "core/kernels/lanes_table.h"
 
 #include "core/kernels/lanes/lanes.h"
 

@@ -10,7 +10,7 @@
  * second), A 96×384 (144 KiB). Small or contiguous operands are read where they are: for H = 32
  * packing would cost as much as the product. */
 #include "core/kernels/simd.h"
-#include "core/kernels/table.h"
+#include "core/kernels/lanes_table.h"
 
 #include <stdbool.h>
 #include "core/kernels/lanes/lanes.h"

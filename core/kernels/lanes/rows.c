@@ -1,7 +1,7 @@
 /* Norms, GELU, loss, element by element: definition.c in 16 lanes. All of it is bound by memory or
  * by exp; rows are read from the first-level cache on the second pass and later. */
 #include "core/kernels/simd.h"
-#include "core/kernels/table.h"
+#include "core/kernels/lanes_table.h"
 
 #include <stdbool.h>
 #include "core/kernels/lanes/lanes.h"

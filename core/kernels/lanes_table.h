@@ -1,8 +1,8 @@
 /* What each instruction set provides, private to core/kernels: every kernel on a range of its
  * outputs, on one thread. definition.c fills the same table readably and slowly; it is the
  * authority. */
-#ifndef TACIT_KERNELS_TABLE_H
-#define TACIT_KERNELS_TABLE_H
+#ifndef TACIT_KERNELS_LANES_TABLE_H
+#define TACIT_KERNELS_LANES_TABLE_H
 
 #include "core/kernels/kernels.h"
 
