@@ -13,6 +13,11 @@
 
 /* The WAL grows to 64 MiB before it is written back; the rest is for tacit.db to live on. */
 #define SPACE_RESERVE (128ull << 20)
+/* A flush waits for the disk once, so long uploads gather several chunks for it; only so many of
+ * them at a time, since every buffer is memory (16 MiB in all; the others do with one chunk each).
+ */
+#define WIDE_BYTES (4 * BLOB_CHUNK)
+#define WIDE_MAX 4
 /* Chunks of a dropped blob that one transaction removes. */
 #define DROP_CHUNKS 16
 
@@ -22,11 +27,11 @@ struct blob_upload {
     struct store *store;
     struct digest digest;
     uint64_t size;
-    uint64_t chunk;           /* number of the one being filled */
-    size_t fill;              /* bytes of it that were taken */
+    uint64_t chunk;           /* number of the buffer's first */
+    size_t fill, cap;         /* bytes taken into the buffer, and that fit: whole chunks */
     uint64_t durable;         /* bytes in blobs.db, from the blob's start */
     struct digest_state hash; /* of all bytes taken */
-    uint8_t *data;            /* BLOB_CHUNK bytes */
+    uint8_t *data;            /* cap bytes */
     bool fresh;    /* nothing durable was there of this size: the first flush makes the row */
     bool flushing; /* the blob writer works on it */
     bool last, mismatch;
@@ -34,8 +39,7 @@ struct blob_upload {
     void *arg;
 };
 
-/* --- dropping ----------------------------------------------------------------------------------
- */
+/* --- dropping -------------------------------------------------------------- */
 
 /* Removes some chunks of a dropped blob; *arg: whether any are left. A blob of many gigabytes takes
  * many transactions, so that others get in between. */
@@ -117,8 +121,7 @@ static int drop_row(struct store_conn *c, uint64_t id, struct err *e)
     return query_run(&q, NULL, e);
 }
 
-/* --- opening -----------------------------------------------------------------------------------
- */
+/* --- opening --------------------------------------------------------------- */
 
 /* Pages that dropped blobs left in the file. */
 static int free_in_file(struct store *s, uint64_t *bytes, struct err *e)
@@ -198,6 +201,26 @@ static int look_up(struct store *s, const struct digest *d, uint64_t size, struc
     return rc;
 }
 
+static struct blob_upload *upload_create(struct store *s, uint64_t bytes)
+{
+    struct blob_upload *u = calloc(1, sizeof *u);
+    if (!u)
+        return NULL;
+    u->store = s;
+    u->cap = BLOB_CHUNK;
+    if (bytes > BLOB_CHUNK && atomic_fetch_add(&s->uploads_wide, 1) < WIDE_MAX)
+        u->cap = WIDE_BYTES;
+    else if (bytes > BLOB_CHUNK)
+        atomic_fetch_sub(&s->uploads_wide, 1);
+    atomic_fetch_add(&s->upload_bytes, bytes);
+    u->size = bytes; /* what blob_upload_close takes from the sum again */
+    u->data = malloc(u->cap);
+    if (u->data)
+        return u;
+    blob_upload_close(u);
+    return NULL;
+}
+
 int blob_upload_open(struct store *s, const struct digest *d, uint64_t size, uint64_t offset,
                      struct blob_upload **out, uint64_t *durable, struct err *e)
 {
@@ -219,19 +242,13 @@ int blob_upload_open(struct store *s, const struct digest *d, uint64_t size, uin
     rc = check_space(s, size - b.durable, e);
     if (rc)
         return rc;
-    struct blob_upload *u = calloc(1, sizeof *u);
-    if (u)
-        u->data = malloc(BLOB_CHUNK);
-    if (!u || !u->data) {
-        free(u);
+    struct blob_upload *u = upload_create(s, size - b.durable);
+    if (!u)
         return err_set(e, ERR_NO_MEMORY, "no memory for an upload");
-    }
-    u->store = s;
     u->digest = *d;
     u->size = size;
     u->durable = b.durable;
     u->fresh = fresh;
-    atomic_fetch_add(&s->upload_bytes, size - b.durable);
     digest_init(&u->hash);
     rc = take_up(u, &b, e);
     if (rc)
@@ -246,6 +263,8 @@ void blob_upload_close(struct blob_upload *u)
     if (!u)
         return;
     atomic_fetch_sub(&u->store->upload_bytes, u->size - u->durable);
+    if (u->cap == WIDE_BYTES)
+        atomic_fetch_sub(&u->store->uploads_wide, 1);
     free(u->data);
     free(u);
 }
@@ -260,8 +279,8 @@ size_t blob_upload_take(struct blob_upload *u, const void *data, size_t len)
     uint64_t left = u->size - blob_upload_offset(u);
     if (u->flushing)
         return 0;
-    if (len > BLOB_CHUNK - u->fill)
-        len = BLOB_CHUNK - u->fill;
+    if (len > u->cap - u->fill)
+        len = u->cap - u->fill;
     if (len > left)
         len = (size_t)left;
     memcpy(u->data + u->fill, data, len);
@@ -270,8 +289,7 @@ size_t blob_upload_take(struct blob_upload *u, const void *data, size_t len)
     return len;
 }
 
-/* --- flushing ----------------------------------------------------------------------------------
- */
+/* --- flushing -------------------------------------------------------------- */
 
 static int insert_blob(struct store_conn *c, const struct blob_upload *u, uint64_t *id,
                        struct err *e)
@@ -314,14 +332,22 @@ static int own_row(struct store_conn *c, const struct blob_upload *u, uint64_t *
     return 0;
 }
 
-static int put_chunk(struct store_conn *c, const struct blob_upload *u, uint64_t id, struct err *e)
+/* The buffer's chunks, those left out that were durable as they are. */
+static int put_chunks(struct store_conn *c, const struct blob_upload *u, uint64_t id, struct err *e)
 {
     static const char put[] = "INSERT OR REPLACE INTO chunk (id, data) VALUES (?, ?)";
-    struct query q;
-    query_open(&q, c, put);
-    query_u64(&q, BLOB_ROW_ID(id, u->chunk));
-    query_bytes(&q, u->data, u->fill);
-    return query_run(&q, NULL, e);
+    int rc = 0;
+    for (size_t at = 0; !rc && at < u->fill; at += BLOB_CHUNK) {
+        size_t len = u->fill - at < BLOB_CHUNK ? u->fill - at : BLOB_CHUNK;
+        if (u->chunk * BLOB_CHUNK + at + len <= u->durable)
+            continue;
+        struct query q;
+        query_open(&q, c, put);
+        query_u64(&q, BLOB_ROW_ID(id, u->chunk + at / BLOB_CHUNK));
+        query_bytes(&q, u->data + at, len);
+        rc = query_run(&q, NULL, e);
+    }
+    return rc;
 }
 
 static int flush_fn(struct store_conn *c, void *arg, struct err *e)
@@ -344,7 +370,7 @@ static int flush_fn(struct store_conn *c, void *arg, struct err *e)
         if (u->mismatch)
             return drop_row(c, id, e);
     }
-    if (durable > u->durable && (rc = put_chunk(c, u, id, e)))
+    if ((rc = put_chunks(c, u, id, e)))
         return rc;
     struct query q;
     query_open(&q, c, move);
@@ -373,8 +399,8 @@ static int flush_finish(struct blob_upload *u, int rc, struct err *e)
     atomic_fetch_sub(&u->store->upload_bytes, durable - u->durable);
     u->durable = durable;
     u->fresh = false;
-    if (u->fill == BLOB_CHUNK) {
-        u->chunk++;
+    if (u->fill == u->cap) {
+        u->chunk += u->cap / BLOB_CHUNK;
         u->fill = 0;
     }
     return 0;
@@ -397,8 +423,7 @@ void blob_upload_flush(struct blob_upload *u, bool last, store_done_fn *done, vo
     writer_put(u->store->blob_writer, flush_fn, flush_done, u);
 }
 
-/* --- the coordinator's own ----------------------------------------------------------------------
- */
+/* --- the coordinator's own ------------------------------------------------- */
 
 static int put_once(struct store *s, const uint8_t *data, uint64_t size, const struct digest *d,
                     uint64_t *offset, struct err *e)

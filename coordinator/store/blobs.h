@@ -25,15 +25,18 @@ TACIT_MUST_CHECK int blob_stat(struct store *s, const struct digest *d, struct b
 /* --- upload: one handle a request ------------------------------------------------------------- */
 struct blob_upload;
 
-/* Opens at offset, which must be what is durable so far (else ERR_CONFLICT, *durable filled). Says
- * before any byte where there is no room: ERR_NO_SPACE. Already complete: ERR_EXISTS. */
+/* Takes as long as hashing the offset's bytes (about a second a gigabyte): not on a server's thread
+ * that others wait for. Opens at offset, which must be what is durable so far (else ERR_CONFLICT,
+ * *durable filled). Says before any byte where there is no room: ERR_NO_SPACE. Already complete:
+ * ERR_EXISTS. */
 TACIT_MUST_CHECK int blob_upload_open(struct store *s, const struct digest *d, uint64_t size,
                                       uint64_t offset, struct blob_upload **out, uint64_t *durable,
                                       struct err *e);
-/* Takes bytes into the handle's chunk buffer; returns how many it took (less than len where the
- * chunk is full: then call blob_upload_flush, and go on once its done has run). Never blocks. */
+/* Takes bytes into the handle's buffer; returns how many it took (less than len where the buffer is
+ * full, one chunk or a few: then call blob_upload_flush, and go on once its done has run). Never
+ * blocks. */
 size_t blob_upload_take(struct blob_upload *u, const void *data, size_t len);
-/* Queues the buffered chunk for the blob writer. done(arg, rc, e) after COMMIT, on its thread.
+/* Queues what is buffered for the blob writer. done(arg, rc, e) after COMMIT, on its thread.
  * last: all bytes are in; the digest is checked, and only then is the blob visible (ERR_DIGEST: all
  * of it is dropped). A connection that breaks flushes what it has, then closes. */
 void blob_upload_flush(struct blob_upload *u, bool last, store_done_fn *done, void *arg);
@@ -41,7 +44,8 @@ uint64_t blob_upload_offset(const struct blob_upload *u); /* bytes taken, from t
 void blob_upload_close(struct blob_upload *u);            /* not while a flush is under way */
 
 /* --- reading ---------------------------------------------------------------------------------- */
-/* Copies up to cap bytes at offset of a complete blob; *got < cap only at its end. Any thread. */
+/* Best with 256 KiB and more at a time. Copies up to cap bytes at offset of a complete blob; *got <
+ * cap only at its end. Any thread. */
 TACIT_MUST_CHECK int blob_read(struct store *s, const struct digest *d, uint64_t offset, void *out,
                                size_t cap, size_t *got, struct err *e);
 /* Stores a small blob made by the coordinator itself, and waits until it is durable. */

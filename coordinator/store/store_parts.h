@@ -24,6 +24,7 @@ struct store {
     struct writer *writer, *blob_writer;
     struct reader_pool readers, blob_readers;
     _Atomic uint64_t upload_bytes; /* still to come of the open uploads: room that is spoken for */
+    atomic_uint uploads_wide;      /* open ones with a buffer of several chunks */
     bool stepped;
     _Atomic bool closing; /* no more clearing of dropped blobs */
 };
