@@ -5,12 +5,12 @@ ARM_CC   ?= aarch64-linux-gnu-gcc
 ARM_C    := $(addprefix core/,base/err.c base/pool.c base/arena.c base/rng.c base/buf.c \
                                 env/process.c env/cgroup.c env/clock.c) \
             $(filter core/kernels/% core/model/%,$(CORE_C)) tests/core/model/arm_digest.c
-ARM_CF   := -std=gnu11 $(WARN) $(WARN_C) $(COMMON)
+ARM_CF   := -std=gnu11 $(WARN) $(WARN_C) $(COMMON) -DKERN_NO_BLAS=1
 ARM_O    := $(patsubst %.c,$(BUILD)/arm/obj/%.o,$(ARM_C)) \
             $(foreach i,plain neon,$(patsubst core/kernels/lanes/%.c,$(BUILD)/arm/lanes-$(i)/%.o,$(LANES)))
 
 $(BUILD)/arm/arm_digest: $(ARM_O)
-	@$(ARM_CC) -static -pthread -Wl,--no-warnings -o $@ $^ -lm
+	@$(ARM_CC) -static -pthread -o $@ $^ -lm
 $(BUILD)/arm/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC   $< (arm)"

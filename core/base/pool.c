@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #if defined(__x86_64__) || defined(__i386__)
 #include <xmmintrin.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 /* About two microseconds: what a futex wake costs. Longer spins take the core from a neighbour. */
@@ -43,9 +45,13 @@ void pool_flush_denormals(void)
 #if defined(__x86_64__) || defined(__i386__)
     _mm_setcsr(_mm_getcsr() | 0x8040u); /* FTZ and DAZ */
 #elif defined(__aarch64__)
-    uint64_t fpcr;
+    /* FZ flushes both, results by their value before rounding. Where the processor has FEAT_AFP
+     * (HWCAP2 bit 20), AH makes that after rounding, as x86 does it, and FIZ flushes inputs. */
+    uint64_t fpcr, mode = UINT64_C(1) << 24;
+    if (getauxval(AT_HWCAP2) & (1UL << 20))
+        mode |= 3;
     __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
-    __asm__ volatile("msr fpcr, %0" : : "r"(fpcr | (UINT64_C(1) << 24))); /* FZ */
+    __asm__ volatile("msr fpcr, %0" : : "r"(fpcr | mode));
 #endif
 }
 
