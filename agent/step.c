@@ -234,6 +234,9 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
         try_again(s, ev, a);
     } else if (holds_job(s->doing)) {
         after_job_error(s, ev, a);
+    } else if (s->doing == AGENT_DO_JOIN && s->has_token && !s->rejoined) {
+        s->rejoined = true; /* the join token's file is gone, say: the agent's own token will do */
+        go(s, a, s->resume);
     } else if (s->doing == AGENT_DO_JOIN) {
         a->say = AGENT_SAY_END;
         end(a, err_exit_code(ev->code));

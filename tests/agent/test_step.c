@@ -225,6 +225,12 @@ static void test_token_lost(void **state)
     assert_int_equal(a.what, AGENT_DO_CLAIM);
     ok();
     assert_int_equal(a.what, AGENT_DO_FETCH);
+    begin(true, true); /* the file of the join token is gone */
+    error(ERR_IO);
+    assert_int_equal(a.what, AGENT_DO_CLAIM);
+    begin(true, false);
+    error(ERR_IO);
+    assert_int_equal(a.what, AGENT_DO_EXIT);
     begin(false, true);
     assert_int_equal(a.what, AGENT_DO_CLAIM);
     error(ERR_DENIED);

@@ -1,0 +1,26 @@
+/* The agent's loop: does what step.h decides, over the real network and disk.
+ *
+ *     WORK/lock          held while the agent runs
+ *     WORK/identity      identity.h
+ *     WORK/agent.token
+ *     WORK/cache/        cache.h
+ *     WORK/jobs/KEY/     local saves and outputs of the job in hand; KEY names what the job
+ * computes, so that the same job under another fence goes on from there */
+#ifndef TACIT_AGENT_AGENT_H
+#define TACIT_AGENT_AGENT_H
+
+#include <stdint.h>
+#include "core/base/err.h"
+
+struct agent_options {
+    const char *url, *token_file; /* token_file: the join token; NULL: an agent that has joined */
+    const char *work, *name, *ca_file;
+    int threads;
+    uint64_t cache_bytes;
+};
+
+/* Runs until a stop is requested or nothing can be done any more; logs to standard error. Returns
+ * the exit code. */
+int agent_run(const struct agent_options *o);
+
+#endif

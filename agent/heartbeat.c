@@ -1,0 +1,184 @@
+#include "agent/heartbeat.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/env/clock.h"
+
+#define BEAT_FIRST_MS 1000    /* a job that lasts shows its progress soon */
+#define BEAT_TIMEOUT_MS 15000 /* an answer that takes longer is as good as none */
+#define BEAT_AGAIN_MS 3000    /* after a failure: before the lease runs out there are many tries */
+#define BEAT_TICK_MS 100      /* how soon a begun or ended job is noticed */
+#define BEAT_ARENA (64u << 10)
+
+struct heartbeat {
+    pthread_t thread;
+    struct client *client; /* the thread's alone */
+    /* Guards everything below, and writes to *progress's flags. Not held during an exchange. */
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* a job began, or the end */
+    bool ending, active;
+    bool token_is_new;
+    char token[PROTOCOL_TOKEN_MAX + 1];
+    uint64_t generation; /* of begin and end: what an exchange started for */
+    uint64_t job, lease_ms;
+    struct msg_fence fence;
+    struct job_progress *progress;
+    int64_t due_ms;
+};
+
+/* One exchange for the job as it was when it began. Called without the lock. */
+static int beat(struct heartbeat *h, uint64_t job, const struct msg_heartbeat *m,
+                struct msg_command *command)
+{
+    char path[64];
+    struct arena a;
+    struct err e = {0};
+    snprintf(path, sizeof path, "/v1/jobs/%" PRIu64 "/heartbeat", job);
+    arena_init(&a, BEAT_ARENA);
+    int rc = client_call(h->client, "POST", path, &message_heartbeat, m, &message_command, command,
+                         &a, BEAT_TIMEOUT_MS, &e);
+    arena_free(&a);
+    return rc;
+}
+
+static void take_command(struct heartbeat *h, int rc, const struct msg_command *c)
+{
+    int64_t now = env_monotonic_ms();
+    bool gone = rc == ERR_FENCED || rc == ERR_CONFLICT || rc == ERR_NOT_FOUND;
+    if (gone || (rc == 0 && c->command == COMMAND_ABANDON)) {
+        atomic_store(&h->progress->abandon, true);
+        h->active = false;
+    } else if (rc == 0) {
+        if (c->command == COMMAND_CHECKPOINT) {
+            atomic_store(&h->progress->checkpoint, true);
+        }
+        if (c->lease_ms > 0) {
+            h->lease_ms = c->lease_ms;
+        }
+        h->due_ms = now + (int64_t)(h->lease_ms / 3);
+    } else {
+        uint32_t random;
+        env_random(&random, sizeof random);
+        h->due_ms = now + BEAT_AGAIN_MS / 2 + random % BEAT_AGAIN_MS;
+    }
+}
+
+/* Called with the lock held, which it gives up meanwhile. */
+static void beat_once(struct heartbeat *h)
+{
+    uint64_t generation = h->generation, job = h->job;
+    struct msg_fence fence = h->fence;
+    struct msg_heartbeat m = {
+        .fence = &fence,
+        .step = atomic_load_explicit(&h->progress->step, memory_order_relaxed),
+        .total = atomic_load_explicit(&h->progress->total, memory_order_relaxed),
+        .loss = atomic_load_explicit(&h->progress->loss, memory_order_relaxed),
+        .rate = atomic_load_explicit(&h->progress->rate, memory_order_relaxed),
+    };
+    struct msg_command command = {0};
+    if (h->token_is_new) {
+        struct err e = {0};
+        h->token_is_new = false;
+        (void)!client_set_token(h->client, h->token, &e); /* refused tokens show as 401 */
+    }
+    pthread_mutex_unlock(&h->lock);
+    int rc = beat(h, job, &m, &command);
+    pthread_mutex_lock(&h->lock);
+    if (h->active && h->generation == generation) {
+        take_command(h, rc, &command);
+    }
+}
+
+static void *heartbeat_main(void *arg)
+{
+    struct heartbeat *h = arg;
+    pthread_mutex_lock(&h->lock);
+    while (!h->ending) {
+        if (!h->active) {
+            pthread_cond_wait(&h->wake, &h->lock);
+        } else if (env_monotonic_ms() >= h->due_ms) {
+            beat_once(h);
+        } else {
+            pthread_mutex_unlock(&h->lock);
+            env_sleep_ms(BEAT_TICK_MS);
+            pthread_mutex_lock(&h->lock);
+        }
+    }
+    pthread_mutex_unlock(&h->lock);
+    return NULL;
+}
+
+int heartbeat_create(struct heartbeat **out, const struct client_options *o, struct err *e)
+{
+    *out = NULL;
+    struct heartbeat *h = calloc(1, sizeof *h);
+    if (!h) {
+        return err_set(e, ERR_NO_MEMORY, "no memory for the heartbeat");
+    }
+    int rc = client_open(&h->client, o, e);
+    if (rc) {
+        free(h);
+        return rc;
+    }
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_cond_init(&h->wake, NULL);
+    if (pthread_create(&h->thread, NULL, heartbeat_main, h) != 0) {
+        client_close(h->client);
+        free(h);
+        return err_set(e, ERR_NO_MEMORY, "can't start a thread for the heartbeat");
+    }
+    *out = h;
+    return 0;
+}
+
+void heartbeat_destroy(struct heartbeat *h)
+{
+    if (!h) {
+        return;
+    }
+    pthread_mutex_lock(&h->lock);
+    h->ending = true;
+    pthread_cond_signal(&h->wake);
+    pthread_mutex_unlock(&h->lock);
+    pthread_join(h->thread, NULL);
+    client_close(h->client);
+    pthread_mutex_destroy(&h->lock);
+    pthread_cond_destroy(&h->wake);
+    free(h);
+}
+
+void heartbeat_set_token(struct heartbeat *h, const char *token)
+{
+    pthread_mutex_lock(&h->lock);
+    snprintf(h->token, sizeof h->token, "%s", token);
+    h->token_is_new = true;
+    pthread_mutex_unlock(&h->lock);
+}
+
+void heartbeat_begin(struct heartbeat *h, uint64_t job, const struct msg_fence *fence,
+                     uint64_t lease_ms, struct job_progress *progress)
+{
+    int64_t third = (int64_t)(lease_ms / 3);
+    pthread_mutex_lock(&h->lock);
+    h->generation++;
+    h->active = true;
+    h->job = job;
+    h->fence = *fence;
+    h->lease_ms = lease_ms;
+    h->progress = progress;
+    h->due_ms = env_monotonic_ms() + (third < BEAT_FIRST_MS ? third : BEAT_FIRST_MS);
+    pthread_cond_signal(&h->wake);
+    pthread_mutex_unlock(&h->lock);
+}
+
+void heartbeat_end(struct heartbeat *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->generation++;
+    h->active = false;
+    h->progress = NULL;
+    pthread_mutex_unlock(&h->lock);
+}

@@ -1,0 +1,264 @@
+#include "agent/hold.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/env/file.h"
+
+#define GRANT_ARENA_MAX (64u << 20) /* a grant may name very many pieces */
+#define KEY_HEX 32
+
+void hold_init(struct hold *h)
+{
+    memset(h, 0, sizeof *h);
+    arena_init(&h->arena, GRANT_ARENA_MAX);
+    h->result.loss = NAN;
+}
+
+void hold_free(struct hold *h)
+{
+    arena_free(&h->arena);
+    free(h->dir);
+    free(h->inputs);
+    job_result_free(&h->result);
+}
+
+/* --- what the job is ----------------------------------------------------------------------------
+ */
+
+static void add_u64(struct digest_state *s, uint64_t x)
+{
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t)(x >> (8 * i));
+    }
+    digest_update(s, bytes, sizeof bytes);
+}
+
+void hold_key(const struct msg_grant *g, char key[33])
+{
+    static const struct digest none;
+    const uint64_t numbers[] = {(uint64_t)g->kind, (uint64_t)g->target,
+                                g->index,          g->round,
+                                g->chunk,          g->part,
+                                g->final,          g->step_first,
+                                g->step_last,      g->steps,
+                                g->window_first,   g->window_count,
+                                g->segment_count,  g->prior_steps};
+    struct digest_state s;
+    struct digest d;
+    char hex[DIGEST_HEX + 1];
+    digest_init(&s);
+    digest_update(&s, g->spec.bytes, sizeof g->spec.bytes);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        add_u64(&s, numbers[i]);
+    }
+    for (uint32_t i = 0; i < g->input_count; i++) {
+        const struct msg_blob *b = &g->inputs[i];
+        const struct digest *name = digest_equal(&b->content, &none) ? &b->digest : &b->content;
+        add_u64(&s, (uint64_t)b->role);
+        add_u64(&s, b->index);
+        add_u64(&s, b->first);
+        add_u64(&s, b->count);
+        digest_update(&s, name->bytes, sizeof name->bytes);
+    }
+    digest_final(&s, &d);
+    digest_to_hex(&d, hex);
+    memcpy(key, hex, KEY_HEX);
+    key[KEY_HEX] = 0;
+}
+
+void hold_words(const struct msg_grant *g, char *out, size_t cap)
+{
+    const char *kind = job_kind_words[g->kind], *target = job_target_words[g->target];
+    char number[32] = "";
+    if (g->target == TARGET_ROUTER || g->target == TARGET_EXPERT) {
+        snprintf(number, sizeof number, " %" PRIu64, g->index);
+    }
+    switch (g->kind) {
+    case JOB_TRAIN_ROUTER:
+        snprintf(out, cap, "train router %" PRIu64 ", round %" PRIu64, g->index, g->round + 1);
+        break;
+    case JOB_TRAIN:
+        snprintf(out, cap, "train %s%s, steps %" PRIu64 " to %" PRIu64, target, number,
+                 g->step_first + 1, g->step_last);
+        break;
+    case JOB_EVAL:
+        snprintf(out, cap, "eval %s%s", target, number);
+        break;
+    default:
+        snprintf(out, cap, "%s %s %" PRIu64 ", part %" PRIu64, kind, g->final ? "chunk" : "round",
+                 g->final ? g->chunk : g->round, g->part);
+        break;
+    }
+}
+
+/* --- folders ------------------------------------------------------------------------------------
+ */
+
+/* Removes a folder and the files in it. What can't be removed stays: it costs room alone. */
+static void remove_folder(const char *path)
+{
+    char **names;
+    size_t count;
+    struct err e = {0};
+    if (env_dir_list(path, &names, &count, &e)) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        char *file = env_path_join(path, names[i]);
+        if (file) {
+            (void)!env_file_remove(file, &e);
+        }
+        free(file);
+    }
+    env_dir_list_free(names, count);
+    (void)!env_dir_remove(path, &e);
+}
+
+static void remove_other_jobs(const char *jobs, const char *key)
+{
+    char **names;
+    size_t count;
+    struct err e = {0};
+    if (env_dir_list(jobs, &names, &count, &e)) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        char *path = strcmp(names[i], key) ? env_path_join(jobs, names[i]) : NULL;
+        if (path) {
+            remove_folder(path);
+        }
+        free(path);
+    }
+    env_dir_list_free(names, count);
+}
+
+int hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena, const char *work,
+              struct err *e)
+{
+    char key[KEY_HEX + 1];
+    char *jobs = env_path_join(work, "jobs");
+    arena_free(&h->arena);
+    h->arena = *arena;
+    arena_init(arena, GRANT_ARENA_MAX);
+    h->grant = *g;
+    h->held = true;
+    h->uploaded = 0;
+    h->bytes_down = h->bytes_up = 0;
+    atomic_store(&h->progress.step, g->step_first);
+    atomic_store(&h->progress.total, g->steps);
+    atomic_store(&h->progress.loss, NAN);
+    atomic_store(&h->progress.rate, 0);
+    atomic_store(&h->progress.abandon, false);
+    atomic_store(&h->progress.checkpoint, false);
+    hold_key(g, key);
+    free(h->dir);
+    free(h->inputs);
+    h->dir = jobs ? env_path_join(jobs, key) : NULL;
+    h->inputs = calloc(g->input_count + 1, sizeof *h->inputs);
+    int rc = h->dir && h->inputs ? env_dir_make(h->dir, e)
+                                 : err_set(e, ERR_NO_MEMORY, "no memory for a job");
+    if (!rc) {
+        remove_other_jobs(jobs, key);
+    }
+    free(jobs);
+    return rc;
+}
+
+/* --- transfers ----------------------------------------------------------------------------------
+ */
+
+struct transfer_arg {
+    struct hold *hold;
+    struct client *client;
+};
+
+static int transfer_progress(void *arg, uint64_t done, uint64_t total)
+{
+    const struct hold *h = arg;
+    (void)done;
+    (void)total;
+    return atomic_load_explicit(&h->progress.abandon, memory_order_relaxed) ? -1 : 0;
+}
+
+static int fetch_blob(void *arg, const struct digest *d, const char *path, struct err *e)
+{
+    struct transfer_arg *t = arg;
+    return client_blob_get(t->client, d, path, transfer_progress, t->hold, &t->hold->bytes_down, e);
+}
+
+static int fetch_spec(struct hold *h, struct cache *cache, struct transfer_arg *t, struct err *e)
+{
+    const char *path;
+    struct buf text;
+    if (h->has_spec && digest_equal(&h->spec_digest, &h->grant.spec)) {
+        return 0;
+    }
+    h->has_spec = false;
+    int rc = cache_get(cache, &h->grant.spec, 0, fetch_blob, t, &path, e);
+    if (!rc) {
+        rc = env_file_read(path, SPEC_BYTES_MAX, &text, e);
+    }
+    if (rc) {
+        return rc;
+    }
+    rc = spec_parse(text.data, text.len, h->grant.run ? h->grant.run : "spec", &h->spec, e);
+    buf_free(&text);
+    if (!rc) {
+        h->has_spec = true;
+        h->spec_digest = h->grant.spec;
+    }
+    return rc;
+}
+
+int hold_fetch(struct hold *h, struct cache *cache, struct client *c, struct err *e)
+{
+    struct transfer_arg t = {h, c};
+    int rc = fetch_spec(h, cache, &t, e);
+    for (uint32_t i = 0; !rc && i < h->grant.input_count; i++) {
+        const struct msg_blob *b = &h->grant.inputs[i];
+        rc = cache_get(cache, &b->digest, b->bytes, fetch_blob, &t, &h->inputs[i], e);
+    }
+    return rc;
+}
+
+int hold_run(struct hold *h, struct kept *kept, struct err *e)
+{
+    struct job_context c = {.spec = &h->spec,
+                            .inputs = h->inputs,
+                            .dir = h->dir,
+                            .kept = kept,
+                            .progress = &h->progress};
+    job_result_free(&h->result);
+    h->uploaded = 0;
+    return job_run(&c, &h->grant, &h->result, e);
+}
+
+int hold_upload(struct hold *h, struct client *c, struct err *e)
+{
+    int rc = 0;
+    while (!rc && h->uploaded < h->result.count) {
+        const struct job_output *o = &h->result.outputs[h->uploaded];
+        rc = client_blob_put(c, &o->blob.digest, o->path, o->blob.bytes, transfer_progress, h,
+                             &h->bytes_up, e);
+        h->uploaded += rc == 0;
+    }
+    return rc;
+}
+
+void hold_drop(struct hold *h, struct cache *cache, bool adopt, bool remove)
+{
+    for (uint32_t i = 0; adopt && i < h->result.count; i++) {
+        struct err e = {0}; /* a cache that can't take it loses nothing: it is in the store */
+        (void)!cache_adopt(cache, &h->result.outputs[i].blob.digest, h->result.outputs[i].path, &e);
+    }
+    cache_unpin_all(cache);
+    job_result_free(&h->result);
+    if (remove && h->dir) {
+        remove_folder(h->dir);
+    }
+    h->held = false;
+}

@@ -1,0 +1,190 @@
+/* tacit-agent: parses its options, then agent_run. */
+#include <argp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include "agent/agent.h"
+#include "core/base/text.h"
+#include "core/client/client.h"
+#include "core/env/process.h"
+#include "core/version.h"
+
+#define CACHE_BYTES_DEFAULT (10ull << 30)
+#define CACHE_BYTES_MIN (1ull << 20)
+#define THREADS_MAX 1024
+
+const char *argp_program_version = "tacit-agent " TACIT_VERSION;
+
+static const char doc[] =
+    "Trains for a tacit coordinator: takes jobs, computes them on this machine, delivers the "
+    "results. Stop it at any time (SIGTERM, Ctrl-C): it saves, gives its job back, and goes on "
+    "from "
+    "there when it is started again with the same --work."
+    "\v"
+    "Examples:\n"
+    "  tacit-agent --coordinator http://127.0.0.1:7171 --token-file data/join.token --work "
+    "agent-1\n"
+    "  tacit-agent --coordinator https://train.example.org --ca ca.pem --token-file join.token \\\n"
+    "              --work /var/lib/tacit-agent --threads 8 --cache-size 50G\n\n"
+    "The join token is needed once; afterwards the work folder holds a token of this agent's own.";
+
+enum { KEY_CA = 256, KEY_CACHE, KEY_NAME };
+
+static const struct argp_option options[] = {
+    {"coordinator", 'c', "URL", 0, "the coordinator's address (default: $TACIT_URL)", 0},
+    {"token-file", 't', "FILE", 0, "file with the join token (default: $TACIT_TOKEN_FILE)", 0},
+    {"work", 'w', "DIR", 0, "folder for identity, cache and saves; made where absent", 0},
+    {"threads", 'n', "N", 0, "threads to compute with (default: all processors)", 0},
+    {"cache-size", KEY_CACHE, "BYTES", 0, "limit of the cache, with K, M, G or T (default: 10G)",
+     0},
+    {"name", KEY_NAME, "NAME", 0, "what people see (default: the host's name)", 0},
+    {"ca", KEY_CA, "FILE", 0, "certificates to trust (default: $TACIT_CA, else the system's)", 0},
+    {0}};
+
+/* "50G" → bytes. */
+static bool parse_bytes(const char *text, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    char digits[32];
+    size_t len = strlen(text);
+    const char *unit = len > 1 ? strchr(units, text[len - 1]) : NULL;
+    int shift = unit ? 10 * (int)(unit - units + 1) : 0;
+    if (len == 0 || len >= sizeof digits) {
+        return false;
+    }
+    memcpy(digits, text, len + 1);
+    if (unit) {
+        digits[len - 1] = 0;
+    }
+    if (!text_to_u64(digits, out) || *out > UINT64_MAX >> shift) {
+        return false;
+    }
+    *out <<= shift;
+    return true;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct agent_options *o = state->input;
+    int64_t n;
+    switch (key) {
+    case 'c':
+        o->url = arg;
+        break;
+    case 't':
+        o->token_file = arg;
+        break;
+    case 'w':
+        o->work = arg;
+        break;
+    case 'n':
+        if (!text_to_i64(arg, &n) || n < 1 || n > THREADS_MAX) {
+            argp_error(state, "--threads %s: a number from 1 to %d is wanted", arg, THREADS_MAX);
+        } else {
+            o->threads = (int)n;
+        }
+        break;
+    case KEY_CACHE:
+        if (!parse_bytes(arg, &o->cache_bytes) || o->cache_bytes < CACHE_BYTES_MIN) {
+            argp_error(state,
+                       "--cache-size %s: a size of at least 1M is wanted, such as 500M or 20G",
+                       arg);
+        }
+        break;
+    case KEY_NAME:
+        if (!text_is_name(arg)) {
+            argp_error(state,
+                       "--name '%s': 1 to 64 letters, digits, '.', '_' or '-' are wanted, not "
+                       "starting with '.' or '-'",
+                       arg);
+        }
+        o->name = arg;
+        break;
+    case KEY_CA:
+        o->ca_file = arg;
+        break;
+    case ARGP_KEY_ARG:
+        argp_error(state, "unexpected argument '%s'", arg);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+/* getopt's complaint names no alternative: an unknown long option is caught before it. */
+static const char *unknown_option(int argc, char **argv, const char **nearest)
+{
+    static const char *const names[] = {"coordinator", "token-file", "work",         "threads",
+                                        "cache-size",  "name",       "ca",           "help",
+                                        "usage",       "version",    "program-name", "HANG"};
+    static char word[64];
+    const size_t count = sizeof names / sizeof *names;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(argv[i] + 2, "=") : 0;
+        bool known = len == 0 || len >= sizeof word;
+        for (size_t k = 0; !known && k < count; k++) {
+            known = strncmp(names[k], argv[i] + 2, len) == 0; /* abbreviations are fine */
+        }
+        if (!known) {
+            memcpy(word, argv[i] + 2, len);
+            word[len] = 0;
+            *nearest = text_nearest(word, names, count);
+            return argv[i];
+        }
+    }
+    return NULL;
+}
+
+/* A host's name as a name: what does not belong becomes '-'. */
+static void default_name(char out[65])
+{
+    snprintf(out, 65, "%.64s", env_host_name());
+    for (char *c = out; *c; c++) {
+        char one[2] = {*c, 0};
+        if (!text_is_name(one) && !(c > out && (*c == '.' || *c == '-'))) {
+            *c = c > out ? '-' : 'x';
+        }
+    }
+}
+
+static int usage(const char *what)
+{
+    fprintf(stderr, "tacit-agent: %s\nTry 'tacit-agent --help'.\n", what);
+    return EX_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
+    char name[65], text[256];
+    struct err e = {0};
+    const char *nearest = NULL, *unknown = unknown_option(argc, argv, &nearest);
+    if (unknown) {
+        snprintf(text, sizeof text, "unknown option %.100s%s%s%s", unknown,
+                 nearest ? "; did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "");
+        return usage(text);
+    }
+    default_name(name);
+    struct agent_options o = {.url = env_get("TACIT_URL"),
+                              .token_file = env_get("TACIT_TOKEN_FILE"),
+                              .ca_file = env_get("TACIT_CA"),
+                              .name = name,
+                              .threads = env_cpu_count(),
+                              .cache_bytes = CACHE_BYTES_DEFAULT};
+    argp_err_exit_status = EX_USAGE;
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    if (!o.url) {
+        return usage("no coordinator: give --coordinator URL, or set TACIT_URL");
+    }
+    if (!o.work) {
+        return usage("no work folder: give --work DIR (identity, cache and saves go there)");
+    }
+    if (client_url_check(o.url, &e)) {
+        return usage(e.message);
+    }
+    env_stop_on_signals();
+    return agent_run(&o);
+}
