@@ -13,8 +13,7 @@
 #define BACKOFF_MS_MAX (5 * 60 * 1000)
 #define TOKEN_BYTES 32
 
-/* --- joining -----------------------------------------------------------------------------------
- */
+/* --- joining --------------------------------------------------------------- */
 
 static char *new_token(struct arena *a)
 {
@@ -60,8 +59,7 @@ int lease_agent_of_token(struct store_conn *c, const char *token, uint64_t *agen
     return rc;
 }
 
-/* --- claiming ----------------------------------------------------------------------------------
- */
+/* --- claiming -------------------------------------------------------------- */
 
 /* The job has just been taken under this fence: the answer, and its deadline. */
 static int grant(struct call *c, struct job_row *job, const struct msg_fence *fence,
@@ -105,8 +103,7 @@ int lease_claim(struct call *c, const void *in, void *out, struct err *e)
     return rc ? rc : grant(c, &job, &fence, out, e);
 }
 
-/* --- holding -----------------------------------------------------------------------------------
- */
+/* --- holding --------------------------------------------------------------- */
 
 /* The job of {id}, whose newest fence is this one; else ERR_FENCED. Its state is the caller's. */
 static int load_fenced(struct call *c, const struct msg_fence *fence, struct job_row *job,
@@ -152,8 +149,7 @@ int lease_heartbeat(struct call *c, const void *in, void *out, struct err *e)
     return lease_clock_lease(c->service->leases, job.id, m->fence, c->now_ms + LEASE_MS, &p, e);
 }
 
-/* --- giving back -------------------------------------------------------------------------------
- */
+/* --- giving back ----------------------------------------------------------- */
 
 int lease_release(struct call *c, const void *in, void *out, struct err *e)
 {
@@ -215,8 +211,7 @@ int lease_fail(struct call *c, const void *in, void *out, struct err *e)
                                     c->now_ms + backoff_ms(failures), e);
 }
 
-/* --- completing --------------------------------------------------------------------------------
- */
+/* --- completing ------------------------------------------------------------ */
 
 static int check_blobs(struct call *c, const struct msg_complete *m, struct err *e)
 {
