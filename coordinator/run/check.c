@@ -79,7 +79,7 @@ static uint64_t expected_step(const struct check *k)
     const struct job_key *j = &k->job.key;
     if (j->kind == JOB_TRAIN)
         return j->step_last;
-    return spec_router_steps(&k->view.spec, j->index) / k->view.spec.router.rounds * (j->round + 1);
+    return spec_router_steps(&k->view.spec, j->index) * (j->round + 1);
 }
 
 static uint64_t expected_stream(const struct job_key *j)

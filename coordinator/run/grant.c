@@ -151,7 +151,7 @@ static int grant_train_router(struct input_list *l, const struct job_key *k, str
     g->window_count = w.count;
     uint64_t share = assign_capacity(s->router.sequences, s->experts, k->index);
     g->prior_steps = k->round * draw_router_steps(s->router.passes, share, s->router.batch);
-    g->steps = spec_router_steps(s, k->index);
+    g->steps = s->router.rounds * spec_router_steps(s, k->index);
     int rc = 0;
     if (k->round > 0) {
         struct job_key before = *k, assign = {.kind = JOB_ASSIGN, .round = k->round};

@@ -254,7 +254,7 @@ static int fill_router(struct call *c, const struct run_view *v, uint32_t i,
 {
     *m = (struct msg_model_progress){.target = TARGET_ROUTER,
                                      .index = i,
-                                     .steps = spec_router_steps(&v->spec, i),
+                                     .steps = v->spec.router.rounds * spec_router_steps(&v->spec, i),
                                      .state = "waiting",
                                      .loss = NAN,
                                      .rate = NAN};
