@@ -8,7 +8,7 @@
 #include "agent/heartbeat.h"
 #include "agent/hold.h"
 #include "agent/identity.h"
-#include "agent/log.h"
+#include "agent/agent_log.h"
 #include "agent/machine.h"
 #include "agent/runners/kept.h"
 #include "agent/step.h"
