@@ -14,6 +14,14 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Before a loop of n rounds, n constant: arrays it indexes then live in registers. */
+#define LANES_PRAGMA_(x) _Pragma(#x)
+#ifdef __clang__
+#define UNROLL(n) LANES_PRAGMA_(clang loop unroll(full))
+#else
+#define UNROLL(n) LANES_PRAGMA_(GCC unroll n)
+#endif
+
 /* v16: the lanes. m16: one truth value a lane. v_load_n and v_store_n touch only the first n ≤ 16
  * elements; lanes beyond n load as zero. */
 #if defined(LANES_ISA_avx512)

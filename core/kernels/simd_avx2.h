@@ -115,19 +115,19 @@ INLINE float v_largest(v16 a)
 INLINE void v_transpose_quarter_(__m256 r[8])
 {
     __m256 t[8], u[8];
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int i = 0; i < 8; i += 2) {
         t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
         t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
     }
-#pragma GCC unroll 2
+    UNROLL(2)
     for (int g = 0; g < 8; g += 4) {
         u[g] = _mm256_shuffle_ps(t[g], t[g + 2], 0x44);
         u[g + 1] = _mm256_shuffle_ps(t[g], t[g + 2], 0xee);
         u[g + 2] = _mm256_shuffle_ps(t[g + 1], t[g + 3], 0x44);
         u[g + 3] = _mm256_shuffle_ps(t[g + 1], t[g + 3], 0xee);
     }
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int c = 0; c < 4; c++) {
         r[c] = _mm256_permute2f128_ps(u[c], u[4 + c], 0x20);
         r[4 + c] = _mm256_permute2f128_ps(u[c], u[4 + c], 0x31);
@@ -137,7 +137,7 @@ INLINE void v_transpose_quarter_(__m256 r[8])
 INLINE void v_transpose(v16 r[16])
 {
     __m256 a[8], b[8], c[8], d[8];
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < 8; i++) {
         a[i] = r[i].l, b[i] = r[i].h, c[i] = r[8 + i].l, d[i] = r[8 + i].h;
     }
@@ -145,7 +145,7 @@ INLINE void v_transpose(v16 r[16])
     v_transpose_quarter_(b);
     v_transpose_quarter_(c);
     v_transpose_quarter_(d);
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < 8; i++) {
         r[i] = (v16){a[i], c[i]};
         r[8 + i] = (v16){b[i], d[i]};

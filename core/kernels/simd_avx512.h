@@ -100,21 +100,21 @@ INLINE float v_largest(v16 a)
 INLINE void v_transpose(v16 r[16])
 {
     __m512 t[16];
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < 16; i += 2) {
         t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
         t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
     }
     /* u[4g + c], 128-bit part p: rows 4g…4g+3 of column 4p + c */
     __m512 u[16];
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int g = 0; g < 4; g++) {
         u[4 * g] = _mm512_shuffle_ps(t[4 * g], t[4 * g + 2], 0x44);
         u[4 * g + 1] = _mm512_shuffle_ps(t[4 * g], t[4 * g + 2], 0xee);
         u[4 * g + 2] = _mm512_shuffle_ps(t[4 * g + 1], t[4 * g + 3], 0x44);
         u[4 * g + 3] = _mm512_shuffle_ps(t[4 * g + 1], t[4 * g + 3], 0xee);
     }
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int c = 0; c < 4; c++) {
         __m512 a = _mm512_shuffle_f32x4(u[c], u[4 + c], 0x88); /* parts 0, 2 of groups 0, 1 */
         __m512 b = _mm512_shuffle_f32x4(u[c], u[4 + c], 0xdd); /* parts 1, 3 */

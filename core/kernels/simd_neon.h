@@ -13,7 +13,7 @@ typedef struct {
 
 /* One statement for each of the four quarters i. */
 #define V_EACH_(statement)                                                                         \
-    _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)                                            \
+    UNROLL(4) for (int i = 0; i < 4; i++)                                                          \
     {                                                                                              \
         statement;                                                                                 \
     }

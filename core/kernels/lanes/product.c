@@ -64,9 +64,9 @@ INLINE void tile_run(const struct tile *t, const int M, const int V, const bool 
     const float *a[(TILE_M + 2) / 3], *b = t->B;
     const size_t a_row = unit ? 1 : t->a_row, a_col = t->a_col, b_row = t->b_row;
 
-#pragma GCC unroll 12
+    UNROLL(12)
     for (int m = 0; m < M; m++) {
-#pragma GCC unroll 2
+        UNROLL(2)
         for (int v = 0; v < V; v++)
             c[m][v] = !t->accumulate ? v_zero()
                                      : tile_load(t->C + (size_t)m * t->c_row + 16 * v,
@@ -76,24 +76,24 @@ INLINE void tile_run(const struct tile *t, const int M, const int V, const bool 
     }
     for (size_t k = t->K; k > 0; k--) {
         v16 bv[TILE_V];
-#pragma GCC unroll 2
+        UNROLL(2)
         for (int v = 0; v < V; v++)
             bv[v] = v_load(b + 16 * v);
-#pragma GCC unroll 12
+        UNROLL(12)
         for (int m = 0; m < M; m++) {
             v16 x = v_set1(a[m / 3][(size_t)(m % 3) * a_row]);
-#pragma GCC unroll 2
+            UNROLL(2)
             for (int v = 0; v < V; v++)
                 c[m][v] = v_fma(x, bv[v], c[m][v]);
         }
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int m = 0; m < (M + 2) / 3; m++)
             a[m] += a_col;
         b += b_row;
     }
-#pragma GCC unroll 12
+    UNROLL(12)
     for (int m = 0; m < M; m++) {
-#pragma GCC unroll 2
+        UNROLL(2)
         for (int v = 0; v < V; v++)
             tile_store(t->C + (size_t)m * t->c_row + 16 * v, c[m][v], v == V - 1 ? t->columns : 16);
     }
@@ -194,11 +194,11 @@ static void pack_panel(float *P, const float *B, size_t b_row, size_t b_col, siz
     for (; b_row == 1 && k + 16 <= K; k += 16) {
         for (size_t c = 0; c < padded; c += 16) {
             v16 r[16];
-#pragma GCC unroll 16
+            UNROLL(16)
             for (size_t i = 0; i < 16; i++)
                 r[i] = c + i < n ? v_load(B + k + (c + i) * b_col) : v_zero();
             v_transpose(r);
-#pragma GCC unroll 16
+            UNROLL(16)
             for (size_t i = 0; i < 16; i++)
                 v_store(P + (k + i) * TILE_N + c, r[i]);
         }
