@@ -1,60 +1,88 @@
-/* What the subcommands of `tacit` share: the connection's options, output forms, exit codes. Each
- * command is one function in a cmd_*.c file, with its own argp. */
+/* What the subcommands of `tacit` share: options, the connection, exit codes. Each command is one
+ * function in a cmd_*.c file, with its own table of options. */
 #ifndef TACIT_OPS_CLI_COMMAND_H
 #define TACIT_OPS_CLI_COMMAND_H
 
 #include <argp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "core/base/arena.h"
 #include "core/base/err.h"
 #include "core/client/client.h"
 
-/* Options that every command takes, from the environment where not given. */
+/* Options that every command takes, from the environment where not given, and what was parsed. */
 struct cli {
+    const char *command;    /* "tacit run list": for messages */
     const char *url;        /* --url, TACIT_URL */
     const char *token_file; /* --token-file, TACIT_TOKEN_FILE */
     const char *ca_file;    /* --ca, TACIT_CA */
     bool json;              /* --json */
     bool color;             /* standard output is a terminal, NO_COLOR is not set */
-    struct arena arena;     /* for the command's whole life */
-    struct client *client;  /* once cli_connect has been called */
+    char **args;            /* the command's arguments, options taken out */
+    int arg_count;
+    struct arena arena;    /* for the command's whole life */
+    struct client *client; /* once cli_connect has been called */
 };
 
-/* A command: parses argv (argv[0] is "tacit run list", for messages) and returns an exit code. */
+/* A command: argv[0] is its full name ("tacit run list"). Returns an exit code. */
 typedef int command_fn(struct cli *cli, int argc, char **argv);
 
 struct command {
     const char *name;    /* "ingest", "run" */
     const char *summary; /* one line for --help */
     command_fn *run;
-    const struct command *sub; /* a group: {…, {NULL}}; run is NULL */
+    const struct command *sub; /* a group: {…, {NULL}}; run is NULL then */
+    const char *examples;      /* of a group */
 };
+
+/* The tree of commands, and the whole program but for its exit: finds the command that argv names
+ * and runs it. Unknown commands name the nearest known one. */
+extern const struct command command_root;
+int command_dispatch(struct cli *cli, int argc, char **argv);
 
 command_fn cmd_ingest, cmd_plan, cmd_report, cmd_sample;
 command_fn cmd_run_create, cmd_run_list, cmd_run_show, cmd_run_wait, cmd_run_cancel, cmd_run_spec;
 command_fn cmd_status, cmd_jobs, cmd_agents, cmd_datasets;
 
-/* The argp of --url, --token-file, --ca and --json, to put among a command's children; its input is
- * the struct cli. */
-extern const struct argp cli_common_argp;
+/* What a command takes. Keys of its options are letters, or numbers from OPTION_FIRST. */
+#define OPTION_FIRST 0x200
+struct cli_options {
+    const struct argp_option *options; /* ended by {0}; NULL: none of its own */
+    const char *args;                  /* "NAME FILE|DIR|-..." */
+    const char *doc;                   /* what it does, "\v", examples */
+    int args_min, args_max;            /* args_max < 0: any number */
+    bool offline;                      /* knows nothing of coordinators: no --url and the like */
+    bool json;                         /* takes --json */
+    /* Takes one option into input; NULL where there are none. */
+    int (*set)(void *input, int key, const char *arg, struct err *e);
+};
 
-/* Parses with the command's own argp (doc with examples after "\v"), the common options included.
- * Unknown flags name the nearest known one. Returns 0, or an exit code to end with (--help too:
- * then *done is true). */
-TACIT_MUST_CHECK int cli_parse(struct cli *cli, const struct argp *argp, int argc, char **argv,
-                               void *input, bool *done);
+/* Reads argv into cli and input. False: end with *code (after --help, or a mistake that has been
+ * explained; an unknown option names the nearest known one). */
+TACIT_MUST_CHECK bool cli_parse(struct cli *cli, const struct cli_options *o, int argc, char **argv,
+                                void *input, int *code);
+
+/* For set functions: arg as a number of an option within its range; ERR_INVALID names option. */
+TACIT_MUST_CHECK int cli_u64(const char *option, const char *arg, uint64_t min, uint64_t max,
+                             uint64_t *out, struct err *e);
+TACIT_MUST_CHECK int cli_double(const char *option, const char *arg, double min, double max,
+                                double *out, struct err *e);
 
 /* Opens the client; says what to set where the URL or the token is missing. */
 TACIT_MUST_CHECK int cli_connect(struct cli *cli, struct err *e);
-
 /* Prints "tacit run list: message" on standard error and returns the exit code of the error. */
-int cli_fail(const char *command, const struct err *e);
+int cli_fail(const struct cli *cli, const struct err *e);
+/* True for failures that pass when one waits: no answer, busy, timed out. */
+bool cli_may_pass(int code);
 
+/* "/v1/runs/demo": prefix, the percent-encoded name, suffix; in the arena. */
+const char *cli_path(struct cli *cli, const char *prefix, const char *name, const char *suffix);
 /* Fetches a path and prints its JSON, followed by a newline (for --json). */
 TACIT_MUST_CHECK int cli_print_raw(struct cli *cli, const char *path, struct err *e);
-
-/* Percent-encodes a name for a path or query; in the arena. */
-const char *cli_escape(struct cli *cli, const char *s);
+/* Prints a message as JSON, followed by a newline. */
+TACIT_MUST_CHECK int cli_print_json(const struct message *m, const void *value, struct err *e);
+/* Prints "TITLE" as a heading. */
+void cli_heading(const struct cli *cli, const char *title);
 
 #endif

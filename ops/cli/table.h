@@ -21,6 +21,8 @@ struct table {
 void table_init(struct table *t, struct arena *a, const char *const *titles);
 /* As many cells as titles; NULL prints "–". Cells are borrowed until table_print. */
 void table_row(struct table *t, const char *const *cells);
+/* The header's line and one a row, ended by NULL, in the arena. */
+const char *const *table_lines(const struct table *t);
 /* color: a bold header. Widths count characters, not bytes. */
 void table_print(const struct table *t, FILE *out, bool color);
 

@@ -1,0 +1,462 @@
+/* tacit sample: continues a prompt with a run's mixture. The routers read its beginning, and one
+ * expert alone is downloaded and answers. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "core/base/text.h"
+#include "core/checkpoint/checkpoint.h"
+#include "core/data/tokenizer.h"
+#include "core/env/file.h"
+#include "core/env/process.h"
+#include "core/mixture/scores.h"
+#include "core/model/engine.h"
+#include "core/protocol/messages.h"
+#include "core/protocol/spec.h"
+#include "ops/cli/blob_cache.h"
+#include "ops/cli/command.h"
+#include "ops/cli/format.h"
+#include "ops/cli/sampler.h"
+
+#define TOKENS_DEFAULT 64
+#define TOKENS_MAX 10000
+#define TEMPERATURE_DEFAULT 0.8 /* greedy text of small models goes in circles */
+#define TOKENIZER_MAX (64u << 20)
+#define TEXT_JSON_MAX (16u << 20)
+#define SCORES_SHOWN 4
+
+enum { SAMPLE_TEMPERATURE = OPTION_FIRST, SAMPLE_SEED, SAMPLE_PREFIX, SAMPLE_EXPERT };
+
+struct sample_input {
+    uint64_t tokens, seed, prefix, expert; /* prefix 0: the run's; expert: where forced */
+    double temperature;
+    bool forced;
+};
+
+/* All that is at hand once downloads are done. */
+struct sample {
+    struct cli *cli;
+    const struct sample_input *in;
+    struct blob_cache cache;
+    struct msg_run run;
+    struct msg_dataset dataset;
+    struct run_spec spec;
+    struct tokenizer *tokenizer;
+    uint32_t *ids; /* the prompt's tokens, then those that are drawn */
+    size_t count, prompt_count, cap;
+    uint32_t expert, routed_on; /* routed_on: tokens that decided; 0: none did */
+    double *scores;             /* experts, or NULL */
+    struct sampler_text text;
+    bool ended; /* the model ended the document itself */
+};
+
+static int set_sample(void *input, int key, const char *arg, struct err *e)
+{
+    struct sample_input *in = input;
+    switch (key) {
+    case 'n':
+        return cli_u64("--tokens", arg, 1, TOKENS_MAX, &in->tokens, e);
+    case SAMPLE_TEMPERATURE:
+        return cli_double("--temperature", arg, 0, 100, &in->temperature, e);
+    case SAMPLE_SEED:
+        return cli_u64("--seed", arg, 0, INT64_MAX, &in->seed, e);
+    case SAMPLE_PREFIX:
+        return cli_u64("--prefix", arg, 1, 1u << 16, &in->prefix, e);
+    default:
+        in->forced = true;
+        return cli_u64("--expert", arg, 0, 1023, &in->expert, e);
+    }
+}
+
+/* --- what the coordinator knows --------------------------------------------------------------- */
+
+static int load_spec(struct sample *s, struct err *e)
+{
+    const char *path;
+    struct buf b;
+    int rc = blob_cache_get(&s->cache, &s->run.spec, "the run's spec", &path, e);
+    if (!rc && (rc = env_file_read(path, SPEC_BYTES_MAX, &b, e)) == 0) {
+        rc = spec_parse(b.data, b.len, "the run's spec", &s->spec, e);
+        buf_free(&b);
+    }
+    return rc;
+}
+
+static int load_tokenizer(struct sample *s, struct err *e)
+{
+    const char *path;
+    struct buf b;
+    int rc = blob_cache_get(&s->cache, &s->dataset.tokenizer, "the tokenizer", &path, e);
+    if (!rc && (rc = env_file_read(path, TOKENIZER_MAX, &b, e)) == 0) {
+        rc = tokenizer_open(&s->tokenizer, b.data, b.len, e);
+        buf_free(&b);
+    }
+    return rc;
+}
+
+static int load_facts(struct sample *s, struct err *e)
+{
+    struct cli *cli = s->cli;
+    const char *path = cli_path(cli, "/v1/runs/", cli->args[0], "");
+    int rc = cli_connect(cli, e);
+    if (!rc)
+        rc = client_call(cli->client, "GET", path, NULL, NULL, &message_run, &s->run, &cli->arena,
+                         0, e);
+    if (!rc) {
+        path = cli_path(cli, "/v1/datasets/", s->run.dataset, "");
+        rc = client_call(cli->client, "GET", path, NULL, NULL, &message_dataset, &s->dataset,
+                         &cli->arena, 0, e);
+    }
+    if (!rc)
+        rc = blob_cache_open(&s->cache, cli, e);
+    if (!rc)
+        rc = load_spec(s, e);
+    return rc ? rc : load_tokenizer(s, e);
+}
+
+static int encode_prompt(struct sample *s, struct err *e)
+{
+    const char *prompt = s->cli->args[1];
+    if (!*prompt)
+        return err_set(e, ERR_INVALID, "the prompt is empty: there is nothing to route on");
+    if (!text_is_utf8(prompt, strlen(prompt)))
+        return err_set(e, ERR_INVALID, "the prompt is not valid UTF-8");
+    int rc = tokenizer_encode(s->tokenizer, prompt, strlen(prompt), &s->ids, &s->count, &s->cap, e);
+    if (!rc && s->count == 0)
+        rc = err_set(e, ERR_INVALID, "the prompt has no token: there is nothing to route on");
+    s->prompt_count = s->count;
+    return rc;
+}
+
+/* --- models ----------------------------------------------------------------------------------- */
+
+static int load_model(struct sample *s, int target, uint32_t index, const struct model_config *c,
+                      float *parameters, struct err *e)
+{
+    const struct msg_model_progress *m = NULL;
+    const char *path,
+        *what = arena_printf(&s->cli->arena, "%s %u", job_target_words[target], index);
+    struct digest content;
+    for (uint32_t i = 0; i < s->run.model_count; i++)
+        if (s->run.models[i].target == target && s->run.models[i].index == index)
+            m = &s->run.models[i];
+    if (!what)
+        return err_set(e, ERR_NO_MEMORY, "no memory");
+    if (!m || m->model_bytes == 0)
+        return err_set(e, ERR_CONFLICT,
+                       "%s of run %s has not been published yet: `tacit run wait %s` waits for it",
+                       what, s->run.name, s->run.name);
+    int rc = blob_cache_get(&s->cache, &m->model, what, &path, e);
+    if (rc)
+        return rc;
+    rc = checkpoint_model_load(path, c, parameters, &content, e);
+    if (!rc && !digest_equal(&content, &m->content))
+        rc = err_set(e, ERR_DIGEST, "%s is not what the coordinator says it is", what);
+    if (rc == ERR_FORMAT || rc == ERR_DIGEST)
+        blob_cache_drop(path);
+    return rc;
+}
+
+static int make_engine(struct sample *s, const struct model_config *c, struct engine **engine,
+                       float **parameters, struct err *e)
+{
+    struct engine_options o = {.arithmetic =
+                                   s->spec.arithmetic == SPEC_BLAS ? ENGINE_BLAS : ENGINE_EXACT,
+                               .threads = env_cpu_count()};
+    *engine = NULL;
+    *parameters = calloc(model_parameters(c), sizeof **parameters);
+    if (!*parameters)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a model");
+    return engine_create(engine, c, &o, e);
+}
+
+/* --- routing ---------------------------------------------------------------------------------- */
+
+static int score_em(struct sample *s, uint32_t prefix, float *scores, struct err *e)
+{
+    struct model_config c;
+    struct engine *engine;
+    float *parameters, *cumulative = calloc(prefix, sizeof *cumulative);
+    spec_router_model(&s->spec, (uint32_t)s->dataset.vocab, (uint32_t)s->dataset.seq, &c);
+    int rc = cumulative ? make_engine(s, &c, &engine, &parameters, e)
+                        : err_set(e, ERR_NO_MEMORY, "no memory for scores");
+    if (!cumulative)
+        return rc;
+    for (uint32_t r = 0; !rc && r < s->spec.experts; r++) {
+        rc = load_model(s, TARGET_ROUTER, r, &c, parameters, e);
+        if (!rc)
+            rc = engine_scores(engine, parameters, s->ids, 1, prefix, prefix, cumulative, e);
+        scores[r] = cumulative[prefix - 1];
+    }
+    engine_destroy(engine);
+    free(parameters);
+    free(cumulative);
+    return rc;
+}
+
+static int choose_expert(struct sample *s, struct err *e)
+{
+    uint32_t experts = s->spec.experts, seq = (uint32_t)s->dataset.seq;
+    uint32_t prefix = s->in->prefix ? (uint32_t)s->in->prefix : s->spec.router.prefix;
+    if (s->in->forced && s->in->expert >= experts)
+        return err_set(e, ERR_INVALID, "--expert %llu: run %s has experts 0 to %u",
+                       (unsigned long long)s->in->expert, s->run.name, experts - 1);
+    if (prefix > seq)
+        return err_set(e, ERR_INVALID, "--prefix %u: the models read at most %u tokens", prefix,
+                       seq);
+    if (s->in->forced) {
+        s->expert = (uint32_t)s->in->expert;
+        return 0;
+    }
+    if (s->prompt_count < prefix)
+        prefix = (uint32_t)s->prompt_count;
+    if (prefix == 1 && s->spec.router.mode == SPEC_EM)
+        return 0; /* nothing is predicted from one token: expert 0 (METHOD, "Short prompts") */
+    float *scores = arena_alloc_array(&s->cli->arena, experts, sizeof *scores);
+    s->scores = arena_alloc_array(&s->cli->arena, experts, sizeof *s->scores);
+    if (!scores || !s->scores)
+        return err_set(e, ERR_NO_MEMORY, "no memory for scores");
+    int rc = 0;
+    if (s->spec.router.mode == SPEC_EM)
+        rc = score_em(s, prefix, scores, e);
+    for (uint32_t r = 0; !rc && r < experts; r++) {
+        if (s->spec.router.mode == SPEC_RANDOM)
+            scores[r] = scores_random(s->spec.seed, s->ids, prefix, r);
+        s->scores[r] = scores[r];
+    }
+    s->expert = scores_route(scores, experts);
+    s->routed_on = prefix;
+    return rc;
+}
+
+/* "expert 2 answers: its router finds the first 9 tokens likeliest (log-likelihood −31.2; expert 0
+ * −33.0, …)" */
+static void tell_choice(const struct sample *s)
+{
+    if (s->in->forced) {
+        fprintf(stderr, "expert %u answers, as asked\n", s->expert);
+        return;
+    }
+    if (s->routed_on == 0) {
+        fprintf(stderr, "expert 0 answers: one token is too short to route on\n");
+        return;
+    }
+    if (s->spec.router.mode == SPEC_RANDOM) {
+        fprintf(stderr, "expert %u answers: this run routes at random (control)\n", s->expert);
+        return;
+    }
+    fprintf(stderr, "expert %u answers; scores on the first %u token%s: ", s->expert, s->routed_on,
+            s->routed_on == 1 ? "" : "s");
+    /* The best ones, from the best on. */
+    double below = INFINITY;
+    uint32_t shown = 0;
+    for (; shown < SCORES_SHOWN && shown < s->spec.experts; shown++) {
+        uint32_t best = UINT32_MAX;
+        for (uint32_t r = 0; r < s->spec.experts; r++)
+            if (s->scores[r] < below && (best == UINT32_MAX || s->scores[r] > s->scores[best]))
+                best = r;
+        if (best == UINT32_MAX)
+            break;
+        below = s->scores[best];
+        fprintf(stderr, "%sexpert %u %.2f", shown ? ", " : "", best, s->scores[best]);
+    }
+    fprintf(stderr, shown < s->spec.experts ? ", …\n" : "\n");
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+static int emit(struct sample *s, int last, struct err *e)
+{
+    const char *piece;
+    size_t len;
+    int rc = sampler_text_next(&s->text, s->ids, s->count, last, &piece, &len, e);
+    if (!rc && !s->cli->json) {
+        fwrite(piece, 1, len, stdout);
+        fflush(stdout);
+    }
+    return rc;
+}
+
+static int append(struct sample *s, uint32_t id, struct err *e)
+{
+    if (s->count == s->cap) {
+        size_t cap = 2 * s->cap + 64;
+        uint32_t *ids = realloc(s->ids, cap * sizeof *ids);
+        if (!ids)
+            return err_set(e, ERR_NO_MEMORY, "no memory for tokens");
+        s->ids = ids;
+        s->cap = cap;
+    }
+    s->ids[s->count++] = id;
+    return 0;
+}
+
+/* Reads the last tokens into the engine's empty cache: all of them, or where they are more than the
+ * model reads, half of what it does, so that as many may follow. */
+static int read_context(struct sample *s, struct engine *engine, const float *parameters,
+                        float *logits, uint32_t *held, struct err *e)
+{
+    uint32_t seq = (uint32_t)s->dataset.seq;
+    size_t from = s->count < seq ? 0 : s->count - (seq + 1) / 2;
+    engine_decode_begin(engine);
+    *held = 0;
+    for (size_t i = from; i < s->count; i++, (*held)++) {
+        int rc = engine_decode_next(engine, parameters, s->ids[i], logits, e);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int generate(struct sample *s, struct engine *engine, const float *parameters, float *logits,
+                    struct err *e)
+{
+    uint32_t held = 0, vocab = (uint32_t)s->dataset.vocab, seq = (uint32_t)s->dataset.seq;
+    uint32_t end = tokenizer_end(s->tokenizer);
+    int rc = read_context(s, engine, parameters, logits, &held, e);
+    for (uint64_t n = 0; !rc && n < s->in->tokens && !env_stop_requested(); n++) {
+        uint32_t id = sampler_pick(logits, vocab, s->in->temperature, s->in->seed, s->count);
+        if (id == end) {
+            s->ended = true;
+            break;
+        }
+        rc = append(s, id, e);
+        if (!rc)
+            rc = emit(s, 0, e);
+        if (rc || n + 1 == s->in->tokens)
+            break;
+        if (held < seq) {
+            rc = engine_decode_next(engine, parameters, id, logits, e);
+            held++;
+        } else {
+            rc = read_context(s, engine, parameters, logits, &held, e);
+        }
+    }
+    return rc ? rc : emit(s, 1, e);
+}
+
+static int answer(struct sample *s, struct err *e)
+{
+    struct model_config c;
+    struct engine *engine;
+    float *parameters, *logits = calloc(s->dataset.vocab, sizeof *logits);
+    spec_expert_model(&s->spec, (uint32_t)s->dataset.vocab, (uint32_t)s->dataset.seq, &c);
+    if (!logits)
+        return err_set(e, ERR_NO_MEMORY, "no memory for logits");
+    int rc = make_engine(s, &c, &engine, &parameters, e);
+    if (!rc)
+        rc = load_model(s, TARGET_EXPERT, s->expert, &c, parameters, e);
+    if (!rc)
+        rc = sampler_text_begin(&s->text, s->tokenizer, s->ids, s->count, e);
+    if (!rc && !s->cli->json) {
+        tell_choice(s);
+        printf(s->cli->color ? "\033[1m%s\033[0m" : "%s", s->cli->args[1]);
+        fflush(stdout);
+    }
+    if (!rc)
+        rc = generate(s, engine, parameters, logits, e);
+    if (!rc && !s->cli->json)
+        putchar('\n');
+    engine_destroy(engine);
+    free(parameters);
+    free(logits);
+    return rc;
+}
+
+/* --- JSON ------------------------------------------------------------------------------------- */
+
+struct sample_json {
+    const char *run, *prompt, *text;
+    uint64_t expert, routed_on, tokens;
+    const double *scores;
+    uint32_t score_count;
+    bool forced, ended;
+};
+
+#define JSON_FIELD(kind, member)                                                                   \
+    .name = #member, .type = FIELD_##kind, .offset = offsetof(struct sample_json, member)
+static const struct field sample_fields[] = {
+    {JSON_FIELD(STRING, run)},
+    {JSON_FIELD(U64, expert)},
+    {JSON_FIELD(BOOL, forced)},
+    {JSON_FIELD(U64, routed_on)},
+    {JSON_FIELD(DOUBLES, scores), .count_offset = offsetof(struct sample_json, score_count),
+     .length_max = 1024},
+    {JSON_FIELD(STRING, prompt), .length_max = TEXT_JSON_MAX},
+    {JSON_FIELD(STRING, text), .length_max = TEXT_JSON_MAX},
+    {JSON_FIELD(U64, tokens)},
+    {JSON_FIELD(BOOL, ended)},
+};
+static const struct message message_sample = {
+    .name = "sample",
+    .size = sizeof(struct sample_json),
+    .fields = sample_fields,
+    .field_count = sizeof sample_fields / sizeof sample_fields[0],
+};
+
+static int print_json(struct sample *s, struct err *e)
+{
+    size_t len = s->text.text.len - s->text.prompt_len;
+    char *text = arena_strndup(&s->cli->arena, s->text.text.data + s->text.prompt_len, len);
+    if (!text)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the text");
+    for (size_t i = 0; i < len; i++) /* a byte that no JSON string holds here */
+        text[i] = text[i] ? text[i] : ' ';
+    struct sample_json j = {.run = s->run.name,
+                            .prompt = s->cli->args[1],
+                            .text = text,
+                            .expert = s->expert,
+                            .routed_on = s->routed_on,
+                            .tokens = s->count - s->prompt_count,
+                            .scores = s->scores,
+                            .score_count = s->scores ? s->spec.experts : 0,
+                            .forced = s->in->forced,
+                            .ended = s->ended};
+    return cli_print_json(&message_sample, &j, e);
+}
+
+int cmd_sample(struct cli *cli, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"tokens", 'n', "N", 0, "Tokens to add (64)", 1},
+        {"temperature", SAMPLE_TEMPERATURE, "T", 0, "0: always the likeliest token (0.8)", 1},
+        {"seed", SAMPLE_SEED, "N", 0, "Another seed, another text (1)", 1},
+        {"expert", SAMPLE_EXPERT, "E", 0, "Ask this expert, whatever the routers say", 2},
+        {"prefix", SAMPLE_PREFIX, "M", 0, "Route on so many tokens (as in training)", 2},
+        {0}};
+    static const struct cli_options o = {
+        .options = options,
+        .args = "NAME PROMPT",
+        .doc = "Continues a prompt: the run's routers read its beginning, the expert whose router "
+               "likes it best answers. Which one is said on standard error. Only that expert is "
+               "downloaded, and kept in $XDG_CACHE_HOME/tacit or ~/.cache/tacit.\v"
+               "Examples:\n  tacit sample my-run \"def main(\" --tokens 100\n"
+               "  tacit sample my-run \"Once upon a time\" --expert 2 --seed 7\n"
+               "  tacit sample my-run \"The state\" --json | jq .expert",
+        .args_min = 2,
+        .args_max = 2,
+        .json = true,
+        .set = set_sample,
+    };
+    struct sample_input in = {
+        .tokens = TOKENS_DEFAULT, .seed = 1, .temperature = TEMPERATURE_DEFAULT};
+    struct sample s = {.cli = cli, .in = &in};
+    struct err e = {0};
+    int code;
+    if (!cli_parse(cli, &o, argc, argv, &in, &code))
+        return code;
+    int rc = load_facts(&s, &e);
+    if (!rc)
+        rc = encode_prompt(&s, &e);
+    if (!rc)
+        rc = choose_expert(&s, &e);
+    if (!rc)
+        rc = answer(&s, &e);
+    if (!rc && cli->json)
+        rc = print_json(&s, &e);
+    sampler_text_free(&s.text);
+    tokenizer_close(s.tokenizer);
+    free(s.ids);
+    return rc ? cli_fail(cli, &e) : 0;
+}

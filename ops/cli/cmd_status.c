@@ -1,0 +1,300 @@
+/* tacit status, jobs, agents, datasets: what the coordinator knows, as tables. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "core/base/text.h"
+#include "core/env/clock.h"
+#include "core/protocol/messages.h"
+#include "ops/cli/command.h"
+#include "ops/cli/format.h"
+#include "ops/cli/table.h"
+
+/* Fetches an array, or prints it raw with --json: then *count is 0 and *items NULL. */
+static int fetch(struct cli *cli, const char *path, const struct message *of, void **items,
+                 uint32_t *count, struct err *e)
+{
+    *items = NULL;
+    *count = 0;
+    int rc = cli_connect(cli, e);
+    if (rc)
+        return rc;
+    if (cli->json)
+        return cli_print_raw(cli, path, e);
+    return client_get_array(cli->client, path, of, items, count, &cli->arena, e);
+}
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+int cmd_status(struct cli *cli, int argc, char **argv)
+{
+    static const struct cli_options o = {
+        .doc = "The coordinator in a few lines: runs, jobs, agents, what is stored.\v"
+               "Examples:\n  tacit status\n  tacit status --json | jq .agents_idle",
+        .json = true,
+    };
+    struct msg_status s;
+    struct err e = {0};
+    struct arena *a = &cli->arena;
+    int code;
+    if (!cli_parse(cli, &o, argc, argv, NULL, &code))
+        return code;
+    int rc = cli_connect(cli, &e);
+    if (!rc && cli->json)
+        return cli_print_raw(cli, "/v1/status", &e) ? cli_fail(cli, &e) : 0;
+    if (!rc)
+        rc = client_call(cli->client, "GET", "/v1/status", NULL, NULL, &message_status, &s, a, 0,
+                         &e);
+    if (rc)
+        return cli_fail(cli, &e);
+    printf("coordinator  %s, tacitd %s, up %s\n", cli->url, s.version,
+           format_duration(a, (double)s.uptime_ms / 1000));
+    printf("runs         %s active\n", format_count(a, s.runs_active));
+    printf("jobs         %s waiting, %s leased, %s quarantined\n", format_count(a, s.jobs_waiting),
+           format_count(a, s.jobs_leased), format_count(a, s.jobs_quarantined));
+    printf("agents       %s known: %s working, %s idle, %s silent; %s threads at hand\n",
+           format_count(a, s.agents), format_count(a, s.agents_working),
+           format_count(a, s.agents_idle),
+           format_count(a, s.agents - s.agents_working - s.agents_idle),
+           format_count(a, s.threads));
+    printf("stored       %s blobs, %s\n", format_count(a, s.blobs),
+           format_bytes(a, (double)s.blob_bytes));
+    printf("memory       %s at most so far\n", format_bytes(a, (double)s.memory_peak));
+    return 0;
+}
+
+/* --- jobs ------------------------------------------------------------------------------------- */
+
+#define JOBS_DEFAULT 50
+
+struct jobs_input {
+    const char *run, *state;
+    uint64_t limit;
+};
+
+enum { JOBS_RUN = OPTION_FIRST, JOBS_STATE };
+
+static int set_jobs(void *input, int key, const char *arg, struct err *e)
+{
+    struct jobs_input *in = input;
+    if (key == 'n')
+        return cli_u64("--limit", arg, 1, 9999, &in->limit, e);
+    if (key == JOBS_RUN) {
+        in->run = arg;
+        return 0;
+    }
+    in->state = arg;
+    for (int i = 0; job_state_words[i]; i++)
+        if (strcmp(arg, job_state_words[i]) == 0)
+            return 0;
+    size_t count = 0;
+    while (job_state_words[count])
+        count++;
+    const char *near = text_nearest(arg, job_state_words, count);
+    return err_set(e, ERR_INVALID,
+                   "--state %s: a job is waiting, leased, done, quarantined or cancelled%s%s%s",
+                   arg, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+/* "train expert 2: 1,000–2,000", "score round 3 part 1". */
+static const char *job_words(struct arena *a, const struct msg_job *j)
+{
+    const char *kind = job_kind_words[j->kind], *target = job_target_words[j->target];
+    const char *words = kind;
+    switch (j->kind) {
+    case JOB_TRAIN_ROUTER:
+        words = arena_printf(a, "train router %s, round %s", format_count(a, j->index),
+                             format_count(a, j->round + 1));
+        break;
+    case JOB_TRAIN:
+        words =
+            j->target == TARGET_EXPERT
+                ? arena_printf(a, "train expert %s, to step %s", format_count(a, j->index),
+                               format_count(a, j->step_last))
+                : arena_printf(a, "train %s, to step %s", target, format_count(a, j->step_last));
+        break;
+    case JOB_EVAL:
+        words = j->target == TARGET_NONE ? "eval"
+                : j->target == TARGET_EXPERT || j->target == TARGET_ROUTER
+                    ? arena_printf(a, "eval %s %s", target, format_count(a, j->index))
+                    : arena_printf(a, "eval %s", target);
+        break;
+    case JOB_SCORE:
+    case JOB_SEGMENT:
+    case JOB_ASSIGN:
+        words = j->round > 0 && j->kind != JOB_SEGMENT
+                    ? arena_printf(a, "%s round %s, part %s", kind, format_count(a, j->round + 1),
+                                   format_count(a, j->part + 1))
+                    : arena_printf(a, "%s chunk %s, part %s", kind, format_count(a, j->chunk + 1),
+                                   format_count(a, j->part + 1));
+        break;
+    default:
+        break;
+    }
+    return words ? words : kind;
+}
+
+static void print_jobs(struct cli *cli, const struct msg_job *jobs, uint32_t count)
+{
+    static const char *const titles[] = {">job",  "run",       "what",  "state",  "agent", ">step",
+                                         ">loss", ">tokens/s", "since", "reason", NULL};
+    struct arena *a = &cli->arena;
+    struct table t;
+    int64_t now = env_wall_ms();
+    table_init(&t, a, titles);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct msg_job *j = &jobs[i];
+        bool training = j->kind == JOB_TRAIN || j->kind == JOB_TRAIN_ROUTER;
+        const char *cells[] = {arena_printf(a, "%llu", (unsigned long long)j->job),
+                               j->run,
+                               job_words(a, j),
+                               job_state_words[j->state],
+                               j->agent,
+                               training ? format_count(a, j->step) : NULL,
+                               format_number(a, j->loss, 3),
+                               isnan(j->rate) ? NULL : format_count(a, (uint64_t)j->rate),
+                               format_ago(a, j->since_at, now),
+                               j->reason ? format_cut(a, j->reason, 100) : ""};
+        table_row(&t, cells);
+    }
+    table_print(&t, stdout, cli->color);
+}
+
+int cmd_jobs(struct cli *cli, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"run", JOBS_RUN, "NAME", 0, "Jobs of this run alone", 1},
+        {"state", JOBS_STATE, "WORD", 0, "waiting, leased, done, quarantined or cancelled", 1},
+        {"limit", 'n', "N", 0, "At most so many (default 50)", 1},
+        {0}};
+    static const struct cli_options o = {
+        .options = options,
+        .doc = "What waits, is being worked on, or is done; newest first.\v"
+               "Examples:\n  tacit jobs --state leased\n"
+               "  tacit jobs --run my-run --state quarantined",
+        .json = true,
+        .set = set_jobs,
+    };
+    struct jobs_input in = {.limit = JOBS_DEFAULT};
+    struct err e = {0};
+    struct msg_job *jobs;
+    uint32_t count;
+    int code;
+    if (!cli_parse(cli, &o, argc, argv, &in, &code))
+        return code;
+    const char *suffix = arena_printf(&cli->arena, "?limit=%llu%s%s", (unsigned long long)in.limit,
+                                      in.state ? "&state=" : "", in.state ? in.state : "");
+    const char *path =
+        in.run ? cli_path(cli, arena_printf(&cli->arena, "/v1/jobs%s&run=", suffix), in.run, "")
+               : arena_printf(&cli->arena, "/v1/jobs%s", suffix);
+    if (fetch(cli, path, &message_job, (void **)&jobs, &count, &e))
+        return cli_fail(cli, &e);
+    if (cli->json)
+        return 0;
+    if (count == 0) {
+        puts(in.run || in.state ? "no such jobs" : "no jobs yet: `tacit run create` makes some");
+        return 0;
+    }
+    print_jobs(cli, jobs, count);
+    if (count == in.limit)
+        printf("(at most %s shown: --limit N shows more)\n", format_count(&cli->arena, in.limit));
+    return 0;
+}
+
+/* --- agents ----------------------------------------------------------------------------------- */
+
+int cmd_agents(struct cli *cli, int argc, char **argv)
+{
+    static const struct cli_options o = {
+        .doc = "Every machine that has joined: what it is and what it does.\v"
+               "Examples:\n  tacit agents\n"
+               "  tacit agents --json | jq -r '.[] | select(.state == \"silent\").name'",
+        .json = true,
+    };
+    static const char *const titles[] = {"agent",     "state",   "job",  ">tokens/s",
+                                         ">threads",  ">memory", "isa",  ">jobs done",
+                                         ">failures", "seen",    "host", NULL};
+    struct err e = {0};
+    struct msg_agent *agents;
+    struct arena *a = &cli->arena;
+    struct table t;
+    uint32_t count;
+    int code;
+    if (!cli_parse(cli, &o, argc, argv, NULL, &code))
+        return code;
+    if (fetch(cli, "/v1/agents", &message_agent, (void **)&agents, &count, &e))
+        return cli_fail(cli, &e);
+    if (cli->json)
+        return 0;
+    if (count == 0) {
+        printf("no agents yet: start one with\n  tacit-agent --coordinator %s --token-file "
+               "DIR/join.token --work DIR2\n",
+               cli->url);
+        return 0;
+    }
+    table_init(&t, a, titles);
+    int64_t now = env_wall_ms();
+    for (uint32_t i = 0; i < count; i++) {
+        const struct msg_agent *g = &agents[i];
+        const char *cells[] = {g->name,
+                               g->state,
+                               g->job,
+                               isnan(g->rate) ? NULL : format_count(a, (uint64_t)g->rate),
+                               format_count(a, g->threads),
+                               format_bytes(a, (double)g->memory),
+                               g->isa,
+                               format_count(a, g->jobs_done),
+                               format_count(a, g->failures),
+                               format_ago(a, g->seen_at, now),
+                               g->host};
+        table_row(&t, cells);
+    }
+    table_print(&t, stdout, cli->color);
+    return 0;
+}
+
+/* --- datasets --------------------------------------------------------------------------------- */
+
+int cmd_datasets(struct cli *cli, int argc, char **argv)
+{
+    static const struct cli_options o = {
+        .doc = "What runs can train on.\v"
+               "Examples:\n  tacit datasets\n  tacit datasets --json | jq -r '.[].name'",
+        .json = true,
+    };
+    static const char *const titles[] = {"data set",   ">vocab", ">seq",    ">train", ">held out",
+                                         ">documents", ">text",  ">labels", "made",   NULL};
+    struct err e = {0};
+    struct msg_dataset *sets;
+    struct arena *a = &cli->arena;
+    struct table t;
+    uint32_t count;
+    int code;
+    if (!cli_parse(cli, &o, argc, argv, NULL, &code))
+        return code;
+    if (fetch(cli, "/v1/datasets", &message_dataset, (void **)&sets, &count, &e))
+        return cli_fail(cli, &e);
+    if (cli->json)
+        return 0;
+    if (count == 0) {
+        puts("no data sets yet: `tacit ingest NAME FILE|DIR… --vocab V --seq S` makes one");
+        return 0;
+    }
+    table_init(&t, a, titles);
+    int64_t now = env_wall_ms();
+    for (uint32_t i = 0; i < count; i++) {
+        const struct msg_dataset *d = &sets[i];
+        const char *cells[] = {
+            d->name,
+            format_count(a, d->vocab),
+            format_count(a, d->seq),
+            format_count(a, d->train_sequences),
+            format_count(a, d->heldout_sequences),
+            format_count(a, d->documents),
+            format_bytes(a, (double)(d->train_text_bytes + d->heldout_text_bytes)),
+            format_count(a, d->label_count),
+            format_ago(a, d->created_at, now)};
+        table_row(&t, cells);
+    }
+    table_print(&t, stdout, cli->color);
+    return 0;
+}

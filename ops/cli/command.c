@@ -1,0 +1,319 @@
+#include "ops/cli/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include "core/base/text.h"
+#include "core/env/process.h"
+#include "core/protocol/messages.h"
+
+#define KNOWN_MAX 48
+
+enum { KEY_URL = 0x100, KEY_TOKEN_FILE, KEY_CA, KEY_JSON };
+
+static const struct argp_option connection_options[] = {
+    {"url", KEY_URL, "URL", 0, "The coordinator, http://HOST:PORT (default: $TACIT_URL)", 90},
+    {"token-file", KEY_TOKEN_FILE, "FILE", 0,
+     "A file that holds the admin token (default: $TACIT_TOKEN_FILE)", 90},
+    {"ca", KEY_CA, "FILE", 0, "Trust these certificates for https (default: $TACIT_CA)", 90},
+};
+static const struct argp_option json_option = {"json", KEY_JSON, NULL, 0, "Print JSON, for scripts",
+                                               91};
+static const struct argp_option help_option = {"help", 'h', NULL, 0, "Print this help", 99};
+
+struct parse {
+    struct cli *cli;
+    const struct cli_options *o;
+    void *input;
+    struct argp_option known[KNOWN_MAX];
+    int known_count;
+    struct argp argp;
+    struct err err;
+};
+
+static void collect(struct parse *p)
+{
+    int n = 0;
+    for (const struct argp_option *own = p->o->options; own && own->name; own++)
+        p->known[n++] = *own;
+    if (!p->o->offline)
+        for (size_t i = 0; i < sizeof connection_options / sizeof connection_options[0]; i++)
+            p->known[n++] = connection_options[i];
+    if (p->o->json)
+        p->known[n++] = json_option;
+    p->known[n++] = help_option;
+    p->known_count = n;
+    p->known[n] = (struct argp_option){0};
+}
+
+/* --- what argp would say in its own words ------------------------------------------------------
+ */
+
+static int unknown_option(struct parse *p, const char *name)
+{
+    const char *names[KNOWN_MAX];
+    for (int i = 0; i < p->known_count; i++)
+        names[i] = p->known[i].name;
+    const char *near = text_nearest(name, names, (size_t)p->known_count);
+    if (near)
+        return err_set(&p->err, ERR_INVALID, "there is no option --%s; did you mean --%s?", name,
+                       near);
+    return err_set(&p->err, ERR_INVALID, "there is no option --%s", name);
+}
+
+/* One "--name" or "--name=value", as getopt_long reads it: an unambiguous beginning will do. */
+static int check_long(struct parse *p, const char *word, const char *next, int *skip)
+{
+    size_t len = strcspn(word, "=");
+    const struct argp_option *found = NULL;
+    int matches = 0;
+    for (int i = 0; i < p->known_count; i++) {
+        const struct argp_option *k = &p->known[i];
+        if (strncmp(k->name, word, len) != 0)
+            continue;
+        found = k;
+        matches++;
+        if (k->name[len] == '\0') {
+            matches = 1;
+            break;
+        }
+    }
+    if (matches == 0)
+        return unknown_option(p, arena_strndup(&p->cli->arena, word, len));
+    if (matches > 1)
+        return err_set(&p->err, ERR_INVALID, "--%.*s may be several options: write it out",
+                       (int)len, word);
+    if (found->arg && word[len] == '\0') {
+        *skip = 1;
+        if (!next)
+            return err_set(&p->err, ERR_INVALID, "--%s wants a value: --%s %s", found->name,
+                           found->name, found->arg);
+    }
+    if (!found->arg && word[len] == '=')
+        return err_set(&p->err, ERR_INVALID, "--%s takes no value", found->name);
+    return 0;
+}
+
+static int check_short(struct parse *p, const char *letters, const char *next, int *skip)
+{
+    for (; *letters; letters++) {
+        const struct argp_option *found = NULL;
+        for (int i = 0; i < p->known_count; i++)
+            if (p->known[i].key == *letters)
+                found = &p->known[i];
+        if (!found)
+            return err_set(&p->err, ERR_INVALID,
+                           "there is no option -%c (what starts with '-' but is no option goes "
+                           "after \"--\")",
+                           *letters);
+        if (!found->arg)
+            continue;
+        *skip = letters[1] == '\0';
+        if (*skip && !next)
+            return err_set(&p->err, ERR_INVALID, "-%c wants a value: -%c %s", *letters, *letters,
+                           found->arg);
+        return 0;
+    }
+    return 0;
+}
+
+static int check_options(struct parse *p, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL;
+        int skip = 0, rc = 0;
+        if (strcmp(word, "--") == 0)
+            return 0;
+        if (word[0] == '-' && word[1] == '-')
+            rc = check_long(p, word + 2, next, &skip);
+        else if (word[0] == '-' && word[1])
+            rc = check_short(p, word + 1, next, &skip);
+        if (rc)
+            return rc;
+        i += skip;
+    }
+    return 0;
+}
+
+/* --- parsing ---------------------------------------------------------------------------------- */
+
+static error_t parse_key(int key, char *arg, struct argp_state *state)
+{
+    struct parse *p = state->input;
+    struct cli *cli = p->cli;
+    switch (key) {
+    case KEY_URL:
+        cli->url = arg;
+        return 0;
+    case KEY_TOKEN_FILE:
+        cli->token_file = arg;
+        return 0;
+    case KEY_CA:
+        cli->ca_file = arg;
+        return 0;
+    case KEY_JSON:
+        cli->json = true;
+        return 0;
+    case 'h':
+        argp_help(&p->argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, state->argv[0]);
+        return ECANCELED;
+    case ARGP_KEY_ARG:
+        cli->args[cli->arg_count++] = arg;
+        return 0;
+    }
+    if (key <= 0 || key >= ARGP_KEY_END)
+        return ARGP_ERR_UNKNOWN;
+    return p->o->set && p->o->set(p->input, key, arg, &p->err) == 0 ? 0 : EINVAL;
+}
+
+static int check_args(struct parse *p)
+{
+    const struct cli_options *o = p->o;
+    int n = p->cli->arg_count;
+    if (n < o->args_min)
+        return err_set(&p->err, ERR_INVALID, "%s is missing: %s %s",
+                       o->args_min == 1 || n > 0 ? "an argument" : "something", p->cli->command,
+                       o->args);
+    if (o->args_max >= 0 && n > o->args_max)
+        return err_set(&p->err, ERR_INVALID, "'%s' is too much: %s%s%s", p->cli->args[o->args_max],
+                       p->cli->command, o->args ? " " : "", o->args ? o->args : "");
+    return 0;
+}
+
+static void from_environment(struct cli *cli)
+{
+    cli->url = env_get("TACIT_URL");
+    cli->token_file = env_get("TACIT_TOKEN_FILE");
+    cli->ca_file = env_get("TACIT_CA");
+}
+
+bool cli_parse(struct cli *cli, const struct cli_options *o, int argc, char **argv, void *input,
+               int *code)
+{
+    struct parse p = {.cli = cli, .o = o, .input = input};
+    cli->command = argv[0];
+    from_environment(cli);
+    collect(&p);
+    p.argp =
+        (struct argp){.options = p.known, .parser = parse_key, .args_doc = o->args, .doc = o->doc};
+    cli->args = arena_alloc_array(&cli->arena, (size_t)argc, sizeof *cli->args);
+    cli->arg_count = 0;
+    int rc = cli->args ? check_options(&p, argc, argv)
+                       : err_set(&p.err, ERR_NO_MEMORY, "no memory for the arguments");
+    if (!rc) {
+        error_t error = argp_parse(&p.argp, argc, argv, ARGP_SILENT, NULL, &p);
+        if (error == ECANCELED) {
+            *code = EX_OK;
+            return false;
+        }
+        rc = error && !p.err.code ? err_set(&p.err, ERR_INVALID, "these options do not fit")
+                                  : p.err.code;
+    }
+    if (!rc)
+        rc = check_args(&p);
+    if (rc) {
+        *code = cli_fail(cli, &p.err);
+        fprintf(stderr, "`%s --help` explains, with examples.\n", cli->command);
+        return false;
+    }
+    return true;
+}
+
+int cli_u64(const char *option, const char *arg, uint64_t min, uint64_t max, uint64_t *out,
+            struct err *e)
+{
+    if (!text_to_u64(arg, out) || *out < min || *out > max)
+        return err_set(e, ERR_INVALID, "%s %s: a whole number from %llu to %llu is wanted", option,
+                       arg, (unsigned long long)min, (unsigned long long)max);
+    return 0;
+}
+
+int cli_double(const char *option, const char *arg, double min, double max, double *out,
+               struct err *e)
+{
+    if (!text_to_double(arg, out) || *out < min || *out > max)
+        return err_set(e, ERR_INVALID, "%s %s: a number from %g to %g is wanted", option, arg, min,
+                       max);
+    return 0;
+}
+
+/* --- the coordinator -------------------------------------------------------------------------- */
+
+int cli_connect(struct cli *cli, struct err *e)
+{
+    if (!cli->url || !*cli->url)
+        return err_set(e, ERR_INVALID,
+                       "no coordinator is named: set TACIT_URL=http://HOST:PORT, or give --url");
+    if (!cli->token_file || !*cli->token_file)
+        return err_set(e, ERR_INVALID,
+                       "no token: set TACIT_TOKEN_FILE=DIR/admin.token (DIR is the coordinator's "
+                       "data folder), or give --token-file");
+    struct client_options o = {
+        .url = cli->url, .token_file = cli->token_file, .ca_file = cli->ca_file};
+    return client_open(&cli->client, &o, e);
+}
+
+int cli_fail(const struct cli *cli, const struct err *e)
+{
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", cli->command, e->message);
+    return err_exit_code(e->code);
+}
+
+bool cli_may_pass(int code)
+{
+    return code == ERR_UNAVAILABLE || code == ERR_BUSY || code == ERR_TIMEOUT;
+}
+
+const char *cli_path(struct cli *cli, const char *prefix, const char *name, const char *suffix)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t len = strlen(name), n = 0;
+    char *out = arena_alloc(&cli->arena, 3 * len + 1);
+    if (!out)
+        return "/";
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)name[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '_' || c == '.' || c == '~';
+        if (plain) {
+            out[n++] = (char)c;
+        } else {
+            out[n++] = '%';
+            out[n++] = hex[c >> 4];
+            out[n++] = hex[c & 15];
+        }
+    }
+    const char *path = arena_printf(&cli->arena, "%s%s%s", prefix, out, suffix);
+    return path ? path : "/";
+}
+
+int cli_print_raw(struct cli *cli, const char *path, struct err *e)
+{
+    const char *json;
+    size_t len;
+    int rc = client_get_raw(cli->client, path, &json, &len, &cli->arena, e);
+    if (rc)
+        return rc;
+    fwrite(json, 1, len, stdout);
+    if (len == 0 || json[len - 1] != '\n')
+        putchar('\n');
+    return 0;
+}
+
+int cli_print_json(const struct message *m, const void *value, struct err *e)
+{
+    struct buf b;
+    buf_init(&b, 64u << 20);
+    int rc = message_encode(m, value, &b, e);
+    if (!rc)
+        puts(b.data);
+    buf_free(&b);
+    return rc;
+}
+
+void cli_heading(const struct cli *cli, const char *title)
+{
+    printf(cli->color ? "\n\033[1m%s\033[0m\n" : "\n%s\n", title);
+}

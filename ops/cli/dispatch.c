@@ -1,0 +1,160 @@
+/* From words to commands. */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include "core/base/text.h"
+#include "core/version.h"
+#include "ops/cli/command.h"
+
+#define WORDS_MAX 32
+#define FIRST_MAX 16
+
+static const struct command run_commands[] = {
+    {"create", "start a run from a spec (--dry-run: check it alone)", cmd_run_create, NULL, NULL},
+    {"list", "all runs, newest first", cmd_run_list, NULL, NULL},
+    {"show", "one run: its models, steps, losses, agents", cmd_run_show, NULL, NULL},
+    {"wait", "watch a run until it ends", cmd_run_wait, NULL, NULL},
+    {"cancel", "end a run early", cmd_run_cancel, NULL, NULL},
+    {"spec", "print a commented spec to start from", cmd_run_spec, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static const struct command root_commands[] = {
+    {"ingest", "make a data set from text", cmd_ingest, NULL, NULL},
+    {"plan", "what a run will cost, before it is spent", cmd_plan, NULL, NULL},
+    {"run", "create, watch and cancel runs", NULL, run_commands,
+     "  tacit run spec > my.ini\n"
+     "  tacit run create my.ini\n"
+     "  tacit run wait my-run\n"},
+    {"report", "a finished run: the mixture against dense models", cmd_report, NULL, NULL},
+    {"sample", "continue a prompt: one expert answers", cmd_sample, NULL, NULL},
+    {"status", "the coordinator in a few lines", cmd_status, NULL, NULL},
+    {"jobs", "what is waiting, being worked on, done", cmd_jobs, NULL, NULL},
+    {"agents", "who works", cmd_agents, NULL, NULL},
+    {"datasets", "what runs can train on", cmd_datasets, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+const struct command command_root = {
+    "tacit", "trains mixtures of language models on machines that hardly talk to each other", NULL,
+    root_commands,
+    "  export TACIT_URL=http://127.0.0.1:8080 TACIT_TOKEN_FILE=data/admin.token\n"
+    "  tacit ingest books shelf/ --vocab 4096 --seq 128\n"
+    "  tacit plan my.ini && tacit run create my.ini\n"
+    "  tacit run wait my-run && tacit report my-run\n"
+    "  tacit sample my-run \"Once upon a time\"\n"};
+
+static void print_group(const struct command *c, const char *name)
+{
+    printf("Usage: %s COMMAND [OPTION...] [ARGUMENT...]\n", name);
+    printf("%s: %s\n\nCommands:\n", name, c->summary);
+    for (const struct command *s = c->sub; s->name; s++)
+        printf("  %-10s %s%s\n", s->name, s->summary, s->sub ? " …" : "");
+    printf("\nExamples:\n%s", c->examples);
+    printf("\n`%s COMMAND --help` explains a command.", name);
+    printf(c == &command_root ? " `%s --version` prints the version.\n" : "\n", name);
+}
+
+static int unknown(const struct command *group, const char *name, const char *word)
+{
+    const char *names[WORDS_MAX];
+    size_t n = 0;
+    for (const struct command *s = group->sub; s->name && n < WORDS_MAX; s++)
+        names[n++] = s->name;
+    const char *near = text_nearest(word, names, n);
+    if (near)
+        fprintf(stderr, "%s: there is no command '%s'; did you mean `%s %s`?\n", name, word, name,
+                near);
+    else
+        fprintf(stderr, "%s: there is no command '%s'; `%s --help` lists them\n", name, word, name);
+    return EX_USAGE;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+/* Options that stand before the command ("tacit --url U status") are moved behind it. Returns how
+ * many words they are, or -1 for one that is none of these. */
+static int leading_options(int argc, char **argv)
+{
+    static const char *const valued[] = {"--url", "--token-file", "--ca"};
+    int n = 0;
+    while (n < argc && argv[n][0] == '-' && !is_help(argv[n])) {
+        int words = strcmp(argv[n], "--json") == 0;
+        for (size_t i = 0; i < sizeof valued / sizeof valued[0]; i++) {
+            size_t len = strlen(valued[i]);
+            if (strncmp(argv[n], valued[i], len) == 0)
+                words = argv[n][len] == '=' ? 1 : argv[n][len] == '\0' ? 2 : words;
+        }
+        if (words == 0 || n + words > argc)
+            return -1;
+        n += words;
+    }
+    return n;
+}
+
+static int run_command(struct cli *cli, const struct command *c, char *name, char **first,
+                       int first_count, int argc, char **argv, bool help)
+{
+    static char help_word[] = "--help";
+    char **words = arena_alloc_array(&cli->arena, (size_t)(argc + first_count + 3), sizeof *words);
+    if (!words)
+        return EX_OSERR;
+    int n = 0;
+    words[n++] = name;
+    if (help)
+        words[n++] = help_word;
+    for (int i = 0; i < first_count; i++)
+        words[n++] = first[i];
+    for (int i = 0; i < argc; i++)
+        words[n++] = argv[i];
+    return c->run(cli, n, words);
+}
+
+int command_dispatch(struct cli *cli, int argc, char **argv)
+{
+    const struct command *c = &command_root;
+    char *name = arena_strndup(&cli->arena, c->name, strlen(c->name));
+    bool help = false;
+    argc--;
+    argv++;
+    if (argc > 0 && (strcmp(argv[0], "--version") == 0 || strcmp(argv[0], "-V") == 0)) {
+        puts("tacit " TACIT_VERSION);
+        return EX_OK;
+    }
+    int first_count = leading_options(argc, argv);
+    if (first_count < 0) {
+        fprintf(stderr, "tacit: '%s' does not go before a command; `tacit --help` shows the way\n",
+                argv[0]);
+        return EX_USAGE;
+    }
+    char **first = argv;
+    argv += first_count;
+    argc -= first_count;
+    while (c->sub) {
+        if (argc > 0 && is_help(argv[0])) {
+            help = true;
+            argc--;
+            argv++;
+            continue;
+        }
+        if (argc == 0 || argv[0][0] == '-') {
+            print_group(c, name);
+            return help ? EX_OK : EX_USAGE;
+        }
+        const struct command *s = c->sub;
+        while (s->name && strcmp(s->name, argv[0]) != 0)
+            s++;
+        if (!s->name)
+            return unknown(c, name, argv[0]);
+        name = arena_printf(&cli->arena, "%s %s", name, s->name);
+        if (!name)
+            return EX_OSERR;
+        c = s;
+        argc--;
+        argv++;
+    }
+    return run_command(cli, c, name, first, first_count, argc, argv, help);
+}

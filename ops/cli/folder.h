@@ -1,0 +1,16 @@
+/* Folders of the command line's own: one to work in, one to keep downloads in. */
+#ifndef TACIT_OPS_CLI_FOLDER_H
+#define TACIT_OPS_CLI_FOLDER_H
+
+#include "core/base/arena.h"
+#include "core/base/err.h"
+
+/* A new folder of a random name below base (NULL: $TMPDIR, or /tmp); its path in the arena. */
+TACIT_MUST_CHECK int folder_work_make(struct arena *a, const char *base, const char **path,
+                                      struct err *e);
+/* Removes it with all that is in it. */
+TACIT_MUST_CHECK int folder_remove(const char *path, struct err *e);
+/* Where downloaded blobs are kept: $XDG_CACHE_HOME/tacit, or ~/.cache/tacit; made. */
+TACIT_MUST_CHECK int folder_cache(struct arena *a, const char **path, struct err *e);
+
+#endif

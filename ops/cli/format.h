@@ -1,0 +1,32 @@
+/* Figures as people read them. All strings are in the arena; "–" where there is nothing to show or
+ * no memory. */
+#ifndef TACIT_OPS_CLI_FORMAT_H
+#define TACIT_OPS_CLI_FORMAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "core/base/arena.h"
+
+/* Columns that UTF-8 text takes: characters, not bytes. */
+size_t format_width(const char *s);
+/* At most `columns` characters of s, the last one "…" where it was cut. */
+const char *format_cut(struct arena *a, const char *s, size_t columns);
+
+const char *format_count(struct arena *a, uint64_t n);
+const char *format_bytes(struct arena *a, double bytes);
+/* "1.23 T", by thousands: of parameters, tokens; "1.23 TFLOP". */
+const char *format_si(struct arena *a, double x);
+const char *format_flops(struct arena *a, double flops);
+/* digits after the point; NaN is "–". */
+const char *format_number(struct arena *a, double x, int digits);
+/* A share as percent: 0.1234 → "12.3 %". */
+const char *format_percent(struct arena *a, double share);
+/* (x − base)/base as percent with its sign: how far x lies above base. */
+const char *format_gap(struct arena *a, double x, double base);
+const char *format_duration(struct arena *a, double seconds);
+/* "3m 05s ago", of milliseconds since 1970; 0: "–". */
+const char *format_ago(struct arena *a, uint64_t at_ms, int64_t now_ms);
+/* "step 1,200 of 4,000" without the words: "1,200/4,000". */
+const char *format_part(struct arena *a, uint64_t done, uint64_t total);
+
+#endif
