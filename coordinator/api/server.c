@@ -218,12 +218,20 @@ static void take_body(struct request *r, const char *data, size_t *size)
 static void take_upload(struct request *r, const char *data, size_t *size)
 {
     size_t taken;
+    enum api_step step = api_put_take(r->exchange, data, *size, &taken);
 
-    if (api_put_take(r->exchange, data, *size, &taken) == API_REPLY) {
+    if (step == API_REPLY) {
         r->phase = PHASE_SKIP;
         *size = 0;
-    } else {
-        *size -= taken;
+        return;
+    }
+    *size -= taken;
+    /* libmicrohttpd 0.9.75 takes a short read for an empty socket, and so misses an end that came
+     * with the last bytes: it would sit on a dead upload until the timeout. Coming back from
+     * suspension, it asks for the socket's state anew. */
+    if (step == API_MORE) {
+        MHD_suspend_connection(r->connection);
+        MHD_resume_connection(r->connection);
     }
 }
 
