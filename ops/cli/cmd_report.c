@@ -5,7 +5,7 @@
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"
 #include "ops/cli/format.h"
-#include "ops/cli/table.h"
+#include "ops/cli/text_table.h"
 
 #define SOURCES_SHOWN 3
 #define CURVE_SHOWN 12

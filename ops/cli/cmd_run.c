@@ -9,7 +9,7 @@
 #include "ops/cli/format.h"
 #include "ops/cli/plan.h"
 #include "ops/cli/spec_file.h"
-#include "ops/cli/table.h"
+#include "ops/cli/text_table.h"
 #include "ops/cli/watch.h"
 
 /* --- create ----------------------------------------------------------------------------------- */

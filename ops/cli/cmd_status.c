@@ -7,7 +7,7 @@
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"
 #include "ops/cli/format.h"
-#include "ops/cli/table.h"
+#include "ops/cli/text_table.h"
 
 /* Fetches an array, or prints it raw with --json: then *count is 0 and *items NULL. */
 static int fetch(struct cli *cli, const char *path, const struct message *of, void **items,

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "core/protocol/field.h"
 #include "ops/cli/format.h"
-#include "ops/cli/table.h"
+#include "ops/cli/text_table.h"
 
 /* --- a spec ----------------------------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 #include "core/protocol/messages.h"
-#include "ops/cli/table.h"
+#include "ops/cli/text_table.h"
 
 /* "router 2", "dense, equal FLOPs". */
 const char *watch_model(struct arena *a, const struct msg_model_progress *m);

@@ -1,4 +1,4 @@
-#include "ops/cli/table.h"
+#include "ops/cli/text_table.h"
 
 #include <string.h>
 #include "ops/cli/format.h"

@@ -1,4 +1,4 @@
-#include "ops/cli/table.h"
+#include "ops/cli/text_table.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* Aligned tables: a header, then rows; numbers right, words left; the last column is not padded. */
-#ifndef TACIT_OPS_CLI_TABLE_H
-#define TACIT_OPS_CLI_TABLE_H
+#ifndef TACIT_OPS_CLI_TEXT_TABLE_H
+#define TACIT_OPS_CLI_TEXT_TABLE_H
 
 #include <stdbool.h>
 #include <stdio.h>
