@@ -503,7 +503,7 @@ static int prepare(struct ingest *g, struct err *e)
         .bytes_max = o->document_bytes_max ? o->document_bytes_max : DOCUMENT_BYTES_MAX,
         .holdout = o->holdout,
     };
-    sample_init(&g->sample);
+    sample_init(&g->sample, o->vocab);
     g->paths = calloc(o->input_count, sizeof *g->paths);
     for (uint32_t i = 0; g->paths && i < o->input_count; i++)
         if (!(g->paths[i] = strdup(o->inputs[i])))

@@ -74,10 +74,11 @@ void batch_clear(struct batch *b);
  * alone, and the lines with the smallest hashes are kept, in input order. */
 struct sample {
     struct buf bytes; /* of entries: hash 8, length 4, text */
-    uint64_t threshold, lines, text;
+    uint64_t threshold, lines, text, text_max;
 };
 
-void sample_init(struct sample *s);
+/* vocab: of the tokenizer to be trained. */
+void sample_init(struct sample *s, uint32_t vocab);
 void sample_free(struct sample *s);
 /* Appends to out the entries of a document's lines whose hash is at most threshold. */
 TACIT_MUST_CHECK int sample_lines(struct buf *out, const struct document *d, uint64_t threshold,

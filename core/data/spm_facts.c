@@ -60,6 +60,18 @@ static bool next(struct wire *w, struct field *f)
     }
 }
 
+static bool read_piece(struct wire w, struct spm_facts *out)
+{
+    struct field f;
+    while (w.p < w.end) {
+        if (!next(&w, &f))
+            return false;
+        if (f.number == 3 && f.value == 4)
+            out->user_pieces = true;
+    }
+    return true;
+}
+
 static bool read_trainer(struct wire w, struct spm_facts *out)
 {
     struct field f;
@@ -96,9 +108,11 @@ bool spm_facts_read(const void *model, size_t size, struct spm_facts *out)
 {
     struct wire w = {model, (const uint8_t *)model + size};
     struct field f;
-    out->bpe = out->verbatim = false;
+    *out = (struct spm_facts){false, false, false};
     while (w.p < w.end) {
         if (!next(&w, &f))
+            return false;
+        if (f.number == 1 && !read_piece(f.bytes, out))
             return false;
         if (f.number == 2 && !read_trainer(f.bytes, out))
             return false;
