@@ -93,9 +93,9 @@ static int take(struct agent *a, const struct msg_grant *g)
     return rc;
 }
 
-static int do_claim(struct agent *a)
+static int do_claim(struct agent *a, bool probe)
 {
-    struct msg_claim m = {.wait_ms = CLAIM_WAIT_MS};
+    struct msg_claim m = {.wait_ms = probe ? 0 : CLAIM_WAIT_MS};
     struct msg_grant g;
     int rc = client_call(a->client, "POST", "/v1/claims", &message_claim, &m, &message_grant, &g,
                          &a->answer, CLAIM_WAIT_MS + CLAIM_SLACK_MS, &a->err);
@@ -225,7 +225,7 @@ static int perform(struct agent *a, const struct agent_action *action)
     case AGENT_DO_JOIN:
         return do_join(a);
     case AGENT_DO_CLAIM:
-        return do_claim(a);
+        return do_claim(a, action->probe);
     case AGENT_DO_FETCH:
         return hold_fetch(&a->hold, a->cache, a->client, &a->err);
     case AGENT_DO_RUN:

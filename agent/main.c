@@ -161,6 +161,7 @@ int main(int argc, char **argv)
     static const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
     char name[65], text[256];
     struct err e = {0};
+    env_stop_on_signals(); /* first: from here on a stop ends with 0 */
     const char *nearest = NULL, *unknown = unknown_option(argc, argv, &nearest);
     if (unknown) {
         snprintf(text, sizeof text, "unknown option %.100s%s%s%s", unknown,
@@ -185,6 +186,5 @@ int main(int argc, char **argv)
     if (client_url_check(o.url, &e)) {
         return usage(e.message);
     }
-    env_stop_on_signals();
     return agent_run(&o);
 }

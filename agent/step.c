@@ -50,6 +50,7 @@ static void go(struct agent_state *s, struct agent_action *a, enum agent_do what
     s->doing = what;
     a->what = what;
     a->settings = what == AGENT_DO_FAIL && s->settings;
+    a->probe = what == AGENT_DO_CLAIM && s->away > 0;
     a->last_words = s->stopping;
 }
 

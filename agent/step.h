@@ -52,6 +52,7 @@ struct agent_action {
     enum agent_say say;
     bool drop;       /* first forget the job held (its lease is another's, or it is done for) */
     bool settings;   /* AGENT_DO_FAIL: a failure of the run's settings, not of the machine */
+    bool probe;      /* AGENT_DO_CLAIM: do not wait for work, so that a return is noticed at once */
     bool last_words; /* a stop was requested: this exchange goes on nevertheless */
     int64_t wait_ms;
     int exit_code;

@@ -148,8 +148,12 @@ int client_blob_put(struct client *c, const struct digest *d, const char *path, 
         return err_set(e, ERR_INVALID, "'%s' has %zu bytes, %" PRIu64 " were announced", path,
                        map.size, size);
     }
-    struct transfer t = {
-        .progress = progress, .progress_arg = arg, .total = size, .moved = moved, .data = map.data};
+    struct transfer t = {.client = c,
+                         .progress = progress,
+                         .progress_arg = arg,
+                         .total = size,
+                         .moved = moved,
+                         .data = map.data};
     uint64_t offset = 0;
     if (size > BLOB_ASK_FIRST) {
         rc = put_ask(c, url, &t, &offset, e);

@@ -98,9 +98,11 @@ static void test_coordinator_away(void **state)
             longest = a.wait_ms;
             ok(); /* waited */
             assert_int_equal(a.what, all[i]);
+            assert_int_equal(a.probe, all[i] == AGENT_DO_CLAIM); /* not a long poll */
         }
         ok();
         assert_int_equal(a.say, AGENT_SAY_BACK);
+        assert_false(a.probe);
     }
 }
 

@@ -40,7 +40,7 @@ hidden = 16
 layers = 1
 heads = 2
 batch = 8
-steps = 600
+steps = 300
 learning_rate = 5e-3
 warmup = 20
 chunk = 5000
@@ -48,7 +48,7 @@ chunk = 5000
 match = both
 [checkpoint]
 every_steps = 20
-publish_steps = 100
+publish_steps = 60
 INI
 
 coordinator() {

@@ -457,6 +457,24 @@ static void *stop_soon(void *arg)
     return NULL;
 }
 
+/* A stopping program delivers what it holds, in both directions, while it lingers. */
+static void transfers_while_lingering(struct server *s, struct client *c)
+{
+    struct err e = {0};
+    struct digest d;
+    uint64_t moved = 0;
+    const char *path = "build/test_client.up";
+    make_file(path, BLOB_SIZE, &d);
+    assert_int_equal(client_blob_put(c, &d, path, BLOB_SIZE, NULL, NULL, &moved, &e), 0);
+    assert_int_equal(s->have, BLOB_SIZE);
+    unlink("build/test_client.down");
+    assert_int_equal(client_blob_get(c, &d, "build/test_client.down", NULL, NULL, &moved, &e), 0);
+    client_linger(c, -1); /* its time is over */
+    assert_int_equal(client_blob_get(c, &d, "build/test_client.late", NULL, NULL, &moved, &e),
+                     ERR_STOPPED);
+    unlink("build/test_client.late.part");
+}
+
 /* Last: the flag stays set. */
 static void test_stop_ends_a_long_poll(void **state)
 {
@@ -476,6 +494,7 @@ static void test_stop_ends_a_long_poll(void **state)
                      ERR_STOPPED);
     client_linger(c, 5000);
     assert_int_equal(client_call(c, "POST", "/v1/claims", NULL, NULL, NULL, NULL, NULL, 0, &e), 1);
+    transfers_while_lingering(s, c);
     client_close(c);
 }
 

@@ -1,0 +1,119 @@
+#!/bin/bash
+# What an agent says and does when things are not as they should be: a wrong token, a wrong address, a
+# work folder in use, a coordinator that goes away and comes back while the agent trains.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+BIN=${BIN:-build/bin}
+dir=$(mktemp -d)
+pids=()
+cleanup() {
+    for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
+    wait 2>/dev/null
+    rm -rf "$dir"
+}
+trap cleanup EXIT
+fail() {
+    echo "$1"
+    tail -n 15 "$dir"/*.log
+    exit 1
+}
+# until SECONDS COMMAND…: waits for it to succeed.
+until_true() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.1
+    done
+}
+says() { grep -q -- "$2" "$dir/$1.log"; }
+coordinator() {
+    "$BIN/tacitd" --data "$dir/data" --listen "127.0.0.1:$1" >>"$dir/tacitd.log" 2>&1 &
+    tacitd=$!
+    pids+=($tacitd)
+}
+# attempt LOG CODE ARGS…: an agent that should end by itself with this exit code.
+attempt() {
+    local log=$1 code=$2
+    shift 2
+    timeout 30 "$BIN/tacit-agent" "$@" >"$dir/$log.log" 2>&1
+    local got=$?
+    [ $got = "$code" ] || fail "$log: exit code $got instead of $code"
+}
+
+coordinator 0
+until_true 10 says tacitd "listening on" || fail "tacitd does not start"
+port=$(sed -n 's/.*listening on .*:\([0-9]*\),.*/\1/p' "$dir/tacitd.log" | head -1)
+export TACIT_URL=http://127.0.0.1:$port TACIT_TOKEN_FILE=$dir/data/admin.token
+join=$dir/data/join.token
+
+attempt no_work 64 --coordinator "$TACIT_URL"
+says no_work "give --work DIR" || fail "no word about --work"
+echo 0123456789abcdef0123456789abcdef >"$dir/wrong.token"
+attempt wrong_token 77 --work "$dir/a" --token-file "$dir/wrong.token"
+says wrong_token "giving up" || fail "no word about the token"
+attempt no_token_file 66 --work "$dir/a" --token-file "$dir/none.token"
+says no_token_file "none.token" || fail "no word about the token's file"
+[ "$(stat -c %a "$dir/a/identity")" = 600 ] || fail "the identity is not on disk, for its owner alone"
+
+python3 tests/system/synthetic.py dataset || fail "no data set"
+cat >"$dir/spec.ini" <<'INI'
+[run]
+name = NAME
+dataset = synthetic
+experts = 2
+seed = 3
+[router]
+hidden = 8
+layers = 1
+heads = 2
+prefix = 16
+rounds = 1
+sequences = 200
+batch = 8
+[expert]
+hidden = 32
+layers = 2
+heads = 2
+batch = 8
+steps = 400
+[checkpoint]
+every_steps = 50
+publish_steps = 200
+INI
+"$BIN/tacit-agent" --work "$dir/w" --token-file "$join" --threads 1 --name one \
+    >"$dir/one.log" 2>&1 &
+agent=$!
+pids+=($agent)
+until_true 20 says one "joined" || fail "it does not join"
+[ "$(stat -c %a "$dir/w/agent.token")" = 600 ] || fail "the agent's token can be read by others"
+attempt in_use 75 --work "$dir/w" --token-file "$join"
+says in_use "give each a --work of its own" || fail "no word about the folder in use"
+
+# Goes away while the agent trains.
+python3 tests/system/synthetic.py run one "$dir/spec.ini" || fail "no run"
+until_true 20 says one "train dense" || fail "no training"
+kill -9 $tacitd
+wait $tacitd 2>/dev/null
+until_true 60 says one "trying again until it answers" || fail "no word about the coordinator"
+before=$(grep -c "Connection refused" "$dir/one.log")
+sleep 2
+[ "$(grep -c "Connection refused" "$dir/one.log")" = "$before" ] || fail "it says so again and again"
+kill -0 $agent || fail "the agent gave up"
+coordinator "$port"
+until_true 20 says one "answers again" || fail "no word about the coordinator's return"
+python3 tests/system/synthetic.py wait one 120 || fail "the run does not end"
+grep -q "dropped\|failed" "$dir/one.log" && fail "work was lost"
+kill -TERM $agent
+wait $agent
+code=$?
+[ $code = 0 ] || fail "stopped with exit code $code"
+
+# Without the join token it still is who it was.
+"$BIN/tacit-agent" --work "$dir/w" --token-file "$dir/none.token" --threads 1 \
+    >"$dir/again.log" 2>&1 &
+agent=$!
+pids+=($agent)
+sleep 1
+kill -TERM $agent
+wait $agent || fail "an agent that has joined before needs the join token again"
