@@ -357,35 +357,59 @@ static void decoding_equals_logits(void **state)
     }
 }
 
-/* What is not finite: the loss in one case, only the gradients' norm in the other. */
+static void scale_tensor(const struct model_config *c, float *p, const char *name, float by)
+{
+    for (uint32_t i = 0; i < model_tensor_count(c); i++) {
+        struct model_tensor t;
+        model_tensor_at(c, i, &t);
+        for (uint64_t j = 0; strcmp(t.name, name) == 0 && j < t.shape[0] * t.shape[1]; j++)
+            p[t.offset + j] *= by;
+    }
+}
+
+/* A step that must fail, from parameters that were spoilt; the loss's finiteness as expected. */
+static void step_updates_nothing(struct engine *g, const struct model_config *c, struct trained *t,
+                                 bool loss_finite)
+{
+    const size_t bytes = t->n * sizeof(float);
+    float *before = malloc(3 * bytes);
+    uint32_t *tokens = random_tokens(c, 3 * c->seq, 13);
+    memcpy(before, t->p, bytes);
+    memcpy(before + t->n, t->m1, bytes);
+    memcpy(before + 2 * t->n, t->m2, bytes);
+    const struct engine_step o = {1e-2, 0.9, 0.99, 1e-8, 0.1, 1.0, 5};
+    double loss, norm;
+    struct err e = {0};
+    assert_int_equal(
+        engine_train_step(g, t->p, t->m1, t->m2, tokens, 3, c->seq, &o, &loss, &norm, &e),
+        ERR_NOT_FINITE);
+    assert_true(isfinite(loss) == loss_finite);
+    assert_non_null(strstr(e.message, "step 5"));
+    assert_memory_equal(before, t->p, bytes);
+    assert_memory_equal(before + t->n, t->m1, bytes);
+    assert_memory_equal(before + 2 * t->n, t->m2, bytes);
+    free(before), free(tokens);
+}
+
 static void a_step_that_is_not_finite_updates_nothing(void **state)
 {
     (void)state;
     const struct model_config *c = &configs[0];
     const float bad[] = {NAN, INFINITY, 3e38f};
+    struct engine *g = create_default(c);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct engine *g = create_default(c);
         struct trained t = train(g, c, 3);
-        uint32_t *tokens = random_tokens(c, 3 * c->seq, 13);
         t.p[(size_t)c->vocab * c->hidden + 40] = bad[i];
-        const size_t bytes = t.n * sizeof(float);
-        float *before = malloc(3 * bytes);
-        memcpy(before, t.p, bytes);
-        memcpy(before + t.n, t.m1, bytes);
-        memcpy(before + 2 * t.n, t.m2, bytes);
-        const struct engine_step o = {1e-2, 0.9, 0.99, 1e-8, 0.1, 1.0, 5};
-        double loss, norm;
-        struct err e = {0};
-        assert_int_equal(
-            engine_train_step(g, t.p, t.m1, t.m2, tokens, 3, c->seq, &o, &loss, &norm, &e),
-            ERR_NOT_FINITE);
-        assert_memory_equal(before, t.p, bytes);
-        assert_memory_equal(before + t.n, t.m1, bytes);
-        assert_memory_equal(before + 2 * t.n, t.m2, bytes);
-        free(before), free(tokens);
+        step_updates_nothing(g, c, &t, false);
         trained_free(&t);
-        engine_destroy(g);
     }
+    /* Huge activations under tiny weights: the loss is ordinary, the gradient's norm is not. */
+    struct trained t = train(g, c, 3);
+    scale_tensor(c, t.p, "layers.0.ffn.up.weight", 1e25f);
+    scale_tensor(c, t.p, "layers.0.ffn.down.weight", 1e-30f);
+    step_updates_nothing(g, c, &t, true);
+    trained_free(&t);
+    engine_destroy(g);
 }
 
 static void bad_calls_are_named(void **state)
