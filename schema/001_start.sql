@@ -106,17 +106,20 @@ CREATE TABLE job (
     detail     TEXT
 ) STRICT;
 
--- What identifies a job. The order lets the jobs of a round or chunk be counted in one range.
+-- What identifies a job.
 CREATE UNIQUE INDEX job_key
     ON job (run, kind, final, round, chunk, target, idx, part, step_first, step_last);
--- The two queues: agents' jobs, and the coordinator's own kinds (assign, report).
-CREATE INDEX job_queue ON job (priority DESC, id)
+-- The two queues: agents' jobs, and the coordinator's own kinds (assign, report). The two constant
+-- columns make the planner prefer them to sorting all that waits.
+CREATE INDEX job_queue ON job (state, ready, priority DESC, id)
     WHERE state = 0 AND ready = 1 AND kind NOT IN (2, 6);
-CREATE INDEX job_queue_own ON job (priority DESC, id)
+CREATE INDEX job_queue_own ON job (state, ready, priority DESC, id)
     WHERE state = 0 AND ready = 1 AND kind IN (2, 6);
 CREATE INDEX job_held ON job (agent) WHERE state = 1;
 -- How far each model is trained: the last entry of a range.
 CREATE INDEX job_published ON job (run, target, idx, step_last) WHERE kind = 4 AND state = 2;
+-- What a round or chunk has in each state: counted after every result, without looking at the jobs.
+CREATE INDEX job_stage ON job (run, kind, final, round, chunk, state, target);
 CREATE INDEX job_run_state ON job (run, state);
 CREATE INDEX job_state_since ON job (state, since_ms);
 CREATE INDEX job_since ON job (since_ms);

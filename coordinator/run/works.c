@@ -147,15 +147,14 @@ static int return_own(struct store_conn *c, void *arg, struct err *e)
     int rc = op_run_get(c, o->row.run, &o->arena, &run, e);
     if (rc || run.state != RUN_ACTIVE)
         return rc;
-    rc = op_job_return(c, o->row.id, true, o->error, now, e);
-    if (!rc && o->row.failures + 1 >= LEASE_FAILURES_MAX) {
-        const char *reason =
-            arena_printf(&o->arena, "%s failed %d times: %s", run_job_words(&o->arena, &o->row.key),
-                         LEASE_FAILURES_MAX, o->error);
-        rc = op_job_quarantine(c, o->row.id, o->error, now, e);
-        if (!rc)
-            rc = op_run_end(c, o->row.run, RUN_FAILED, reason, now, e);
-    }
+    if (o->row.failures + 1 < LEASE_FAILURES_MAX)
+        return op_job_return(c, o->row.id, true, o->error, now, e);
+    const char *reason =
+        arena_printf(&o->arena, "%s failed %d times: %s", run_job_words(&o->arena, &o->row.key),
+                     LEASE_FAILURES_MAX, o->error);
+    rc = op_job_quarantine(c, o->row.id, o->error, now, e);
+    if (!rc)
+        rc = op_run_end(c, o->row.run, RUN_FAILED, reason, now, e);
     return rc;
 }
 

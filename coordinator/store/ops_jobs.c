@@ -184,7 +184,7 @@ int op_jobs_leased(struct store_conn *c, struct arena *a, struct job_row **rows,
                    struct err *e)
 {
     struct query q;
-    query_open(&q, c, "SELECT " JOB_COLUMNS "FROM job WHERE state = 1 ORDER BY id");
+    query_open(&q, c, "SELECT " JOB_COLUMNS "FROM job WHERE state = 1");
     return job_list(&q, a, rows, count, e);
 }
 
