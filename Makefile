@@ -49,6 +49,10 @@ ISA_avx2   := -O3 -mavx2 -mfma
 ISA_avx512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
 ISA_neon   := -O3
 
+# Undefined-behaviour checks on every lane of unrolled vectors make compilers take minutes a file;
+# addresses are what can go wrong there.
+LANES_SAN := $(if $(SANFLAGS),-fno-sanitize=undefined)
+
 # core/kernels/lanes/*.c are compiled once per instruction set; everything else once.
 LANES    := $(wildcard core/kernels/lanes/*.c)
 CORE_C   := $(filter-out $(LANES),$(shell find core -name '*.c' | sort))
@@ -120,7 +124,7 @@ define LANES_RULE
 $(BUILD)/obj/lanes-$(1)/%.o: core/kernels/lanes/%.c
 	@mkdir -p $$(@D)
 	@echo "  CC   $$< ($(1))"
-	@$(CC) -std=gnu11 $(WARN_C) $(ALL_CF) $(ISA_$(1)) -DLANES_ISA=$(1) -DLANES_ISA_$(1)=1 -c -o $$@ $$<
+	@$(CC) -std=gnu11 $(WARN_C) $(ALL_CF) $(ISA_$(1)) $(LANES_SAN) -DLANES_ISA=$(1) -DLANES_ISA_$(1)=1 -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call LANES_RULE,$(i))))
 
