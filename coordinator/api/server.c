@@ -108,7 +108,7 @@ static enum MHD_Result send_reply(struct request *r, struct MHD_Response *respon
         MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
     if (reply->close)
         MHD_add_response_header(response, "Connection", "close");
-    if (reply->status >= 500)
+    if (reply->status >= 500 && reply->status != 503) /* what is busy says so to many */
         log_warn("answered status=%d method=%s path=%s problem=%.*s", reply->status,
                  r->exchange->request.method, r->exchange->request.path, (int)reply->len,
                  reply->body ? reply->body : "");
