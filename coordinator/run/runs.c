@@ -252,12 +252,13 @@ static int fill_current(struct call *c, uint64_t run, const struct job_key *now,
 static int fill_router(struct call *c, const struct run_view *v, uint32_t i,
                        struct msg_model_progress *m, struct err *e)
 {
-    *m = (struct msg_model_progress){.target = TARGET_ROUTER,
-                                     .index = i,
-                                     .steps = v->spec.router.rounds * spec_router_steps(&v->spec, i),
-                                     .state = "waiting",
-                                     .loss = NAN,
-                                     .rate = NAN};
+    *m =
+        (struct msg_model_progress){.target = TARGET_ROUTER,
+                                    .index = i,
+                                    .steps = v->spec.router.rounds * spec_router_steps(&v->spec, i),
+                                    .state = "waiting",
+                                    .loss = NAN,
+                                    .rate = NAN};
     struct job_key k = {.kind = JOB_TRAIN_ROUTER,
                         .target = TARGET_ROUTER,
                         .index = i,
