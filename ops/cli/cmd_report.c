@@ -182,13 +182,11 @@ static void print_costs(struct cli *cli, const struct msg_report *r)
            format_percent(a, o->training), format_percent(a, o->training_paper));
     printf("             routers' training %s, scoring between rounds %s, scoring the "
            "experts' sequences %s\n",
-           arena_printf(a, "%s ", format_si(a, c->routers_training)),
-           arena_printf(a, "%s ", format_si(a, c->routers_sharding)),
-           arena_printf(a, "%s ", format_si(a, c->experts_sharding)));
+           format_flops(a, c->routers_training), format_flops(a, c->routers_sharding),
+           format_flops(a, c->experts_sharding));
     printf("  inference  %s: %s a sequence for the mixture, %s for a dense model\n",
-           format_percent(a, o->inference),
-           arena_printf(a, "%s ", format_si(a, c->mixture_inference)),
-           arena_printf(a, "%s ", format_si(a, c->dense_inference)));
+           format_percent(a, o->inference), format_flops(a, c->mixture_inference),
+           format_flops(a, c->dense_inference));
 }
 
 static void print_spent(struct cli *cli, const struct msg_report *r)

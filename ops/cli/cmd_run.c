@@ -178,8 +178,9 @@ static void print_run(struct cli *cli, const struct msg_run *r)
     struct arena *a = &cli->arena;
     int64_t now = env_wall_ms();
     char hex[DIGEST_HEX + 1];
-    printf("run %s: %s%s%s\n", r->name, run_state_words[r->state], r->reason ? ", " : "",
-           r->reason ? r->reason : "");
+    printf("run %s: %s\n", r->name, run_state_words[r->state]);
+    if (r->reason)
+        printf("  %s\n", format_plain(a, r->reason));
     printf("  data set %s, %s experts, seed %llu, created %s%s%s\n", r->dataset,
            format_count(a, r->experts), (unsigned long long)r->seed,
            format_ago(a, r->created_at, now), r->ended_at ? ", ended " : "",

@@ -271,11 +271,14 @@ static int emit(struct sample *s, int last, struct err *e)
     const char *piece;
     size_t len;
     int rc = sampler_text_next(&s->text, s->ids, s->count, last, &piece, &len, e);
-    if (!rc && !s->cli->json) {
-        fwrite(piece, 1, len, stdout);
-        fflush(stdout);
+    if (rc || s->cli->json)
+        return rc;
+    for (size_t i = 0; i < len; i++) { /* what a model says must not steer a terminal */
+        unsigned char c = (unsigned char)piece[i];
+        putchar((c < ' ' && c != '\n' && c != '\t') || c == 0x7F ? '?' : c);
     }
-    return rc;
+    fflush(stdout);
+    return 0;
 }
 
 static int append(struct sample *s, uint32_t id, struct err *e)

@@ -113,10 +113,11 @@ static const char *job_words(struct arena *a, const struct msg_job *j)
                 : arena_printf(a, "train %s, to step %s", target, format_count(a, j->step_last));
         break;
     case JOB_EVAL:
-        words = j->target == TARGET_NONE ? "eval"
-                : j->target == TARGET_EXPERT || j->target == TARGET_ROUTER
+        words = j->target == TARGET_EXPERT || j->target == TARGET_ROUTER
                     ? arena_printf(a, "eval %s %s", target, format_count(a, j->index))
                     : arena_printf(a, "eval %s", target);
+        if (words && j->step_last)
+            words = arena_printf(a, "%s at step %s", words, format_count(a, j->step_last));
         break;
     case JOB_SCORE:
     case JOB_SEGMENT:

@@ -34,11 +34,19 @@ struct view {
 
 /* --- on a terminal ---------------------------------------------------------------------------- */
 
-static void clear_view(struct view *v)
+#define TO_LINE_END "\033[K\n" /* clears what an earlier look left there */
+
+static void go_up(struct view *v)
 {
     if (v->lines > 0)
-        printf("\033[%dA\033[J", v->lines);
+        printf("\033[%dA", v->lines);
     v->lines = 0;
+}
+
+static void clear_view(struct view *v)
+{
+    go_up(v);
+    printf("\033[J");
 }
 
 static void terminal_size(int *columns, int *rows)
@@ -54,7 +62,9 @@ static void terminal_size(int *columns, int *rows)
 
 static const char *left_words(struct arena *a, double left)
 {
-    return isnan(left) ? "" : arena_printf(a, ", about %s left", format_duration(a, round(left)));
+    return isnan(left) || left < 1
+               ? ""
+               : arena_printf(a, ", about %s left", format_duration(a, round(left)));
 }
 
 /* The models' table, cut to the width so that a line takes one row. */
@@ -70,11 +80,11 @@ static void draw_models(struct view *v, const struct msg_run *r, int columns, in
     const char *const *lines = table_lines(&t);
     for (int i = 0; lines[i]; i++) {
         const char *line = format_cut(&v->arena, lines[i], (size_t)columns);
-        printf(v->cli->color && i == 0 ? "\033[1m%s\033[0m\n" : "%s\n", line);
+        printf(v->cli->color && i == 0 ? "\033[1m%s\033[0m" TO_LINE_END : "%s" TO_LINE_END, line);
         v->lines++;
     }
     if (count < r->model_count) {
-        printf("(%u more models)\n", r->model_count - count);
+        printf("(%u more models)" TO_LINE_END, r->model_count - count);
         v->lines++;
     }
 }
@@ -83,19 +93,21 @@ static void draw(struct view *v, const struct msg_run *r, double left)
 {
     int columns, rows;
     terminal_size(&columns, &rows);
-    clear_view(v);
+    go_up(v);
     const char *head =
         arena_printf(&v->arena, "%s %s  %s%s", watch_bar(&v->arena, r->progress, BAR), r->name,
                      watch_phase(&v->arena, r), left_words(&v->arena, left));
-    printf("%s\n", format_cut(&v->arena, head ? head : r->name, (size_t)columns));
+    printf("%s" TO_LINE_END, format_cut(&v->arena, head ? head : r->name, (size_t)columns));
     v->lines = 1;
     if (r->jobs_quarantined) {
-        printf("%llu jobs quarantined: `tacit jobs --run %s --state quarantined` shows why\n",
+        printf("%llu jobs quarantined: `tacit jobs --run %s --state quarantined` shows "
+               "why" TO_LINE_END,
                (unsigned long long)r->jobs_quarantined, r->name);
         v->lines++;
     }
     if (rows > v->lines + 4)
         draw_models(v, r, columns, rows - v->lines - 4);
+    printf("\033[J");
     fflush(stdout);
 }
 
@@ -134,7 +146,7 @@ static int finish(struct view *v, const struct msg_run *r)
         return EX_OK;
     fprintf(stderr, "%s: run %s %s%s%s\n", v->cli->command, r->name,
             r->state == RUN_CANCELLED ? "was cancelled" : "failed", r->reason ? ": " : "",
-            r->reason ? r->reason : "");
+            r->reason ? format_plain(&v->arena, r->reason) : "");
     if (r->state == RUN_FAILED)
         fprintf(stderr, "`tacit jobs --run %s --state quarantined` shows the last errors.\n",
                 r->name);

@@ -30,6 +30,20 @@ const char *format_cut(struct arena *a, const char *s, size_t columns)
     return or_nothing(arena_printf(a, "%.*s…", (int)i, s));
 }
 
+const char *format_plain(struct arena *a, const char *s)
+{
+    size_t len = strlen(s), i = 0;
+    while (i < len && (unsigned char)s[i] >= ' ' && s[i] != 0x7F)
+        i++;
+    if (i == len)
+        return s;
+    char *out = arena_strndup(a, s, len);
+    for (; out && i < len; i++)
+        if ((unsigned char)out[i] < ' ' || out[i] == 0x7F)
+            out[i] = ' ';
+    return or_nothing(out);
+}
+
 const char *format_count(struct arena *a, uint64_t n)
 {
     char out[28];
@@ -109,6 +123,8 @@ const char *format_ago(struct arena *a, uint64_t at_ms, int64_t now_ms)
     double seconds = (double)(now_ms - (int64_t)at_ms) / 1000;
     if (seconds < 1) /* clocks of two machines differ */
         return "now";
+    if (seconds < 60)
+        return or_nothing(arena_printf(a, "%.0f s ago", floor(seconds)));
     return or_nothing(arena_printf(a, "%s ago", format_duration(a, floor(seconds))));
 }
 

@@ -31,6 +31,10 @@ void progress_words(char *out, size_t size, const char *phase, uint64_t first, u
                     uint64_t total, const char *unit, double seconds)
 {
     char x[48], y[48], left[24];
+    if (strcmp(unit, "ms") == 0) { /* all there is to say of it is that time passes */
+        snprintf(out, size, "%s: for %s so far", phase, text_duration((double)done / 1000, left));
+        return;
+    }
     double moved = done > first ? (double)(done - first) : 0;
     int n = snprintf(out, size, "%s: %s", phase, amount(done, unit, x));
     if (total > 0)

@@ -16,9 +16,9 @@ struct progress {
 };
 
 void progress_init(struct progress *p);
-/* unit: "bytes" (printed as MB), "documents", …; total 0: unknown, such a phase is named as soon as
- * it begins, since nothing may follow for long. Others print nothing in their first two seconds,
- * and none more often than a person can read. */
+/* unit: "bytes" (printed as MB), "ms" (done is the time that passed), "documents", …; total 0:
+ * unknown, such a phase is named as soon as it begins, since nothing may follow for long. Others
+ * print nothing in their first two seconds, and none more often than a person can read. */
 void progress_update(struct progress *p, const char *phase, uint64_t done, uint64_t total,
                      const char *unit);
 /* Ends an open line. */

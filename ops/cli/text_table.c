@@ -32,7 +32,7 @@ void table_row(struct table *t, const char *const *cells)
     if (!row)
         return;
     for (int i = 0; i < t->columns; i++)
-        row[i] = cells[i] ? cells[i] : "–";
+        row[i] = cells[i] ? format_plain(t->arena, cells[i]) : "–";
     t->rows[t->row_count++] = row;
 }
 

@@ -29,15 +29,16 @@ const char *watch_model(struct arena *a, const struct msg_model_progress *m)
 
 const char *watch_phase(struct arena *a, const struct msg_run *r)
 {
-    double percent = 100 * r->progress;
+    /* The share counts training alone: evaluation and report still follow. */
+    double percent = floor(100 * r->progress < 99 ? 100 * r->progress : 99);
     if (r->state == RUN_DONE)
         return "done";
     bool rounds = strcmp(r->phase, "routers") == 0 || strcmp(r->phase, "scoring") == 0;
     if (rounds && r->round < r->rounds)
-        return or_empty(arena_printf(a, "%s: round %llu of %llu; %.0f %% of the run done", r->phase,
+        return or_empty(arena_printf(a, "%s: round %llu of %llu; %.0f %% done", r->phase,
                                      (unsigned long long)r->round + 1,
                                      (unsigned long long)r->rounds, percent));
-    return or_empty(arena_printf(a, "%s; %.0f %% of the run done", r->phase, percent));
+    return or_empty(arena_printf(a, "%s; %.0f %% done", r->phase, percent));
 }
 
 void watch_table(struct table *t, struct arena *a, const struct msg_model_progress *models,
@@ -110,8 +111,8 @@ const char *watch_line(struct arena *a, const struct msg_run *r)
             continue;
         line = or_empty(arena_printf(
             a, "%s; %s %s loss %s (%s%s%s)", line, watch_model(a, m),
-            format_part(a, m->step, m->steps), format_number(a, m->loss, 2), m->agent,
-            isnan(m->rate) ? "" : ", ",
+            format_part(a, m->step, m->steps), format_number(a, m->loss, 2),
+            format_plain(a, m->agent), isnan(m->rate) ? "" : ", ",
             isnan(m->rate)
                 ? ""
                 : or_empty(arena_printf(a, "%s tokens/s", format_count(a, (uint64_t)m->rate)))));

@@ -8,7 +8,7 @@
 
 /* "router 2", "dense, equal FLOPs". */
 const char *watch_model(struct arena *a, const struct msg_model_progress *m);
-/* "routers: round 3 of 8; 12 % of the run done". */
+/* "routers: round 3 of 8; 12 % done". */
 const char *watch_phase(struct arena *a, const struct msg_run *r);
 /* Fills a table of models; digests: with those of published content. */
 void watch_table(struct table *t, struct arena *a, const struct msg_model_progress *models,

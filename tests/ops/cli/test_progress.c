@@ -25,6 +25,13 @@ static void test_words(void **state)
            "sequences", 2);
 }
 
+/* Training a tokenizer knows no end: that it goes on is told without a made-up rate. */
+static void test_time_alone(void **state)
+{
+    (void)state;
+    expect("upload: for 5.2 s so far", 0, 5155, 0, "ms", 5.2);
+}
+
 /* What was there before this phase began must not count as speed. */
 static void test_rate_counts_from_the_first(void **state)
 {
@@ -47,6 +54,7 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_rate_counts_from_the_first),
         cmocka_unit_test(test_no_rate_yet),
+        cmocka_unit_test(test_time_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

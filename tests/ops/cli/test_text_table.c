@@ -66,6 +66,17 @@ static void test_no_trailing_blanks(void **state)
     assert_string_equal(table_lines(&t)[1], "word");
 }
 
+/* An agent names itself: its name must not steer the operator's terminal. */
+static void test_control_characters(void **state)
+{
+    (void)state;
+    static const char *const titles[] = {"agent", NULL};
+    struct table t;
+    table_init(&t, &arena, titles);
+    table_row(&t, (const char *const[]){"a\033[2Jb\nc"});
+    assert_string_equal(table_lines(&t)[1], "a [2Jb c");
+}
+
 static void test_format_cut(void **state)
 {
     (void)state;
@@ -101,6 +112,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_alignment, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_trailing_blanks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_control_characters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_format_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_format_figures, setup, teardown),
     };

@@ -40,10 +40,10 @@ static void test_phase(void **state)
     (void)state;
     struct msg_run r = {
         .state = RUN_ACTIVE, .phase = "routers", .round = 2, .rounds = 8, .progress = 0.05};
-    assert_string_equal(watch_phase(&arena, &r), "routers: round 3 of 8; 5 % of the run done");
+    assert_string_equal(watch_phase(&arena, &r), "routers: round 3 of 8; 5 % done");
     r.phase = "scoring";
     r.round = 8; /* the corpus is scored: that is no round */
-    assert_string_equal(watch_phase(&arena, &r), "scoring; 5 % of the run done");
+    assert_string_equal(watch_phase(&arena, &r), "scoring; 5 % done");
     r.state = RUN_DONE;
     assert_string_equal(watch_phase(&arena, &r), "done");
 }
@@ -61,7 +61,7 @@ static void test_line(void **state)
                         .models = models,
                         .model_count = 3};
     assert_string_equal(watch_line(&arena, &r),
-                        "experts; 40 % of the run done; expert 0 1,200/4,000 loss 3.25 (agent-1, "
+                        "experts; 40 % done; expert 0 1,200/4,000 loss 3.25 (agent-1, "
                         "61,000 tokens/s); dense 900/4,000 loss 3.25 (agent-2, 61,000 tokens/s)");
     r.jobs_quarantined = 2;
     assert_non_null(strstr(watch_line(&arena, &r), "2 jobs quarantined"));
