@@ -101,9 +101,10 @@ void kern_attention_forward(struct kern *k, const struct kern_attention *a, floa
 void kern_attention_backward(struct kern *k, const struct kern_attention *a, float *dqkv,
                              const float *dout, const float *out, const float *stats,
                              const float *qkv);
-/* One more token at position pos (0 ≤ pos < cache_seq) of one sequence: out (H) from qkv (3H),
- * which is also put into the caches k_cache, v_cache (kern_attention_cache floats each; a->batch
- * and a->seq are not used). The bits of out are those of kern_attention_forward at that position.
+/* One more token at position pos (0 ≤ pos < cache_seq ≤ options.seq) of one sequence: out (H) from
+ * qkv (3H), which is also put into the caches k_cache, v_cache (kern_attention_cache floats each;
+ * a->batch and a->seq are not used). The bits of out are those of kern_attention_forward at that
+ * position.
  */
 void kern_attention_decode(struct kern *k, const struct kern_attention *a, float *out,
                            const float *qkv, float *k_cache, float *v_cache, uint32_t cache_seq,
