@@ -16,6 +16,9 @@ void log_line(const char *level, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ') /* what a client sent must not begin a line of its own */
+            *c = '?';
     if (gmtime_r(&seconds, &utc))
         strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
     /* One call, so that lines of several threads don't mix. */

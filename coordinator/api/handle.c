@@ -9,6 +9,7 @@
 #include "coordinator/api/exchange.h"
 #include "coordinator/api/problem.h"
 #include "coordinator/lease/lease.h"
+#include "coordinator/log.h"
 #include "coordinator/run/works.h"
 
 /* Of one request: a long list as JSON (run/reply.c), or a body's message. */
@@ -394,8 +395,24 @@ static enum api_step success(struct exchange *x)
     return API_REPLY;
 }
 
+static void log_outcome(const struct exchange *x)
+{
+    char agent[40] = "";
+
+    if (x->route->kind != ROUTE_WRITE || x->rc == ERR_UNAVAILABLE)
+        return;
+    if (x->call.agent)
+        snprintf(agent, sizeof agent, " agent=%llu", (unsigned long long)x->call.agent);
+    if (x->rc)
+        log_warn("refused path=%s%s code=%s why=\"%s\"", x->public.request.path, agent,
+                 err_name(x->rc), x->err.message);
+    else
+        log_info("done path=%s%s", x->public.request.path, agent);
+}
+
 static enum api_step finish(struct exchange *x)
 {
+    log_outcome(x);
     if (!x->rc)
         return success(x);
     if (x->route->kind == ROUTE_CLAIM && x->rc == ERR_NOT_FOUND) {

@@ -9,7 +9,7 @@
 #define AGENT MAY(CALLER_AGENT)
 #define JOIN MAY(CALLER_JOIN)
 
-/* clang-format off: one row a path */
+/* One row each. */
 static const struct route routes[] = {
     {"POST", "/v1/agents", ROUTE_WRITE, JOIN, &message_join, &message_joined, lease_join, NULL},
     {"GET", "/v1/agents", ROUTE_READ, ADMIN, NULL, NULL, status_agents, NULL},
@@ -42,7 +42,6 @@ static const struct route routes[] = {
     {"GET", "/v1/blobs/{digest}", ROUTE_BLOB, ADMIN | AGENT, NULL, NULL, NULL, NULL},
     {"PUT", "/v1/blobs/{digest}", ROUTE_BLOB, ADMIN | AGENT, NULL, NULL, NULL, NULL},
 };
-/* clang-format on */
 #define ROUTE_COUNT (sizeof routes / sizeof routes[0])
 
 static bool part_matches(const char *pattern, size_t pattern_len, const char *part, size_t len,

@@ -86,7 +86,7 @@ const char *const blob_role_words[] = {"model",  "state", "shard",  "piece", "as
 const char *const job_command_words[] = {"continue", "checkpoint", "abandon", NULL};
 const char *const run_state_words[] = {"active", "done", "failed", "cancelled", NULL};
 
-/* clang-format off: one row a field */
+/* One row each. */
 static const struct field problem_fields[] = {
     STRING(problem, type, MAY, 256),    STRING(problem, title, MAY, 256),
     STRING(problem, detail, MAY, 1024), STRING(problem, code, MAY, 64),
@@ -436,4 +436,3 @@ static const struct field report_fields[] = {
     OBJECT_OR_NULL(report, bytes, bytes),
 };
 MESSAGE(report);
-/* clang-format on */

@@ -68,7 +68,7 @@ static const char *const sections[] = {"run", "router", "expert", "dense", "chec
         .above = open_lo, .below = open_hi, .given = def, .help = text                             \
     }
 
-/* clang-format off: one row a key */
+/* One row each. */
 static const struct key keys[] = {
     {.section = "run",
      .name = "name",
@@ -192,7 +192,6 @@ static const struct key keys[] = {
     WHOLE64("eval", "every_steps", eval.every_steps, 0, STEPS_MAX, "0",
             "steps between points of the validation curve, a multiple of publish_steps; 0: none"),
 };
-/* clang-format on */
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
 
 static const struct key *key_find(const char *section, const char *name)
