@@ -13,8 +13,8 @@
 #define HEAD_FLOATS_MAX ((size_t)1 << 24)
 #define HEAD_ROWS_MAX 256
 #define HEAD_ROWS_MIN 16
-/* A micro-batch whose values fit the caches runs faster than a large one (H = 32: by a sixth against
- * 4,096 rows), once products have enough rows. */
+/* A micro-batch whose values fit the caches runs faster than a large one (H = 32: by a sixth
+ * against 4,096 rows), once products have enough rows. */
 #define MICRO_BYTES_A_THREAD ((uint64_t)1 << 20)
 #define MICRO_ROWS_MIN 512
 
