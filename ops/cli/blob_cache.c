@@ -27,6 +27,19 @@ static int on_bytes(void *arg, uint64_t done, uint64_t total)
     return env_stop_requested();
 }
 
+/* Whether the file is there and still what its name says: a damaged one is as good as none. */
+static bool is_whole(const char *path, const struct digest *d)
+{
+    struct env_map m;
+    struct err ignored = {0};
+    struct digest found;
+    if (!env_file_exists(path) || env_file_map(path, &m, &ignored))
+        return false;
+    digest_of(m.data, m.size, &found);
+    env_file_unmap(&m);
+    return digest_equal(&found, d);
+}
+
 static int fetch(struct blob_cache *c, const struct digest *d, const char *what, const char *path,
                  struct err *e)
 {
@@ -39,7 +52,7 @@ static int fetch(struct blob_cache *c, const struct digest *d, const char *what,
     int rc = env_lock_take(lock_path, LOCK_MS, &lock, e);
     if (rc)
         return rc;
-    if (!env_file_exists(path))
+    if (!is_whole(path, d)) /* another process may have brought it meanwhile */
         rc = client_blob_get(c->cli->client, d, path, on_bytes, &x, &moved, e);
     env_lock_release(lock);
     progress_finish(&c->progress);
@@ -55,11 +68,5 @@ int blob_cache_get(struct blob_cache *c, const struct digest *d, const char *wha
     *path = arena_printf(&c->cli->arena, "%s/%s", c->folder, digest_to_hex(d, hex));
     if (!*path)
         return err_set(e, ERR_NO_MEMORY, "no memory for a path");
-    return env_file_exists(*path) ? 0 : fetch(c, d, what, *path, e);
-}
-
-void blob_cache_drop(const char *path)
-{
-    struct err ignored = {0};
-    (void)!env_file_remove(path, &ignored); /* what can't be removed will be refused again */
+    return is_whole(*path, d) ? 0 : fetch(c, d, what, *path, e);
 }

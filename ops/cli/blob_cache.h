@@ -12,11 +12,8 @@ struct blob_cache {
 };
 
 TACIT_MUST_CHECK int blob_cache_open(struct blob_cache *c, struct cli *cli, struct err *e);
-/* The blob's file, downloaded where it is not there; path in the arena. what: "router 2", for
- * progress and errors. */
+/* The blob's file, downloaded where it is not there or damaged; path in the arena. what: "router
+ * 2", for progress and errors. */
 TACIT_MUST_CHECK int blob_cache_get(struct blob_cache *c, const struct digest *d, const char *what,
                                     const char **path, struct err *e);
-/* Forgets a file whose content turned out to be wrong, so that it is downloaded anew. */
-void blob_cache_drop(const char *path);
-
 #endif

@@ -153,8 +153,6 @@ static int load_model(struct sample *s, int target, uint32_t index, const struct
     rc = checkpoint_model_load(path, c, parameters, &content, e);
     if (!rc && !digest_equal(&content, &m->content))
         rc = err_set(e, ERR_DIGEST, "%s is not what the coordinator says it is", what);
-    if (rc == ERR_FORMAT || rc == ERR_DIGEST)
-        blob_cache_drop(path);
     return rc;
 }
 

@@ -12,8 +12,8 @@ size_t format_width(const char *s);
 /* At most `columns` characters of s, the last one "…" where it was cut. */
 const char *format_cut(struct arena *a, const char *s, size_t columns);
 
-/* s with control characters as blanks: what agents call themselves and say must not steer a terminal
- * or break a line. */
+/* s with control characters as blanks: what agents call themselves and say must not steer a
+ * terminal or break a line. */
 const char *format_plain(struct arena *a, const char *s);
 
 const char *format_count(struct arena *a, uint64_t n);

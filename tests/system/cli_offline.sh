@@ -3,7 +3,7 @@
 # spec to start from.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-tacit=$PWD/${BUILD:-build}/bin/tacit
+tacit=${BIN:-build/bin}/tacit
 [ -x "$tacit" ] || {
     echo "$tacit is not built"
     exit 77

@@ -1,0 +1,234 @@
+#!/bin/bash
+# The tacit program against a real coordinator and agent, as an operator uses it: text in, a run
+# watched through the coordinator's death, report and answers out. What would break for a user: each
+# command's words, figures and exit codes, and work lost when the coordinator is away.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+BIN=${BIN:-build/bin}
+tacit=$BIN/tacit
+for program in tacit tacitd tacit-agent; do
+    [ -x "$BIN/$program" ] || {
+        echo "$BIN/$program is not built"
+        exit 77
+    }
+done
+dir=$(mktemp -d)
+pids=()
+cleanup() {
+    for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
+    wait 2>/dev/null
+    rm -rf "$dir"
+}
+trap cleanup EXIT
+failed=0
+fail() {
+    echo "FAILED: $1"
+    failed=1
+}
+# expect CODE WORDS COMMAND…: exit code, and words somewhere in what it says (out or err).
+expect() {
+    local code=$1 words=$2 said got
+    shift 2
+    said=$("$@" 2>&1 </dev/null)
+    got=$?
+    if [ $got != "$code" ] || ! grep -qF -- "$words" <<<"$said"; then
+        fail "$* (exit $got, wanted $code, with \"$words\"):"
+        printf '%s\n' "$said" | head -n 20
+    fi
+}
+
+port=0
+coordinator() {
+    "$BIN/tacitd" --data "$dir/data" --listen "127.0.0.1:$port" >>"$dir/tacitd.log" 2>&1 &
+    tacitd=$!
+    pids+=($tacitd)
+}
+coordinator
+for _ in $(seq 100); do
+    port=$(sed -n 's/.*listening on .*:\([0-9]*\),.*/\1/p' "$dir/tacitd.log" | head -1)
+    [ -n "$port" ] && break
+    sleep 0.1
+done
+[ -n "$port" ] || {
+    cat "$dir/tacitd.log"
+    exit 1
+}
+export TACIT_URL=http://127.0.0.1:$port TACIT_TOKEN_FILE=$dir/data/admin.token
+export XDG_CACHE_HOME=$dir/cache TMPDIR=$dir/tmp
+mkdir "$TMPDIR"
+
+# --- nothing there yet ---------------------------------------------------------------------------
+expect 0 "no runs yet" "$tacit" run list
+expect 0 "no jobs yet" "$tacit" jobs
+expect 0 "no agents yet" "$tacit" agents
+expect 0 "no data sets yet" "$tacit" datasets
+expect 0 "0 active" "$tacit" status
+for list in "run list" jobs agents datasets; do
+    # shellcheck disable=SC2086 # two words are two arguments
+    [ "$("$tacit" $list --json | jq -c .)" = "[]" ] || fail "$list --json is no empty array"
+done
+expect 66 "no run" "$tacit" run show nobody
+expect 66 "no run" "$tacit" run wait nobody
+expect 66 "no run" "$tacit" report nobody
+expect 66 "no run" "$tacit" sample nobody hello
+expect 77 "admin.token" "$tacit" status --token-file "$dir/data/join.token"
+
+# --- ingest --------------------------------------------------------------------------------------
+python3 - "$dir/text" <<'END'
+import os, random, sys
+random.seed(1)
+letters = {"soft": "aeioulmnr", "hard": "ktpxzqwg", "digits": "0123456789+"}
+for kind, alphabet in letters.items():
+    os.makedirs(f"{sys.argv[1]}/{kind}")
+    words = ["".join(random.choice(alphabet) for _ in range(random.randint(2, 6))) for _ in range(150)]
+    for i in range(60):
+        with open(f"{sys.argv[1]}/{kind}/{i}.txt", "w") as f:
+            f.write(" ".join(random.choice(words) for _ in range(600)))
+END
+ingest=("$tacit" ingest letters "$dir/text" --vocab 400 --seq 32 --holdout 0.1)
+expect 66 "no-such-folder" "$tacit" ingest other "$dir/no-such-folder"
+expect 64 "no name" "$tacit" ingest ../other "$dir/text"
+
+# Interrupted, it leaves nothing behind, here or there.
+timeout -s INT 0.2 "${ingest[@]}" >/dev/null 2>&1
+[ -z "$(ls "$TMPDIR")" ] || fail "an interrupted ingest left $(ls "$TMPDIR")"
+expect 0 "no data sets yet" "$tacit" datasets
+
+# The coordinator goes while the tokenizer is made, and comes back: nothing is lost.
+"${ingest[@]}" >"$dir/ingest.out" 2>&1 &
+ingesting=$!
+sleep 0.4
+kill -9 $tacitd
+wait $tacitd 2>/dev/null
+sleep 1.5
+coordinator
+wait $ingesting || fail "ingest did not live through the coordinator's absence: $(cat "$dir/ingest.out")"
+for words in "data set letters: vocabulary 400, 32 tokens" "train" "held out" "skipped    0" \
+    "bytes of text on average" "labels     3: digits, hard, soft"; do
+    grep -qF "$words" "$dir/ingest.out" || fail "ingest does not say \"$words\": $(cat "$dir/ingest.out")"
+done
+[ -z "$(ls "$TMPDIR")" ] || fail "ingest left $(ls "$TMPDIR")"
+expect 64 "exists already" "${ingest[@]}"
+expect 0 "letters" "$tacit" datasets
+
+# --- a run ---------------------------------------------------------------------------------------
+cat >"$dir/spec.ini" <<'INI'
+[run]
+name = small
+dataset = letters
+experts = 3
+[router]
+hidden = 8
+layers = 1
+heads = 2
+prefix = 8
+rounds = 3
+sequences = 600
+batch = 8
+learning_rate = 1e-2
+warmup = 5
+[expert]
+hidden = 16
+layers = 1
+heads = 2
+batch = 8
+steps = 400
+learning_rate = 5e-3
+warmup = 10
+[dense]
+match = both
+[checkpoint]
+every_steps = 50
+publish_steps = 100
+[eval]
+every_steps = 200
+INI
+sed 's/^dataset.*/dataset = none/' "$dir/spec.ini" >"$dir/none.ini"
+expect 66 "no data set" "$tacit" run create "$dir/none.ini"
+sed 's/^steps/stepps/' "$dir/spec.ini" >"$dir/wrong.ini"
+expect 64 "wrong.ini:" "$tacit" run create "$dir/wrong.ini"
+expect 0 "nothing was created" "$tacit" run create "$dir/spec.ini" --dry-run
+expect 0 "no runs yet" "$tacit" run list
+expect 0 "No agents are connected" "$tacit" plan "$dir/spec.ini"
+expect 0 "run small created" "$tacit" run create "$dir/spec.ini"
+expect 64 "exists already" "$tacit" run create "$dir/spec.ini"
+expect 64 "no report yet" "$tacit" report small
+
+# Watching can be ended; the run goes on.
+"$tacit" run wait small >"$dir/watch.out" 2>&1 &
+watching=$!
+sleep 1
+kill -INT $watching
+wait $watching && fail "an interrupted wait says that the run is done"
+grep -q "run small goes on" "$dir/watch.out" || fail "an interrupted wait says: $(cat "$dir/watch.out")"
+
+"$tacit" run wait small >"$dir/wait.out" 2>&1 &
+waiting=$!
+"$BIN/tacit-agent" --coordinator "$TACIT_URL" --token-file "$dir/data/join.token" \
+    --work "$dir/agent" --threads 1 --name worker >"$dir/agent.log" 2>&1 &
+pids+=($!)
+sleep 2
+expect 0 "worker" "$tacit" agents
+expect 0 "on the 1 agent connected now" "$tacit" plan "$dir/spec.ini"
+kill -9 $tacitd
+wait $tacitd 2>/dev/null
+sleep 1.5
+coordinator
+wait $waiting || fail "run wait ends with $?: $(cat "$dir/wait.out" "$dir/agent.log")"
+for words in "can't reach" "the coordinator is back" "run small is done"; do
+    grep -q "$words" "$dir/wait.out" || fail "run wait does not say \"$words\": $(cat "$dir/wait.out")"
+done
+[ "$(grep -c "can't reach" "$dir/wait.out")" = 1 ] || fail "run wait tells one absence more than once"
+expect 0 "run small is done" "$tacit" run wait small
+expect 0 "small" "$tacit" run list
+expect 0 "400/400" "$tacit" run show small
+expect 0 "train expert 2, to step 400" "$tacit" jobs --run small --limit 500
+expect 0 "no such jobs" "$tacit" jobs --run small --state quarantined
+expect 64 "has ended already" "$tacit" run cancel small
+[ "$("$tacit" run list --json | jq -r '.[0].name')" = small ] || fail "run list --json"
+[ "$("$tacit" run show small --json | jq '.models | length')" = 8 ] || fail "run show --json"
+
+# --- report --------------------------------------------------------------------------------------
+"$tacit" report small >"$dir/report" || fail "report"
+for words in "Against dense at equal tokens: perplexity" "after the prefix" "FLOP with routers to" \
+    "Against dense at equal FLOPs" "experts are ahead" "after round 2" "Routed on fewer tokens" \
+    "What routing cost" "data-parallel training" "Held-out perplexity on the way"; do
+    grep -qF "$words" "$dir/report" || fail "report does not say \"$words\""
+done
+"$tacit" report small --json >"$dir/report.json"
+jq -e '.experts | length == 3' "$dir/report.json" >/dev/null || fail "report --json: $(cat "$dir/report.json")"
+perplexity=$(jq '.mixture.perplexity * 1000 | round / 1000' "$dir/report.json")
+grep -qF "$perplexity" "$dir/report" || fail "report for people and for scripts differ ($perplexity)"
+
+# --- sample --------------------------------------------------------------------------------------
+prompt=$(cut -d' ' -f1-6 "$dir/text/digits/0.txt")
+"$tacit" sample small "$prompt" --tokens 20 --json >"$dir/a.json" || fail "sample"
+"$tacit" sample small "$prompt" --tokens 20 --json >"$dir/b.json"
+cmp -s "$dir/a.json" "$dir/b.json" || fail "the same sample twice differs"
+jq -e '.text != "" and (.scores | length) == 3 and
+       .expert == (.scores | index(max)) and .tokens == 20' "$dir/a.json" >/dev/null ||
+    fail "sample --json: $(cat "$dir/a.json")"
+ls "$XDG_CACHE_HOME/tacit" >"$dir/cached"
+# Spec, tokenizer, three routers, one expert, the lock: one expert alone is downloaded.
+[ "$(wc -l <"$dir/cached")" = 7 ] || fail "sample keeps $(cat "$dir/cached")"
+expect 0 "answers; scores on the first" "$tacit" sample small "$prompt"
+expect 0 "expert 1 answers, as asked" "$tacit" sample small "$prompt" --expert 1
+expect 64 "empty" "$tacit" sample small ""
+expect 64 "experts 0 to 2" "$tacit" sample small "$prompt" --expert 3
+# Longer than the model reads.
+expect 0 "$prompt" "$tacit" sample small "$prompt" --tokens 100 --temperature 0
+# Damaged downloads are fetched anew.
+for f in "$XDG_CACHE_HOME"/tacit/????????????????????????????????????????????????????????????????; do
+    printf x | dd of="$f" bs=1 seek=99 conv=notrunc status=none
+done
+"$tacit" sample small "$prompt" --tokens 20 --json >"$dir/b.json"
+cmp -s "$dir/a.json" "$dir/b.json" || fail "a damaged cache changes the answer: $(cat "$dir/b.json")"
+
+# --- cancel --------------------------------------------------------------------------------------
+sed 's/^name.*/name = other/; s/^steps.*/steps = 100000/' "$dir/spec.ini" >"$dir/other.ini"
+expect 0 "created" "$tacit" run create "$dir/other.ini"
+expect 64 "has not been published yet" "$tacit" sample other "$prompt"
+expect 0 "run other is cancelled" "$tacit" run cancel other
+expect 70 "was cancelled" "$tacit" run wait other
+[ "$("$tacit" run list --json | jq -r '.[0].name')" = other ] || fail "run list: the newest is not first"
+exit $failed
