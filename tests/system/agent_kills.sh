@@ -61,8 +61,21 @@ agent() {
         --work "$dir/agent-$1" --threads 1 --name "agent-$1" >>"$dir/agent-$1.log" 2>&1 &
     agents[$1]=$!
     pids+=($!)
+    starts[$1]=$((${starts[$1]:-0} + 1))
 }
-declare -A agents
+# An agent that has begun to run ends with 0 when it is stopped; before that, a signal just kills it.
+stop_agent() {
+    local code
+    for _ in $(seq 200); do
+        [ "$(grep -c ' tacit-agent ' "$dir/agent-$1.log")" = "${starts[$1]}" ] && break
+        sleep 0.05
+    done
+    kill -TERM "${agents[$1]}"
+    wait "${agents[$1]}"
+    code=$?
+    [ $code = 0 ] || fail "an agent that was stopped ended with exit code $code"
+}
+declare -A agents starts
 
 port=0
 coordinator
@@ -89,10 +102,7 @@ for round in 1 2 3 4 5 6; do
     sleep 0.7
     kill -9 "${agents[1]}"
     [ $((round % 2)) = 0 ] && { kill -9 $tacitd; wait $tacitd 2>/dev/null; }
-    kill -TERM "${agents[2]}"
-    wait "${agents[2]}"
-    code=$?
-    [ $code = 0 ] || fail "an agent that was stopped ended with exit code $code"
+    stop_agent 2
     [ $((round % 2)) = 0 ] && coordinator
     agent 1
     agent 2
