@@ -126,6 +126,7 @@ static int write_detail(struct own_job *j, const struct evaluate_counts *counts,
                                                            : j->row.key.round,
                                  .final = j->row.key.final,
                                  .purity = evaluate_counts_purity(counts),
+                                 .inverse_purity = evaluate_counts_inverse_purity(counts),
                                  .shares = shares,
                                  .share_count = experts};
     struct buf b;

@@ -311,6 +311,7 @@ static int fill_final_round(struct own_job *j, struct msg_round_report *out, str
         if (rc)
             return rc;
         out->purity += weight * r.purity;
+        out->inverse_purity += weight * r.inverse_purity;
         for (uint32_t i = 0; i < experts && i < r.share_count; i++)
             shares[i] += weight * r.shares[i];
     }

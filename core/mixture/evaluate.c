@@ -28,20 +28,32 @@ void evaluate_counts_add(struct evaluate_counts *c, uint32_t part, uint32_t labe
     c->total++;
 }
 
-double evaluate_counts_purity(const struct evaluate_counts *c)
+/* Over one index of the counts, the largest over the other: outer·outer_step + inner·inner_step. */
+static double largest_shares(const struct evaluate_counts *c, uint32_t outer, size_t outer_step,
+                             uint32_t inner, size_t inner_step)
 {
     if (c->total == 0)
         return NAN;
     uint64_t sum = 0;
-    for (uint32_t p = 0; p < c->parts; p++) {
+    for (uint32_t o = 0; o < outer; o++) {
         uint64_t most = 0;
-        for (uint32_t l = 0; l < c->labels; l++) {
-            uint64_t count = c->counts[(size_t)p * c->labels + l];
+        for (uint32_t i = 0; i < inner; i++) {
+            uint64_t count = c->counts[o * outer_step + i * inner_step];
             most = count > most ? count : most;
         }
         sum += most;
     }
     return (double)sum / (double)c->total;
+}
+
+double evaluate_counts_purity(const struct evaluate_counts *c)
+{
+    return largest_shares(c, c->parts, c->labels, c->labels, 1);
+}
+
+double evaluate_counts_inverse_purity(const struct evaluate_counts *c)
+{
+    return largest_shares(c, c->labels, 1, c->parts, c->labels);
 }
 
 uint64_t evaluate_counts_part(const struct evaluate_counts *c, uint32_t part)

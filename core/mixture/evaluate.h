@@ -23,6 +23,9 @@ void evaluate_counts_free(struct evaluate_counts *c); /* also of zeros, and twic
 void evaluate_counts_add(struct evaluate_counts *c, uint32_t part, uint32_t label);
 /* Σ_part max_label count / total: 1 where every part has one label alone. */
 double evaluate_counts_purity(const struct evaluate_counts *c);
+/* Σ_label max_part count / total: 1 where every label lies in one part whole, 1/parts by chance.
+ * With fewer parts than labels purity can't come near 1; this can. */
+double evaluate_counts_inverse_purity(const struct evaluate_counts *c);
 uint64_t evaluate_counts_part(const struct evaluate_counts *c, uint32_t part);
 double evaluate_counts_share(const struct evaluate_counts *c, uint32_t part);
 

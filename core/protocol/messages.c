@@ -365,6 +365,7 @@ static const struct field round_report_fields[] = {
     U64(round_report, round, MUST, 0, 0),
     BOOL(round_report, final, MAY),
     NUMBER(round_report, purity, MAY),
+    NUMBER(round_report, inverse_purity, MAY),
     DOUBLES(round_report, shares, share_count, EXPERTS_MAX),
 };
 MESSAGE(round_report);

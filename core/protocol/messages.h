@@ -274,7 +274,8 @@ struct msg_round_report {
     uint64_t round; /* assignment made after training round `round` (1-based); the last is the
                        experts' corpus (all its chunks) */
     bool final;
-    double purity;
+    double purity;         /* Σ over experts of their largest source / all */
+    double inverse_purity; /* Σ over sources of their largest part in one expert / all */
     const double *shares;
     uint32_t share_count;
 };

@@ -125,13 +125,17 @@ static void print_rounds(struct cli *cli, const struct msg_report *r)
     struct arena *a = &cli->arena;
     if (r->round_count == 0)
         return;
-    cli_heading(cli, "How pure the parts were (1: every expert gets one source alone)");
+    cli_heading(cli, "How the routers parted the sources");
+    printf("  a source's largest part with one expert, of 1 (chance: %s), and an expert's largest\n"
+           "  source (purity)\n",
+           format_number(a, 1.0 / (double)r->experts, 3));
     for (uint32_t i = 0; i < r->round_count; i++) {
         const struct msg_round_report *x = &r->rounds[i];
         const char *what = x->final
                                ? "experts' sequences"
                                : arena_printf(a, "after round %llu", (unsigned long long)x->round);
-        printf("  %-20s %s\n", what, format_number(a, x->purity, 3));
+        printf("  %-20s %s   %s\n", what, format_number(a, x->inverse_purity, 3),
+               format_number(a, x->purity, 3));
     }
 }
 

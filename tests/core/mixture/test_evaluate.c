@@ -203,7 +203,8 @@ static void test_nothing_added(void **state)
     evaluate_free(&v);
 }
 
-/* Purity by hand: parts (3,1), (0,4), none → (3 + 4) / 8. */
+/* Purity by hand: parts (3,1), (0,4), none → (3 + 4) / 8; the other way round, labels (3,0), (1,4).
+ */
 static void test_purity(void **state)
 {
     (void)state;
@@ -215,8 +216,13 @@ static void test_purity(void **state)
             for (uint32_t i = 0; i < table[p][l]; i++)
                 evaluate_counts_add(&c, p, l);
     assert_true(evaluate_counts_purity(&c) == 0.875);
-    assert_true(evaluate_counts_share(&c, 1) == 0.5);
-    assert_int_equal(evaluate_counts_part(&c, 2), 0);
+    assert_true(evaluate_counts_inverse_purity(&c) == 0.875);
+    evaluate_counts_add(&c, 2, 1);
+    evaluate_counts_add(&c, 2, 1);
+    assert_true(evaluate_counts_purity(&c) == 0.9);
+    assert_true(evaluate_counts_inverse_purity(&c) == 0.7);
+    assert_int_equal(evaluate_counts_part(&c, 2), 2);
+    assert_true(evaluate_counts_share(&c, 1) == 0.4);
     evaluate_counts_free(&c);
     evaluate_counts_free(&c);
 }
