@@ -146,24 +146,38 @@ static const char *input_name(const struct ingest *g, uint32_t i)
     return strcmp(g->o->inputs[i], "-") ? g->o->inputs[i] : "standard input";
 }
 
+/* Bytes to be read, or 0 where a stream is among the inputs. */
+static int measure(const struct ingest *g, uint64_t *total, struct err *e)
+{
+    uint64_t sum = 0;
+    *total = 0;
+    for (uint32_t i = 0; i < g->o->input_count; i++) {
+        enum env_path_kind kind = ENV_PATH_STREAM;
+        uint64_t bytes;
+        int rc = strcmp(g->paths[i], "-") ? env_path_kind(g->paths[i], &kind, e) : 0;
+        if (rc || kind == ENV_PATH_STREAM)
+            return rc;
+        rc = reader_total(g->paths[i], &bytes, e);
+        if (rc)
+            return rc;
+        sum += bytes;
+    }
+    *total = sum;
+    return 0;
+}
+
 /* One pass over all documents. */
 static int read_all(struct ingest *g, const char *phase, struct err *e)
 {
     const struct reader_sink sink = {
         .arg = g, .record = on_record, .file_end = on_file_end, .tick = on_tick};
-    uint64_t total = 0;
-    bool stream = false;
+    uint64_t total;
     struct ingest_result *r = g->r;
-    for (uint32_t i = 0; i < g->o->input_count; i++) {
-        uint64_t bytes;
-        int rc = reader_total(g->paths[i], &bytes, e);
-        if (rc)
-            return rc;
-        total += bytes;
-        stream = stream || !strcmp(g->paths[i], "-");
-    }
+    g->batch.before = 0;
+    int rc = measure(g, &total, e);
+    if (!rc)
+        rc = begin_phase(g, phase, total, "bytes", e);
     r->skipped_empty = r->skipped_utf8 = r->skipped_long = r->skipped_json = 0;
-    int rc = begin_phase(g, phase, stream ? 0 : total, "bytes", e);
     for (uint32_t i = 0; i < g->o->input_count && !rc; i++)
         rc = reader_walk(g->paths[i], input_name(g, i), &g->rules, &sink, e);
     return rc ? rc : run_batch(g, e);

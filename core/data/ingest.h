@@ -40,6 +40,8 @@ struct ingest_result {
     uint64_t tokenizer_bytes;
     struct ingest_shard *shards[2]; /* by enum ingest_split, in order; owned */
     uint32_t shard_count[2];
+    /* tokens: of all documents with their end tokens, the dropped tail included; text_bytes: of the
+     * documents' text. */
     uint64_t sequences[2], tokens[2], text_bytes[2], documents[2];
     uint64_t skipped_empty, skipped_utf8, skipped_long, skipped_json; /* documents (JSONL: lines) */
     char *labels[SHARD_LABELS_MAX]; /* names, owned; sequences' labels index it */

@@ -82,7 +82,8 @@ static int work(const struct batch *b, struct batch_item *it)
         rc = tokenizer_encode(b->tokenizer, d.text, d.len, &it->ids, &it->id_count, &it->id_cap,
                               NULL);
     else if (!d.heldout) /* the tokenizer learns nothing of what it is judged on */
-        rc = sample_lines(&it->lines, &d, b->threshold, NULL);
+        rc =
+            sample_lines(&it->lines, &d, b->before + (uint64_t)(it - b->items), b->threshold, NULL);
     document_free(&d);
     return rc;
 }
@@ -128,6 +129,7 @@ void batch_clear(struct batch *b)
         if (it->lines.cap > IDS_KEPT)
             buf_free(&it->lines);
     }
+    b->before += b->count;
     b->count = b->file_count = 0;
     if (b->bytes.cap > 4 * BATCH_BYTES)
         buf_free(&b->bytes);

@@ -50,6 +50,7 @@ struct batch {
     struct batch_item *items;
     struct reader_file *files; /* that the items come from; their names for errors are not kept */
     uint32_t count, file_count;
+    uint64_t before;   /* items of this pass that were cleared */
     atomic_uint taken; /* the next item to be worked on */
     atomic_int failed; /* ERR_NO_MEMORY of any thread */
     /* One of two works: ids by tokenizer, or, where it is NULL, lines hashed at most threshold. */
@@ -70,8 +71,8 @@ void batch_clear(struct batch *b);
 
 /* -- The tokenizer's sample -------------------------------------------------------------------- */
 
-/* Lines drawn from the whole input: a line's hash depends on its document's digest and its number
- * alone, and the lines with the smallest hashes are kept, in input order. */
+/* Lines drawn from the whole input: a line's hash depends on its document's digest and place in the
+ * input and on its number, and the lines with the smallest hashes are kept, in input order. */
 struct sample {
     struct buf bytes; /* of entries: hash 8, length 4, text */
     uint64_t threshold, lines, text, text_max;
@@ -80,9 +81,9 @@ struct sample {
 /* vocab: of the tokenizer to be trained. */
 void sample_init(struct sample *s, uint32_t vocab);
 void sample_free(struct sample *s);
-/* Appends to out the entries of a document's lines whose hash is at most threshold. */
-TACIT_MUST_CHECK int sample_lines(struct buf *out, const struct document *d, uint64_t threshold,
-                                  struct err *e);
+/* Appends to out the entries of the place-th document's lines whose hash is at most threshold. */
+TACIT_MUST_CHECK int sample_lines(struct buf *out, const struct document *d, uint64_t place,
+                                  uint64_t threshold, struct err *e);
 /* Takes entries, and lowers the threshold until they fit. */
 TACIT_MUST_CHECK int sample_add(struct sample *s, const struct buf *entries, struct err *e);
 /* Writes the lines, each ended by a newline. */

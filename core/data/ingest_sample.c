@@ -50,14 +50,16 @@ static size_t piece_length(const char *s, size_t len)
     return n;
 }
 
-int sample_lines(struct buf *out, const struct document *d, uint64_t threshold, struct err *e)
+int sample_lines(struct buf *out, const struct document *d, uint64_t place, uint64_t threshold,
+                 struct err *e)
 {
+    uint64_t key = d->fraction + mix(place); /* copies of a document are drawn from apart */
     uint64_t number = 0;
     for (size_t i = 0; i < d->len;) {
         const char *p = d->text + i, *nl = memchr(p, '\n', d->len - i);
         size_t line = nl ? (size_t)(nl - p) : d->len - i;
         size_t n = piece_length(p, line);
-        uint64_t h = mix(d->fraction + mix(++number));
+        uint64_t h = mix(key + mix(++number));
         i += n + (n == line && nl ? 1 : 0);
         if (!n || h > threshold)
             continue;

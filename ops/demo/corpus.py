@@ -308,7 +308,11 @@ ROOT = os.geteuid() == 0
 
 
 def run(command, **options):
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    try:
+        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              **options)
+    except FileNotFoundError:
+        return 127, f"there is no {command[0]} here; the corpora come from Debian's packages"
     return done.returncode, done.stdout
 
 

@@ -14,6 +14,15 @@
 
 #define SEQ 32
 
+#ifdef __has_feature
+#define SANITIZED __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+static const int sanitized = SANITIZED;
+
 static const char *const words[] = {"router",      "expert", "Маршрут", "слово",
                                     "größer",      "prefix", "segment", "likelihood",
                                     "for (i = 0;", "été",    "return",  "\t}"};
@@ -402,6 +411,8 @@ static void memory_is_flat(void **state)
 {
     (void)state;
     int ticks = 0;
+    if (sanitized)
+        skip(); /* the sanitizer keeps what is freed */
     files_shell("for i in $(seq 1 110); do cat docs.jsonl; done > large.jsonl && "
                 "test $(stat -c %s large.jsonl) -gt 50000000");
     const char *small[] = {files_path("docs.jsonl")}, *large[] = {files_path("large.jsonl")};
