@@ -10,7 +10,7 @@
 #include "core/kernels/kernels.h"
 
 enum { ROUNDS = 5 };
-#define ROUND_SECONDS 0.03
+#define ROUND_SECONDS 0.08
 
 enum kind { FORWARD, DX, DW };
 

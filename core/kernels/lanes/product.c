@@ -30,6 +30,9 @@
 #define BLOCK_M 96
 #define BLOCK_K 384
 #define BLOCK_N 512
+/* How far ahead packing asks the memory: it reads in steps that processors do not foresee. */
+#define AHEAD_ROWS 8
+#define AHEAD_COLUMNS 64
 
 struct tile {
     size_t K;
@@ -195,6 +198,11 @@ static void pack_panel(float *P, const float *B, size_t b_row, size_t b_col, siz
         for (size_t c = 0; c < padded; c += 16) {
             v16 r[16];
             UNROLL(16)
+            for (size_t i = 0; i < 16; i++) {
+                if (c + i < n)
+                    __builtin_prefetch(B + k + AHEAD_COLUMNS + (c + i) * b_col);
+            }
+            UNROLL(16)
             for (size_t i = 0; i < 16; i++)
                 r[i] = c + i < n ? v_load(B + k + (c + i) * b_col) : v_zero();
             v_transpose(r);
@@ -225,10 +233,14 @@ static void pack_rows(float *P, const float *A, size_t a_row, size_t a_col, size
     }
     for (size_t k = 0; k < K; k++) {
         const float *from = A + k * a_col;
+        for (size_t m = 0; m < M && k + AHEAD_ROWS < K; m += 16)
+            __builtin_prefetch(from + AHEAD_ROWS * a_col + m);
         for (size_t m = 0; m < M; m += TILE_M) {
             size_t n = M - m < TILE_M ? M - m : TILE_M;
             float *to = P + m * K + k * TILE_M;
-            if (n == TILE_M)
+            if (M - m >= 16 && k + 1 < K && TILE_M > 8)
+                v_store(to, v_load(from + m)); /* what is too much, the next k overwrites */
+            else if (n == TILE_M)
                 memcpy(to, from + m, TILE_M * sizeof *to);
             else
                 memcpy(to, from + m, n * sizeof *to);
