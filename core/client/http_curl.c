@@ -322,6 +322,9 @@ static int exchange_error(const struct exchange *x, CURLcode code, struct err *e
     case CURLE_SSL_CONNECT_ERROR:
         return err_set(e, ERR_UNAVAILABLE, "no TLS with %s (%s); does it speak plain http?",
                        h->base, detail);
+    case CURLE_GOT_NOTHING:
+        return err_set(e, ERR_UNAVAILABLE, "%s closed the connection without an answer%s", h->base,
+                       strncmp(h->base, "https:", 6) ? " (if it always does: is it https?)" : "");
     case CURLE_OUT_OF_MEMORY:
         return err_set(e, ERR_NO_MEMORY, "no memory for an exchange with %s", h->base);
     default:
