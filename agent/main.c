@@ -24,7 +24,7 @@ static const char doc[] =
     "there when it is started again with the same --work."
     "\v"
     "Examples:\n"
-    "  tacit-agent --coordinator http://127.0.0.1:7171 --token-file data/join.token --work "
+    "  tacit-agent --coordinator http://127.0.0.1:8420 --token-file data/join.token --work "
     "agent-1\n"
     "  tacit-agent --coordinator https://train.example.org --ca ca.pem --token-file join.token \\\n"
     "              --work /var/lib/tacit-agent --threads 8 --cache-size 50G\n\n"

@@ -44,7 +44,7 @@ int listen_address_parse(const char *text, struct listen_address *out, struct er
     if (!colon || !text_to_u64(colon + 1, &port) || port > 65535 || len >= sizeof host - 2)
         return err_set(e, ERR_INVALID,
                        "\"%.100s\" is not HOST:PORT: give an address and a port from 0 to 65535, "
-                       "such as 127.0.0.1:8080",
+                       "such as 127.0.0.1:8420",
                        text);
     memcpy(host, text, len);
     host[len] = 0;

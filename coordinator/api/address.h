@@ -1,4 +1,4 @@
-/* "HOST:PORT" as people type it: 127.0.0.1:8080, [::1]:8080, localhost:8080, :8080 (everywhere). */
+/* "HOST:PORT" as people type it: 127.0.0.1:8420, [::1]:8080, localhost:8080, :8080 (everywhere). */
 #ifndef TACIT_COORDINATOR_API_ADDRESS_H
 #define TACIT_COORDINATOR_API_ADDRESS_H
 

@@ -38,7 +38,7 @@ static const struct command root_commands[] = {
 const struct command command_root = {
     "tacit", "trains mixtures of language models on machines that hardly talk to each other", NULL,
     root_commands,
-    "  export TACIT_URL=http://127.0.0.1:8080 TACIT_TOKEN_FILE=data/admin.token\n"
+    "  export TACIT_URL=http://127.0.0.1:8420 TACIT_TOKEN_FILE=data/admin.token\n"
     "  tacit ingest books shelf/ --vocab 4096 --seq 128\n"
     "  tacit plan my.ini && tacit run create my.ini\n"
     "  tacit run wait my-run && tacit report my-run\n"

@@ -80,7 +80,7 @@ cat <<END
    $DEMO/report.json       the figures above, for scripts
    $spec       the spec of this run; \`$BIN/tacit run spec\` explains every key
    The coordinator and its agents are stopped. To start them again:
-     $BIN/tacitd --data $SERVICE/data --listen 127.0.0.1:8080
-     export TACIT_URL=http://127.0.0.1:8080 TACIT_TOKEN_FILE=$SERVICE/data/admin.token
+     $BIN/tacitd --data $SERVICE/data --listen 127.0.0.1:8420
+     export TACIT_URL=http://127.0.0.1:8420 TACIT_TOKEN_FILE=$SERVICE/data/admin.token
      $BIN/tacit run list
 END

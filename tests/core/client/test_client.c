@@ -245,7 +245,7 @@ static void test_urls(void **state)
         if (!strstr(e.message, bad[i].says))
             fail_msg("'%s' does not say '%s'", e.message, bad[i].says);
     }
-    assert_int_equal(client_url_check("http://127.0.0.1:8080/", &e), 0);
+    assert_int_equal(client_url_check("http://127.0.0.1:8420/", &e), 0);
 }
 
 static void test_nobody_there(void **state)
