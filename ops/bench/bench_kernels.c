@@ -48,7 +48,7 @@ static void check(int rc, const struct err *e)
 
 static float *numbers(size_t n)
 {
-    float *x = malloc(n * sizeof *x);
+    float *x = aligned_alloc(64, (n * sizeof *x + 63) / 64 * 64); /* as workspaces are */
     if (x == NULL) {
         perror("bench_kernels");
         exit(1);
