@@ -1,12 +1,14 @@
 #!/bin/bash
 # Installs the Debian packages that tacit is built, tested or measured with, where they are missing.
-#   ops/deps.sh [build] [test] [oracle]     default: build
+#   ops/deps.sh [build] [demo] [test] [oracle]     default: build
 # Silent and quick where all are there: apt is not touched then.
 set -u
 
 build=(gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev libsqlite3-dev
     libarchive-dev libcurl4-openssl-dev libinih-dev libsentencepiece-dev libopenblas-serial-dev
     libgnutls28-dev)
+# What the demonstration's scripts call.
+demo=(python3 curl jq)
 # The cross compiler and qemu show that ARM computes the same bytes; clang is the second opinion on
 # warnings.
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
@@ -18,10 +20,11 @@ wanted=()
 for group in "${@:-build}"; do
     case $group in
     build) wanted+=("${build[@]}") ;;
+    demo) wanted+=("${demo[@]}") ;;
     test) wanted+=("${test[@]}") ;;
     oracle) wanted+=("${oracle[@]}") ;;
     *)
-        echo "ops/deps.sh: no group '$group': build, test and oracle are known" >&2
+        echo "ops/deps.sh: no group '$group': build, demo, test and oracle are known" >&2
         exit 64
         ;;
     esac
