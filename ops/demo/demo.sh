@@ -38,10 +38,14 @@ if ! "$BIN/tacit" datasets --json | grep -q '"name": *"demo"'; then
     "$BIN/tacit" ingest demo "$DEMO/corpus" --vocab 1024 --seq 128 || fail "the ingest failed"
 fi
 
+# What is known of a run, as one word; nothing where there is none.
+run_state() {
+    "$BIN/tacit" run show "$1" --json 2>/dev/null | jq -r .state
+}
+
 # A run of this seed that was interrupted goes on; one that has ended is repeated under a new name.
 name=demo-$SEED again=1
-while state=$("$BIN/tacit" run show "$name" --json 2>/dev/null | jq -r .state) &&
-    [ -n "$state" ] && [ "$state" != active ]; do
+while state=$(run_state "$name") && [ -n "$state" ] && [ "$state" != active ]; do
     again=$((again + 1))
     name=demo-$SEED-$again
 done
@@ -54,7 +58,11 @@ if [ -z "$state" ]; then
     "$BIN/tacit" run create "$spec" || fail "the run could not be created"
 fi
 say "Training: tacit run wait $name"
-"$BIN/tacit" run wait "$name" || fail "the run failed; agents' logs are in $SERVICE/log"
+if ! "$BIN/tacit" run wait "$name"; then
+    "$BIN/tacit" jobs --run "$name" --state quarantined >&2
+    tail -n 8 "$SERVICE"/log/*.log >&2
+    fail "the run failed (above: its jobs, and the last words of coordinator and agents)"
+fi
 
 say "Report: tacit report $name"
 "$BIN/tacit" report "$name" --json >"$DEMO/report.json.new" || fail "there is no report"
