@@ -8,20 +8,24 @@
 #
 # The process numbers are in $SERVICE/tacitd.pid and $SERVICE/agent-N.pid.
 
-# keep NAME COMMAND…: runs it again whenever it ends by itself, until its keeper gets a TERM.
+# service_keep NAME COMMAND…: runs it again whenever it ends by itself, until its keeper gets a TERM
+# or the script that started the keeper is gone.
 service_keep() {
     local name=$1 child=0 stop=0 code
     shift
-    trap 'stop=1; [ $child != 0 ] && kill -TERM $child 2>/dev/null' TERM
+    trap 'stop=1' TERM
     trap '' INT
     while [ $stop = 0 ]; do
         "$@" >>"$SERVICE/log/$name.log" 2>&1 </dev/null &
         child=$!
         echo $child >"$SERVICE/$name.pid"
-        while kill -0 $child 2>/dev/null; do
-            wait $child
-            code=$?
+        while kill -0 $child 2>/dev/null && [ $stop = 0 ]; do
+            kill -0 $$ 2>/dev/null || stop=1
+            sleep 0.2
         done
+        [ $stop = 1 ] && kill -TERM $child 2>/dev/null
+        wait $child 2>/dev/null
+        code=$?
         [ $stop = 1 ] && break
         echo "$name ended with exit code $code: starting it again" | tee -a "$SERVICE/log/$name.log"
         sleep 0.5
