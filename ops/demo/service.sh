@@ -13,6 +13,7 @@
 service_keep() {
     local name=$1 child=0 stop=0 code
     shift
+    exec 2>>"$SERVICE/log/$name.log" # the shell's own words on killed children
     trap 'stop=1' TERM
     trap '' INT
     while [ $stop = 0 ]; do
@@ -24,7 +25,7 @@ service_keep() {
             sleep 0.2
         done
         [ $stop = 1 ] && kill -TERM $child 2>/dev/null
-        wait $child 2>/dev/null
+        wait $child
         code=$?
         [ $stop = 1 ] && break
         echo "$name ended with exit code $code: starting it again" | tee -a "$SERVICE/log/$name.log"
