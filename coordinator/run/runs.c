@@ -3,11 +3,11 @@
 #include <math.h>
 #include <string.h>
 #include "core/base/text.h"
-#include "core/mixture/cost.h"
 #include "core/mixture/draw.h"
 #include "coordinator/lease/lease.h"
 #include "coordinator/run/advance.h"
 #include "coordinator/run/reply.h"
+#include "coordinator/run/run_share.h"
 #include "coordinator/store/blobs.h"
 
 static int parse_request(const struct msg_run_create *m, struct run_spec *spec,
@@ -87,49 +87,6 @@ int runs_create(struct call *c, const void *in, void *out, struct err *e)
     return rc;
 }
 
-/* FLOPs of the run's parts, for the share that is done. */
-struct weights {
-    double routers, scoring, experts, dense, dense_flops;
-};
-
-static void weigh(const struct run_view *v, struct weights *w)
-{
-    struct cost_run run;
-    struct cost_result cost;
-    uint32_t vocab = v->facts.vocab, seq = v->facts.seq;
-    spec_cost(&v->spec, vocab, seq, v->facts.train_sequences, &run);
-    cost_compute(&run, &cost);
-    bool em = v->spec.router.mode == SPEC_EM;
-    double dense_step = 3 * cost_forward(v->spec.dense.batch, seq, &run.expert);
-    w->routers = em ? cost.routers_training_prefix + cost.routers_sharding : 0;
-    w->scoring = em ? cost.experts_sharding : 0;
-    w->experts = cost.experts_training;
-    w->dense = dense_step * (double)due_steps(&v->facts, TARGET_DENSE);
-    w->dense_flops = dense_step * (double)due_steps(&v->facts, TARGET_DENSE_FLOPS);
-}
-
-static double share_done(uint64_t done, uint64_t total)
-{
-    return total ? (double)done / (double)total : 1;
-}
-
-static double progress_of(const struct run_view *v)
-{
-    const struct run_facts *f = &v->facts;
-    struct weights w;
-    weigh(v, &w);
-    double experts = 0;
-    for (uint32_t i = 0; i < v->spec.experts; i++)
-        experts += share_done(f->expert_step[i], v->spec.expert.steps) / v->spec.experts;
-    double all = w.routers + w.scoring + w.experts + w.dense + w.dense_flops;
-    double done =
-        w.experts * experts + w.routers * share_done(f->rounds_trained, v->spec.router.rounds) +
-        w.scoring * share_done(f->chunks_scored, spec_chunks(&v->spec, f->train_sequences)) +
-        w.dense * share_done(f->dense_step, due_steps(f, TARGET_DENSE)) +
-        w.dense_flops * share_done(f->dense_flops_step, due_steps(f, TARGET_DENSE_FLOPS));
-    return all > 0 ? done / all : 0;
-}
-
 static const char *phase_of(const struct run_view *v)
 {
     const struct run_facts *f = &v->facts;
@@ -172,7 +129,7 @@ static int fill_run(struct call *c, const struct run_view *v, struct msg_run *r,
         .jobs_quarantined = states[JOB_QUARANTINED],
         .created_at = v->row.created_ms,
         .ended_at = v->row.ended_ms,
-        .progress = v->row.state == RUN_DONE ? 1 : progress_of(v),
+        .progress = v->row.state == RUN_DONE ? 1 : run_share(v, NULL, 0),
         .spec = v->row.spec,
     };
     return 0;
@@ -340,7 +297,12 @@ int runs_show(struct call *c, const void *in, void *out, struct err *e)
         rc = run_view_load(c->conn, row.id, true, c->arena, &v, e);
     if (!rc)
         rc = fill_run(c, &v, out, e);
-    return rc ? rc : fill_models(c, &v, out, e);
+    if (!rc)
+        rc = fill_models(c, &v, out, e);
+    struct msg_run *r = out;
+    if (!rc && r->state != RUN_DONE)
+        r->progress = run_share(&v, r->models, r->model_count);
+    return rc;
 }
 
 int runs_cancel(struct call *c, const void *in, void *out, struct err *e)

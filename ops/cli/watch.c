@@ -29,7 +29,7 @@ const char *watch_model(struct arena *a, const struct msg_model_progress *m)
 
 const char *watch_phase(struct arena *a, const struct msg_run *r)
 {
-    /* The share counts training alone: evaluation and report still follow. */
+    /* The report still follows. */
     double percent = floor(100 * r->progress < 99 ? 100 * r->progress : 99);
     if (r->state == RUN_DONE)
         return "done";

@@ -132,7 +132,7 @@ hidden = 16
 layers = 1
 heads = 2
 batch = 8
-steps = 400
+steps = 600
 learning_rate = 5e-3
 warmup = 10
 [dense]
@@ -167,9 +167,10 @@ waiting=$!
 "$BIN/tacit-agent" --coordinator "$TACIT_URL" --token-file "$dir/data/join.token" \
     --work "$dir/agent" --threads 1 --name worker >"$dir/agent.log" 2>&1 &
 pids+=($!)
-sleep 2
-expect 0 "worker" "$tacit" agents
-expect 0 "on the 1 agent connected now" "$tacit" plan "$dir/spec.ini"
+for _ in $(seq 200); do
+    [ "$("$tacit" run show small --json | jq '.progress > 0.02')" = true ] && break
+    sleep 0.05
+done
 kill -9 $tacitd
 wait $tacitd 2>/dev/null
 sleep 1.5
@@ -181,8 +182,10 @@ done
 [ "$(grep -c "can't reach" "$dir/wait.out")" = 1 ] || fail "run wait tells one absence more than once"
 expect 0 "run small is done" "$tacit" run wait small
 expect 0 "small" "$tacit" run list
-expect 0 "400/400" "$tacit" run show small
-expect 0 "train expert 2, to step 400" "$tacit" jobs --run small --limit 500
+expect 0 "worker" "$tacit" agents
+expect 0 "on the 1 agent connected now" "$tacit" plan "$dir/spec.ini"
+expect 0 "600/600" "$tacit" run show small
+expect 0 "train expert 2, to step 600" "$tacit" jobs --run small --limit 500
 expect 0 "no such jobs" "$tacit" jobs --run small --state quarantined
 expect 64 "has ended already" "$tacit" run cancel small
 [ "$("$tacit" run list --json | jq -r '.[0].name')" = small ] || fail "run list --json"
