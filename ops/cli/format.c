@@ -5,6 +5,7 @@
 #include "core/base/text.h"
 
 #define NOTHING "–"
+#define YEAR (365.25 * 86400)
 
 static const char *or_nothing(const char *s)
 {
@@ -111,6 +112,8 @@ const char *format_duration(struct arena *a, double seconds)
     char out[24];
     if (!(seconds >= 0) || !isfinite(seconds))
         return NOTHING;
+    if (seconds >= 2 * YEAR)
+        return or_nothing(arena_printf(a, "%s years", format_count(a, (uint64_t)(seconds / YEAR))));
     if (seconds >= 48 * 3600.0)
         return or_nothing(arena_printf(a, "%.1f days", seconds / 86400));
     return or_nothing(arena_printf(a, "%s", text_duration(seconds, out)));

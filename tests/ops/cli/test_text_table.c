@@ -104,6 +104,7 @@ static void test_format_figures(void **state)
     assert_string_equal(format_ago(&arena, 5000, 4000), "now"); /* clocks of two machines */
     assert_string_equal(format_ago(&arena, 1000, 186000), "3m 05s ago");
     assert_string_equal(format_duration(&arena, 7 * 86400.0), "7.0 days");
+    assert_string_equal(format_duration(&arena, 1e11), "3,168 years");
 }
 
 int main(void)
