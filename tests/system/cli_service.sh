@@ -166,7 +166,8 @@ grep -q "run small goes on" "$dir/watch.out" || fail "an interrupted wait says: 
 waiting=$!
 "$BIN/tacit-agent" --coordinator "$TACIT_URL" --token-file "$dir/data/join.token" \
     --work "$dir/agent" --threads 1 --name worker >"$dir/agent.log" 2>&1 &
-pids+=($!)
+agent=$!
+pids+=($agent)
 for _ in $(seq 200); do
     [ "$("$tacit" run show small --json | jq '.progress > 0.02')" = true ] && break
     sleep 0.05
@@ -234,4 +235,32 @@ expect 64 "has not been published yet" "$tacit" sample other "$prompt"
 expect 0 "run other is cancelled" "$tacit" run cancel other
 expect 70 "was cancelled" "$tacit" run wait other
 [ "$("$tacit" run list --json | jq -r '.[0].name')" = other ] || fail "run list: the newest is not first"
+
+# --- a run that fails ----------------------------------------------------------------------------
+kill -9 $agent
+wait $agent 2>/dev/null
+sed 's/^name.*/name = broken/' "$dir/spec.ini" >"$dir/broken.ini"
+expect 0 "created" "$tacit" run create "$dir/broken.ini"
+# An agent that finds a job's settings impossible; its words would steer a terminal.
+python3 - "$TACIT_URL" "$dir/data/join.token" <<'END' || fail "the failing agent"
+import json, sys, urllib.request
+url, token = sys.argv[1], open(sys.argv[2]).read().strip()
+def post(path, body, token):
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), {
+        "Authorization": "Bearer " + token, "Content-Type": "application/json"})
+    return json.load(urllib.request.urlopen(request))
+me = post("/v1/agents", {"identity": "ab" * 32, "name": "unlucky", "host": "h", "processor": "p",
+          "isa": "plain", "version": "0", "threads": 1, "memory": 1 << 30}, token)
+grant = post("/v1/claims", {"wait_ms": 5000}, me["token"])
+post(f"/v1/jobs/{grant['job']}/fail", {"fence": grant["fence"], "settings": True,
+     "error": "step 7: the loss is \x1b[31mnan"}, me["token"])
+END
+expect 70 "the loss is" "$tacit" run wait broken
+expect 0 "the loss is" "$tacit" run show broken
+expect 0 "quarantined" "$tacit" jobs --run broken --state quarantined
+expect 64 "ended without a report" "$tacit" report broken
+for command in "run show broken" "jobs --run broken" "run wait broken"; do
+    # shellcheck disable=SC2086 # several words are several arguments
+    "$tacit" $command 2>&1 | grep -q $'\033' && fail "$command lets an agent steer the terminal"
+done
 exit $failed
