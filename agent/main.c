@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 #include "agent/agent.h"
+#include "core/base/options.h"
 #include "core/base/text.h"
 #include "core/client/client.h"
 #include "core/env/process.h"
@@ -24,10 +25,11 @@ static const char doc[] =
     "there when it is started again with the same --work."
     "\v"
     "Examples:\n"
-    "  tacit-agent --coordinator http://127.0.0.1:8420 --token-file data/join.token --work "
-    "agent-1\n"
-    "  tacit-agent --coordinator https://train.example.org --ca ca.pem --token-file join.token \\\n"
-    "              --work /var/lib/tacit-agent --threads 8 --cache-size 50G\n\n"
+    "  tacit-agent --coordinator http://127.0.0.1:8420 \\\n"
+    "              --token-file data/join.token --work agent-1\n"
+    "  tacit-agent --coordinator https://train.example.org --ca ca.pem \\\n"
+    "              --token-file join.token --work /var/lib/tacit-agent \\\n"
+    "              --threads 8 --cache-size 50G\n\n"
     "The join token is needed once; afterwards the work folder holds a token of this agent's own.";
 
 enum { KEY_CA = 256, KEY_CACHE, KEY_NAME };
@@ -114,30 +116,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-/* getopt's complaint names no alternative: an unknown long option is caught before it. */
-static const char *unknown_option(int argc, char **argv, const char **nearest)
-{
-    static const char *const names[] = {"coordinator", "token-file", "work",         "threads",
-                                        "cache-size",  "name",       "ca",           "help",
-                                        "usage",       "version",    "program-name", "HANG"};
-    static char word[64];
-    const size_t count = sizeof names / sizeof *names;
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(argv[i] + 2, "=") : 0;
-        bool known = len == 0 || len >= sizeof word;
-        for (size_t k = 0; !known && k < count; k++) {
-            known = strncmp(names[k], argv[i] + 2, len) == 0; /* abbreviations are fine */
-        }
-        if (!known) {
-            memcpy(word, argv[i] + 2, len);
-            word[len] = 0;
-            *nearest = text_nearest(word, names, count);
-            return argv[i];
-        }
-    }
-    return NULL;
-}
-
 /* A host's name as a name: what does not belong becomes '-'. */
 static void default_name(char out[65])
 {
@@ -159,14 +137,11 @@ static int usage(const char *what)
 int main(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
-    char name[65], text[256];
+    char name[65];
     struct err e = {0};
     env_stop_on_signals(); /* first: from here on a stop ends with 0 */
-    const char *nearest = NULL, *unknown = unknown_option(argc, argv, &nearest);
-    if (unknown) {
-        snprintf(text, sizeof text, "unknown option %.100s%s%s%s", unknown,
-                 nearest ? "; did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "");
-        return usage(text);
+    if (options_check(options, true, argc, argv, &e)) {
+        return usage(e.message);
     }
     default_name(name);
     struct agent_options o = {.url = env_get("TACIT_URL"),

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sysexits.h>
+#include "core/base/options.h"
 #include "core/env/clock.h"
 #include "core/env/file.h"
 #include "core/env/process.h"
@@ -47,7 +48,8 @@ static const char doc[] =
     "Examples:\n"
     "  tacitd --data /var/lib/tacit\n"
     "  tacitd --data ./data --listen 127.0.0.1:0\n"
-    "  tacitd --data ./data --listen 0.0.0.0:8420 --tls-cert cert.pem --tls-key key.pem\n\n"
+    "  tacitd --data ./data --listen 0.0.0.0:8420 \\\n"
+    "         --tls-cert cert.pem --tls-key key.pem\n\n"
     "SIGTERM finishes what is queued and stops; agents go on and deliver to the next start.";
 
 const char *argp_program_version = "tacitd " TACIT_VERSION;
@@ -192,6 +194,10 @@ int main(int argc, char **argv)
     struct err e = {0};
 
     argp_err_exit_status = EX_USAGE;
+    if (options_check(option_list, true, argc, argv, &e)) {
+        fprintf(stderr, "tacitd: %s\nTry 'tacitd --help'.\n", e.message);
+        return EX_USAGE;
+    }
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     env_stop_on_signals();
     raise_descriptors();

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include "core/base/options.h"
 #include "core/base/text.h"
 #include "core/env/process.h"
 #include "core/protocol/messages.h"
@@ -45,95 +46,6 @@ static void collect(struct parse *p)
     p->known[n++] = help_option;
     p->known_count = n;
     p->known[n] = (struct argp_option){0};
-}
-
-/* --- what argp would say in its own words ------------------------------------------------------
- */
-
-static int unknown_option(struct parse *p, const char *name)
-{
-    const char *names[KNOWN_MAX];
-    for (int i = 0; i < p->known_count; i++)
-        names[i] = p->known[i].name;
-    const char *near = text_nearest(name, names, (size_t)p->known_count);
-    if (near)
-        return err_set(&p->err, ERR_INVALID, "there is no option --%s; did you mean --%s?", name,
-                       near);
-    return err_set(&p->err, ERR_INVALID, "there is no option --%s", name);
-}
-
-/* One "--name" or "--name=value", as getopt_long reads it: an unambiguous beginning will do. */
-static int check_long(struct parse *p, const char *word, const char *next, int *skip)
-{
-    size_t len = strcspn(word, "=");
-    const struct argp_option *found = NULL;
-    int matches = 0;
-    for (int i = 0; i < p->known_count; i++) {
-        const struct argp_option *k = &p->known[i];
-        if (strncmp(k->name, word, len) != 0)
-            continue;
-        found = k;
-        matches++;
-        if (k->name[len] == '\0') {
-            matches = 1;
-            break;
-        }
-    }
-    if (matches == 0)
-        return unknown_option(p, arena_strndup(&p->cli->arena, word, len));
-    if (matches > 1)
-        return err_set(&p->err, ERR_INVALID, "--%.*s may be several options: write it out",
-                       (int)len, word);
-    if (found->arg && word[len] == '\0') {
-        *skip = 1;
-        if (!next)
-            return err_set(&p->err, ERR_INVALID, "--%s wants a value: --%s %s", found->name,
-                           found->name, found->arg);
-    }
-    if (!found->arg && word[len] == '=')
-        return err_set(&p->err, ERR_INVALID, "--%s takes no value", found->name);
-    return 0;
-}
-
-static int check_short(struct parse *p, const char *letters, const char *next, int *skip)
-{
-    for (; *letters; letters++) {
-        const struct argp_option *found = NULL;
-        for (int i = 0; i < p->known_count; i++)
-            if (p->known[i].key == *letters)
-                found = &p->known[i];
-        if (!found)
-            return err_set(&p->err, ERR_INVALID,
-                           "there is no option -%c (what starts with '-' but is no option goes "
-                           "after \"--\")",
-                           *letters);
-        if (!found->arg)
-            continue;
-        *skip = letters[1] == '\0';
-        if (*skip && !next)
-            return err_set(&p->err, ERR_INVALID, "-%c wants a value: -%c %s", *letters, *letters,
-                           found->arg);
-        return 0;
-    }
-    return 0;
-}
-
-static int check_options(struct parse *p, int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *word = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL;
-        int skip = 0, rc = 0;
-        if (strcmp(word, "--") == 0)
-            return 0;
-        if (word[0] == '-' && word[1] == '-')
-            rc = check_long(p, word + 2, next, &skip);
-        else if (word[0] == '-' && word[1])
-            rc = check_short(p, word + 1, next, &skip);
-        if (rc)
-            return rc;
-        i += skip;
-    }
-    return 0;
 }
 
 /* --- parsing ---------------------------------------------------------------------------------- */
@@ -199,7 +111,7 @@ bool cli_parse(struct cli *cli, const struct cli_options *o, int argc, char **ar
         (struct argp){.options = p.known, .parser = parse_key, .args_doc = o->args, .doc = o->doc};
     cli->args = arena_alloc_array(&cli->arena, (size_t)argc, sizeof *cli->args);
     cli->arg_count = 0;
-    int rc = cli->args ? check_options(&p, argc, argv)
+    int rc = cli->args ? options_check(p.known, false, argc, argv, &p.err)
                        : err_set(&p.err, ERR_NO_MEMORY, "no memory for the arguments");
     if (!rc) {
         error_t error = argp_parse(&p.argp, argc, argv, ARGP_SILENT, NULL, &p);
