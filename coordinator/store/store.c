@@ -88,28 +88,64 @@ void store__blob_read_end(struct store *s, struct store_conn *c)
     pool_end(&s->blob_readers, c);
 }
 
-/* Opens, migrates and gives the file its writer and readers. */
-static int file_open(struct store *s, enum conn_file file, struct err *e)
+static char *file_path(const struct store *s, enum conn_file file, struct err *e)
 {
-    const char *name = file == CONN_TACIT ? "tacit" : "blobs";
     char *path = env_path_join(s->dir, file == CONN_TACIT ? "tacit.db" : "blobs.db");
     if (!path)
-        return err_set(e, ERR_NO_MEMORY, "no memory to open %s", s->dir);
-    struct store_conn *c = NULL;
-    int rc = conn_open(&c, path, file, true, e);
+        err_set(e, ERR_NO_MEMORY, "no memory to open %s", s->dir);
+    return path;
+}
+
+static const char *const file_names[] = {[CONN_TACIT] = "tacit", [CONN_BLOBS] = "blobs"};
+
+/* Opens the file, which a newer version must not have written. */
+static int file_open(struct store *s, enum conn_file file, struct store_conn **out, struct err *e)
+{
+    char *path = file_path(s, file, e);
+    if (!path)
+        return e->code;
+    int rc = conn_open(out, path, file, true, e);
     if (!rc) {
-        rc = store_migrate(c->db, store_migrations, name, e);
-        if (!rc)
-            rc = writer_create(file == CONN_TACIT ? &s->writer : &s->blob_writer, c,
-                               file == CONN_TACIT ? BATCH_TACIT : BATCH_BLOBS, s->stepped, e);
-        if (rc) {
-            conn_close(c);
+        rc = store_migrate_check((*out)->db, store_migrations, file_names[file], e);
+        if (rc)
             err_prefix(e, "%s", s->dir);
-        }
     }
-    if (!rc)
-        rc = pool_open(file == CONN_TACIT ? &s->readers : &s->blob_readers, path, file, e);
     free(path);
+    return rc;
+}
+
+/* Migrates and gives the file its writer, which takes the connection over, and readers. */
+static int file_start(struct store *s, enum conn_file file, struct store_conn **c, struct err *e)
+{
+    bool tacit = file == CONN_TACIT;
+    int rc = store_migrate((*c)->db, store_migrations, file_names[file], e);
+    if (!rc)
+        rc = writer_create(tacit ? &s->writer : &s->blob_writer, *c,
+                           tacit ? BATCH_TACIT : BATCH_BLOBS, s->stepped, e);
+    if (rc) {
+        err_prefix(e, "%s", s->dir);
+        return rc;
+    }
+    *c = NULL;
+    char *path = file_path(s, file, e);
+    rc = path ? pool_open(tacit ? &s->readers : &s->blob_readers, path, file, e) : e->code;
+    free(path);
+    return rc;
+}
+
+/* Both are looked at before either is changed: a folder that is refused stays as it was. */
+static int files_start(struct store *s, struct err *e)
+{
+    struct store_conn *tacit = NULL, *blobs = NULL;
+    int rc = file_open(s, CONN_TACIT, &tacit, e);
+    if (!rc)
+        rc = file_open(s, CONN_BLOBS, &blobs, e);
+    if (!rc)
+        rc = file_start(s, CONN_TACIT, &tacit, e);
+    if (!rc)
+        rc = file_start(s, CONN_BLOBS, &blobs, e);
+    conn_close(tacit);
+    conn_close(blobs);
     return rc;
 }
 
@@ -135,9 +171,7 @@ static int store_start(struct store *s, int64_t lock_ms, struct err *e)
                    s->dir);
     free(path);
     if (!rc)
-        rc = file_open(s, CONN_TACIT, e);
-    if (!rc)
-        rc = file_open(s, CONN_BLOBS, e);
+        rc = files_start(s, e);
     if (!rc)
         rc = writer_wait(s->writer, start_incarnation, &s->incarnation, e);
     if (!rc)

@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include "coordinator/store/conn.h"
 #include "coordinator/store/migrate.h"
 #include "coordinator/store/ops.h"
@@ -256,22 +257,45 @@ static int64_t ask_sql(const char *dir, const char *file, const char *sql)
 static void test_newer_schema_is_refused(void **state)
 {
     static const char *const files[] = {"tacit.db", "blobs.db"};
+    char sql[64];
     (void)state;
     for (int i = 0; i < 2; i++) {
         char dir[64];
         struct store *s;
         temp_dir_make(dir);
         store_close(open_stepped(dir));
+        int64_t known = ask_sql(dir, files[i], "PRAGMA user_version");
+        int64_t incarnation = ask_sql(dir, "tacit.db", "SELECT incarnation FROM meta");
         run_sql(dir, files[i], "PRAGMA user_version = 999");
         assert_int_equal(store_open(&s, dir, &err), ERR_VERSION);
         assert_non_null(strstr(err.message, "999"));
         assert_non_null(strstr(err.message, files[i]));
         assert_non_null(strstr(err.message, "newer"));
         assert_int_equal(ask_sql(dir, files[i], "PRAGMA user_version"), 999);
-        run_sql(dir, files[i], "PRAGMA user_version = 1");
+        assert_int_equal(ask_sql(dir, "tacit.db", "SELECT incarnation FROM meta"), incarnation);
+        snprintf(sql, sizeof sql, "PRAGMA user_version = %d", (int)known);
+        run_sql(dir, files[i], sql);
         store_close(open_stepped(dir));
         temp_dir_remove(dir);
     }
+}
+
+/* A folder that is refused stays as it was, the half of it that could have been migrated, too. */
+static void test_newer_blobs_leave_an_older_tacit_alone(void **state)
+{
+    char dir[64], path[96];
+    struct store *s;
+    (void)state;
+    temp_dir_make(dir);
+    store_close(open_stepped(dir));
+    run_sql(dir, "blobs.db", "PRAGMA user_version = 999");
+    snprintf(path, sizeof path, "%s/tacit.db", dir);
+    assert_int_equal(unlink(path), 0);
+    run_sql(dir, "tacit.db", "CREATE TABLE older (v INTEGER) STRICT");
+    assert_int_equal(store_open(&s, dir, &err), ERR_VERSION);
+    assert_int_equal(ask_sql(dir, "tacit.db", "PRAGMA user_version"), 0);
+    assert_int_equal(ask_sql(dir, "tacit.db", "SELECT count(*) FROM sqlite_schema"), 1);
+    temp_dir_remove(dir);
 }
 
 static void test_not_a_database_is_named(void **state)
@@ -397,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_folder_in_use_is_refused),
         cmocka_unit_test(test_dying_predecessor_is_waited_for),
         cmocka_unit_test(test_newer_schema_is_refused),
+        cmocka_unit_test(test_newer_blobs_leave_an_older_tacit_alone),
         cmocka_unit_test(test_not_a_database_is_named),
         cmocka_unit_test(test_migrations_apply_in_order_or_not_at_all),
         cmocka_unit_test(test_files_are_as_the_design_says),
