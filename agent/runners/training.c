@@ -100,6 +100,7 @@ static int start_from(struct loop *l, struct err *e)
     if (t->first > 0) {
         return load_inputs(l, e);
     }
+    w->model = w->state = (struct digest){{0}};
     model_init(&t->config, l->c->spec->seed, t->stream, w->parameters);
     memset(w->moment1, 0, w->count * sizeof(float));
     memset(w->moment2, 0, w->count * sizeof(float));
@@ -168,12 +169,12 @@ static int one_step(struct loop *l, struct err *e)
         .grad_clip = t->grad_clip,
         .step = step + 1,
     };
+    l->w->model = l->w->state = (struct digest){{0}}; /* also where the step fails half-way */
     rc = engine_train_step(l->engine, l->w->parameters, l->w->moment1, l->w->moment2, l->tokens,
                            t->batch, t->length, &o, &loss, &norm, e);
     if (rc) {
         return rc == ERR_NOT_FINITE ? not_finite(l, step, e) : rc;
     }
-    l->w->model = l->w->state = (struct digest){{0}};
     l->losses[l->loss_count++ % LOSS_STEPS] = loss;
     l->done = step + 1;
     return 0;

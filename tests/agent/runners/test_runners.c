@@ -225,7 +225,7 @@ static void test_links_change_no_bit(void **state)
 /* The weights in memory are used for the very checkpoint that they are, and for no other. */
 static void test_memory_is_not_mistaken(void **state)
 {
-    struct job a, b, again, fresh;
+    struct job a, b, again, fresh, unborn, fresh_on;
     struct kept *k = new_kept(), *clean = new_kept();
     (void)state;
     dense_link(&a, ROOT "/m-a", k, 0, 10, NULL);
@@ -238,6 +238,17 @@ static void test_memory_is_not_mistaken(void **state)
     dense_link(&fresh, ROOT "/m-fresh", clean, 10, 20, &a);
     job_good(&fresh);
     same_content(&b, &fresh);
+    dense_link(&unborn, ROOT "/m-unborn", k, 0, 10, NULL);
+    atomic_store(&unborn.progress.abandon, true); /* ends before its first step … */
+    assert_int_equal(job_go(&unborn), ERR_STOPPED);
+    job_result_free(&again.r);
+    dense_link(&again, ROOT "/m-again", k, 20, 25, &b);
+    job_good(&again);
+    dense_link(&fresh_on, ROOT "/m-fresh", clean, 20, 25, &b);
+    job_good(&fresh_on); /* … and leaves fresh weights under nobody's name */
+    same_content(&again, &fresh_on);
+    job_result_free(&fresh_on.r);
+    job_result_free(&unborn.r);
     job_result_free(&a.r);
     job_result_free(&b.r);
     job_result_free(&again.r);
