@@ -49,22 +49,6 @@ void reply_add_header(struct api_reply *r, const char *name, const char *value)
         r->headers[r->header_count++] = (struct api_header){name, value};
 }
 
-/* A message may carry what a client sent, and may be cut within a character. */
-static void make_utf8(char *s)
-{
-    size_t len = strlen(s);
-
-    for (size_t cut = 0; cut < 4 && cut <= len; cut++) {
-        if (text_is_utf8(s, len - cut)) {
-            s[len - cut] = 0;
-            return;
-        }
-    }
-    for (; *s; s++)
-        if ((unsigned char)*s >= 0x80)
-            *s = '?';
-}
-
 void problem_reply(struct api_reply *r, struct arena *a, int status, const struct err *e)
 {
     char detail[sizeof e->message];
@@ -77,7 +61,7 @@ void problem_reply(struct api_reply *r, struct arena *a, int status, const struc
     struct err ignored; /* a problem that cannot be written goes without a body */
 
     memcpy(detail, e->message, sizeof detail);
-    make_utf8(detail);
+    text_make_utf8(detail); /* it may carry what a client sent, or be cut within a character */
     *r = (struct api_reply){.status = (int)p.status, .close = r->close};
     buf_init(&b, 8192);
     if (message_encode(&message_problem, &p, &b, &ignored) == 0) {

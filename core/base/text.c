@@ -185,6 +185,21 @@ bool text_is_utf8(const char *s, size_t len)
     return true;
 }
 
+void text_make_utf8(char *s)
+{
+    size_t len = strlen(s);
+
+    for (size_t cut = 0; cut < 4 && cut <= len; cut++) {
+        if (text_is_utf8(s, len - cut)) {
+            s[len - cut] = 0;
+            return;
+        }
+    }
+    for (; *s; s++)
+        if ((unsigned char)*s >= 0x80)
+            *s = '?';
+}
+
 bool text_is_name(const char *s)
 {
     size_t len = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");

@@ -19,6 +19,10 @@ const char *text_nearest(const char *s, const char *const *list, size_t count);
 /* True where the len bytes at s are valid UTF-8 without NUL. */
 bool text_is_utf8(const char *s, size_t len);
 
+/* Makes s valid UTF-8 in place: a character that was cut at its end goes; where more is wrong, each
+ * byte beyond ASCII becomes '?'. */
+void text_make_utf8(char *s);
+
 /* A name that people give to runs, data sets and agents: 1–64 of [A-Za-z0-9._-], not starting with
  * '.' or '-'. */
 bool text_is_name(const char *s);

@@ -96,6 +96,26 @@ static void utf8_is_checked_strictly(void **state)
         assert_int_equal(text_is_utf8(cases[i].bytes, cases[i].len), cases[i].valid);
 }
 
+/* A message with one wrong byte is refused whole, and so would be the report that it is in. */
+static void text_is_made_utf8(void **state)
+{
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"caf\xc3\xa9", "caf\xc3\xa9"},
+        {"cut \xe2\x82", "cut "},
+        {"cut \xf0\x9f\x98", "cut "},
+        {"/home/Andr\xe9/work: no space", "/home/Andr?/work: no space"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char s[64];
+        strcpy(s, cases[i][0]);
+        text_make_utf8(s);
+        assert_string_equal(s, cases[i][1]);
+    }
+}
+
 static void names(void **state)
 {
     char name[66];
@@ -151,6 +171,7 @@ int main(void)
         cmocka_unit_test(decimal_numbers),
         cmocka_unit_test(the_nearest_word_is_suggested),
         cmocka_unit_test(utf8_is_checked_strictly),
+        cmocka_unit_test(text_is_made_utf8),
         cmocka_unit_test(names),
         cmocka_unit_test(quantities_for_people),
     };
