@@ -81,16 +81,15 @@ static int do_join(struct agent *a)
 }
 
 /* The answer's arena goes with the grant. */
-static int take(struct agent *a, const struct msg_grant *g)
+static void take(struct agent *a, const struct msg_grant *g)
 {
     char words[128];
-    int rc = hold_take(&a->hold, g, &a->answer, a->o->work, &a->err);
+    hold_take(&a->hold, g, &a->answer);
     if (g->fence) {
         heartbeat_begin(a->heartbeat, g->job, g->fence, g->lease_ms, &a->hold.progress);
     }
     hold_words(g, words, sizeof words);
     log_line("job=%" PRIu64 " run=%s %s", g->job, g->run, words);
-    return rc;
 }
 
 static int do_claim(struct agent *a, bool probe)
@@ -99,7 +98,10 @@ static int do_claim(struct agent *a, bool probe)
     struct msg_grant g;
     int rc = client_call(a->client, "POST", "/v1/claims", &message_claim, &m, &message_grant, &g,
                          &a->answer, CLAIM_WAIT_MS + CLAIM_SLACK_MS, &a->err);
-    return rc ? rc : take(a, &g);
+    if (!rc) {
+        take(a, &g);
+    }
+    return rc;
 }
 
 static void job_path_of(const struct agent *a, const char *verb, char path[64])
@@ -153,7 +155,10 @@ static int do_complete(struct agent *a)
     say_done(a);
     heartbeat_end(a->heartbeat);
     hold_drop(&a->hold, a->cache, true, true);
-    return completed.next ? take(a, completed.next) : 1;
+    if (completed.next) {
+        take(a, completed.next);
+    }
+    return completed.next ? 0 : 1;
 }
 
 static int do_fail(struct agent *a, bool settings)
@@ -227,7 +232,7 @@ static int perform(struct agent *a, const struct agent_action *action)
     case AGENT_DO_CLAIM:
         return do_claim(a, action->probe);
     case AGENT_DO_FETCH:
-        return hold_fetch(&a->hold, a->cache, a->client, &a->err);
+        return hold_fetch(&a->hold, a->cache, a->client, a->o->work, &a->err);
     case AGENT_DO_RUN:
         return hold_run(&a->hold, a->kept, &a->err);
     case AGENT_DO_UPLOAD:
@@ -257,11 +262,12 @@ static int loop(struct agent *a)
         agent_step(&a->state, &event, &action);
         if (action.what == AGENT_DO_FAIL && action.say == AGENT_SAY_FAIL) {
             snprintf(a->failure, sizeof a->failure, "%s", a->err.message);
+            text_make_utf8(a->failure);
         }
         say(a, &action);
         if (action.drop && a->hold.held) {
             heartbeat_end(a->heartbeat);
-            hold_drop(&a->hold, a->cache, false, true);
+            hold_drop(&a->hold, a->cache, action.keep, !action.keep);
         }
         if (action.what == AGENT_DO_EXIT) {
             return action.exit_code;

@@ -19,7 +19,7 @@ struct entry {
 
 struct cache {
     char *dir;
-    uint64_t bytes, bytes_max, clock;
+    uint64_t bytes, bytes_max, reserved, clock;
     struct entry *buckets[CACHE_BUCKETS];
 };
 
@@ -173,7 +173,7 @@ void cache_close(struct cache *c)
 /* Makes room for bytes more, as far as what is pinned allows. */
 static int make_room(struct cache *c, uint64_t bytes, struct err *e)
 {
-    while (c->bytes + bytes > c->bytes_max) {
+    while (c->bytes + c->reserved + bytes > c->bytes_max) {
         struct entry *oldest = NULL;
         for (size_t i = 0; i < CACHE_BUCKETS; i++) {
             for (struct entry *x = c->buckets[i]; x; x = x->next) {
@@ -229,6 +229,20 @@ static int measure(struct cache *c, struct entry *x, struct err *e)
     return rc;
 }
 
+/* What a download that broke off has left counts like any other. */
+static void measure_part(struct cache *c, struct entry *x)
+{
+    uint64_t bytes = 0;
+    struct err e = {0};
+    char *part = part_of(x);
+    if (!part || (env_file_exists(part) && env_file_size(part, &bytes, &e))) {
+        bytes = x->bytes;
+    }
+    c->bytes += bytes - x->bytes;
+    x->bytes = bytes;
+    free(part);
+}
+
 static int fetch_entry(struct cache *c, struct entry *x, uint64_t bytes, cache_fetch_fn *fetch,
                        void *arg, struct err *e)
 {
@@ -239,6 +253,9 @@ static int fetch_entry(struct cache *c, struct entry *x, uint64_t bytes, cache_f
     }
     if (!rc) {
         rc = fetch(arg, &x->digest, x->path, e);
+        if (rc) {
+            measure_part(c, x);
+        }
     }
     if (!rc) {
         rc = measure(c, x, e);
@@ -322,7 +339,17 @@ void cache_unpin_all(struct cache *c)
     }
 }
 
+void cache_reserve(struct cache *c, uint64_t bytes)
+{
+    c->reserved = bytes;
+}
+
 uint64_t cache_bytes(const struct cache *c)
 {
     return c->bytes;
+}
+
+uint64_t cache_bytes_max(const struct cache *c)
+{
+    return c->bytes_max;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "agent/job_folders.h"
 #include "core/env/file.h"
 
 #define GRANT_ARENA_MAX (64u << 20) /* a grant may name very many pieces */
@@ -95,52 +96,11 @@ void hold_words(const struct msg_grant *g, char *out, size_t cap)
     }
 }
 
-/* --- folders ------------------------------------------------------------------------------------
+/* --- taking ------------------------------------------------------------------------------------
  */
 
-/* Removes a folder and the files in it. What can't be removed stays: it costs room alone. */
-static void remove_folder(const char *path)
+void hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena)
 {
-    char **names;
-    size_t count;
-    struct err e = {0};
-    if (env_dir_list(path, &names, &count, &e)) {
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        char *file = env_path_join(path, names[i]);
-        if (file) {
-            (void)!env_file_remove(file, &e);
-        }
-        free(file);
-    }
-    env_dir_list_free(names, count);
-    (void)!env_dir_remove(path, &e);
-}
-
-static void remove_other_jobs(const char *jobs, const char *key)
-{
-    char **names;
-    size_t count;
-    struct err e = {0};
-    if (env_dir_list(jobs, &names, &count, &e)) {
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        char *path = strcmp(names[i], key) ? env_path_join(jobs, names[i]) : NULL;
-        if (path) {
-            remove_folder(path);
-        }
-        free(path);
-    }
-    env_dir_list_free(names, count);
-}
-
-int hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena, const char *work,
-              struct err *e)
-{
-    char key[KEY_HEX + 1];
-    char *jobs = env_path_join(work, "jobs");
     arena_free(&h->arena);
     h->arena = *arena;
     arena_init(arena, GRANT_ARENA_MAX);
@@ -154,16 +114,34 @@ int hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena, co
     atomic_store(&h->progress.rate, 0);
     atomic_store(&h->progress.abandon, false);
     atomic_store(&h->progress.checkpoint, false);
-    hold_key(g, key);
     free(h->dir);
     free(h->inputs);
-    h->dir = jobs ? env_path_join(jobs, key) : NULL;
-    h->inputs = calloc(g->input_count + 1, sizeof *h->inputs);
-    int rc = h->dir && h->inputs ? env_dir_make(h->dir, e)
-                                 : err_set(e, ERR_NO_MEMORY, "no memory for a job");
-    if (!rc) {
-        remove_other_jobs(jobs, key);
+    h->dir = NULL;
+    h->inputs = NULL;
+}
+
+/* The job's folder, and room for the paths of its inputs. What is kept of other jobs has half of
+ * the cache's limit at most: a save is worth more than a shard, which can be fetched again. */
+static int make_folder(struct hold *h, struct cache *cache, const char *work, struct err *e)
+{
+    char key[KEY_HEX + 1];
+    if (h->dir) {
+        return 0;
     }
+    hold_key(&h->grant, key);
+    char *jobs = env_path_join(work, "jobs");
+    char *dir = jobs ? env_path_join(jobs, key) : NULL;
+    if (!h->inputs) {
+        h->inputs = calloc(h->grant.input_count + 1, sizeof *h->inputs);
+    }
+    int rc =
+        dir && h->inputs ? env_dir_make(dir, e) : err_set(e, ERR_NO_MEMORY, "no memory for a job");
+    if (!rc) {
+        cache_reserve(cache, job_folders_trim(jobs, key, cache_bytes_max(cache) / 2));
+        h->dir = dir;
+        dir = NULL;
+    }
+    free(dir);
     free(jobs);
     return rc;
 }
@@ -214,10 +192,14 @@ static int fetch_spec(struct hold *h, struct cache *cache, struct transfer_arg *
     return rc;
 }
 
-int hold_fetch(struct hold *h, struct cache *cache, struct client *c, struct err *e)
+int hold_fetch(struct hold *h, struct cache *cache, struct client *c, const char *work,
+               struct err *e)
 {
     struct transfer_arg t = {h, c};
-    int rc = fetch_spec(h, cache, &t, e);
+    int rc = make_folder(h, cache, work, e);
+    if (!rc) {
+        rc = fetch_spec(h, cache, &t, e);
+    }
     for (uint32_t i = 0; !rc && i < h->grant.input_count; i++) {
         const struct msg_blob *b = &h->grant.inputs[i];
         rc = cache_get(cache, &b->digest, b->bytes, fetch_blob, &t, &h->inputs[i], e);
@@ -258,7 +240,7 @@ void hold_drop(struct hold *h, struct cache *cache, bool adopt, bool remove)
     cache_unpin_all(cache);
     job_result_free(&h->result);
     if (remove && h->dir) {
-        remove_folder(h->dir);
+        job_folder_remove(h->dir);
     }
     h->held = false;
 }

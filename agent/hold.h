@@ -12,7 +12,7 @@ struct hold {
     bool held;
     struct msg_grant grant; /* strings and arrays in `arena` */
     struct arena arena;
-    char *dir; /* WORK/jobs/KEY */
+    char *dir; /* WORK/jobs/KEY; NULL until it is there */
     const char **inputs;
     struct job_progress progress;
     struct job_result result;
@@ -33,13 +33,14 @@ void hold_key(const struct msg_grant *g, char key[33]);
 /* "train expert 2, steps 400 to 800". */
 void hold_words(const struct msg_grant *g, char *out, size_t cap);
 
-/* Takes a grant whose strings are in `arena`, which is moved into h. Makes the job's folder and
- * removes those of other jobs. */
-TACIT_MUST_CHECK int hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena,
-                               const char *work, struct err *e);
-/* Spec and inputs into the cache, pinned. */
+/* Takes a grant whose strings are in `arena`, which is moved into h. Can't fail: a job that is held
+ * here is one whose failures can be told. */
+void hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena);
+/* Makes the job's folder, where it is not there from before; spec and inputs into the cache,
+ * pinned.
+ */
 TACIT_MUST_CHECK int hold_fetch(struct hold *h, struct cache *cache, struct client *c,
-                                struct err *e);
+                                const char *work, struct err *e);
 TACIT_MUST_CHECK int hold_run(struct hold *h, struct kept *kept, struct err *e);
 /* Goes on with the output where an earlier call broke off. */
 TACIT_MUST_CHECK int hold_upload(struct hold *h, struct client *c, struct err *e);

@@ -33,11 +33,13 @@ static bool holds_job(enum agent_do what)
            what == AGENT_DO_COMPLETE || what == AGENT_DO_FAIL;
 }
 
-/* Errors of the path to the coordinator, not of what was said. */
-static bool is_away(int code)
+/* Errors of the path to the coordinator or of its machine, not of what was said: time cures them,
+ * and what is held here is kept. Only a fetch writes to this machine's own disk. */
+static bool is_away(const struct agent_state *s, int code)
 {
+    bool full = code == ERR_NO_SPACE || code == ERR_NO_MEMORY;
     return code == ERR_UNAVAILABLE || code == ERR_TIMEOUT || code == ERR_BUSY ||
-           code == ERR_INTERNAL || code == ERR_PROTOCOL;
+           code == ERR_INTERNAL || code == ERR_PROTOCOL || (full && s->doing != AGENT_DO_FETCH);
 }
 
 static bool lease_is_gone(int code)
@@ -77,10 +79,12 @@ static void next_job(struct agent_state *s, struct agent_action *a)
     }
 }
 
-static void drop_job(struct agent_state *s, struct agent_action *a, enum agent_say say)
+/* The lease is gone, which says nothing about the work: the coordinator may only have taken this
+ * agent for dead, and grant it the same job again. */
+static void drop_job(struct agent_state *s, struct agent_action *a)
 {
-    a->drop = true;
-    a->say = say;
+    a->drop = a->keep = true;
+    a->say = AGENT_SAY_DROP;
     next_job(s, a);
 }
 
@@ -199,7 +203,7 @@ static void after_job_error(struct agent_state *s, const struct agent_event *ev,
     int code = ev->code;
     if (code == ERR_FENCED || (lease_is_gone(code) && s->doing == AGENT_DO_COMPLETE) ||
         (code == ERR_STOPPED && !s->stopping)) {
-        drop_job(s, a, AGENT_SAY_DROP);
+        drop_job(s, a);
     } else if (s->doing == AGENT_DO_FAIL) {
         after_fail(s, ev, a);
     } else if (s->doing == AGENT_DO_FETCH && code == ERR_DIGEST &&
@@ -218,7 +222,7 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
         bool deliver = s->doing == AGENT_DO_UPLOAD || s->doing == AGENT_DO_COMPLETE ||
                        s->doing == AGENT_DO_FAIL;
         if (holds_job(s->doing) && ev->code == ERR_FENCED) {
-            drop_job(s, a, AGENT_SAY_DROP);
+            drop_job(s, a);
         } else if (deliver && stop_is_new) {
             go(s, a, s->doing); /* once more, as last words */
         } else {
@@ -231,7 +235,7 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
                                             !s->has_token))) { /* a wrong address, most likely */
         a->say = AGENT_SAY_END;
         end(a, err_exit_code(ev->code));
-    } else if (exchange && is_away(ev->code)) {
+    } else if (exchange && is_away(s, ev->code)) {
         try_again(s, ev, a);
     } else if (holds_job(s->doing)) {
         after_job_error(s, ev, a);
@@ -263,7 +267,7 @@ static void after_wait(struct agent_state *s, struct agent_action *a)
 static void after_event(struct agent_state *s, const struct agent_event *ev, bool stop_is_new,
                         struct agent_action *a)
 {
-    bool unheard = ev->result == AGENT_ERROR && (is_away(ev->code) || ev->code == ERR_STOPPED);
+    bool unheard = ev->result == AGENT_ERROR && (is_away(s, ev->code) || ev->code == ERR_STOPPED);
     bool answered = s->doing != AGENT_DO_RUN && !unheard;
     bool was_away = s->away > 0;
     if (answered) {

@@ -6,7 +6,9 @@
  *
  * While the coordinator is away, whatever was being done is tried again for ever, with backoff and
  * jitter; a job in training does not notice. A stop (SIGTERM) lets a running job save, delivers
- * what is finished in one last try, gives the lease back, and ends with 0. */
+ * what is finished in one last try, gives the lease back, and ends with 0. Of a link that is half
+ * done nothing is published: the run's plan names whole links alone. What remains of it is the
+ * local save, which this agent takes up when it is granted the job again. */
 #ifndef TACIT_AGENT_STEP_H
 #define TACIT_AGENT_STEP_H
 
@@ -50,7 +52,8 @@ struct agent_event {
 struct agent_action {
     enum agent_do what;
     enum agent_say say;
-    bool drop;       /* first forget the job held (its lease is another's, or it is done for) */
+    bool drop;       /* first forget the job held (its lease is gone, or it is done for) */
+    bool keep;       /* drop: its saves stay, since this agent may be granted it again */
     bool settings;   /* AGENT_DO_FAIL: a failure of the run's settings, not of the machine */
     bool probe;      /* AGENT_DO_CLAIM: do not wait for work, so that a return is noticed at once */
     bool last_words; /* a stop was requested: this exchange goes on nevertheless */

@@ -297,6 +297,16 @@ int env_file_size(const char *path, uint64_t *size, struct err *e)
     return 0;
 }
 
+int env_file_modified_ms(const char *path, int64_t *ms, struct err *e)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return err_set_errno(e, "cannot read '%s'", path);
+    *ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    return 0;
+}
+
 int env_file_remove(const char *path, struct err *e)
 {
     if (unlink(path) != 0 && errno != ENOENT)

@@ -124,6 +124,27 @@ static void test_pinned_stays(void **state)
     cache_close(c);
 }
 
+/* The limit is of the cache and of what is kept beside it. */
+static void test_others_have_their_share(void **state)
+{
+    const char *path;
+    struct cache *c = reopen(NULL, 4 * SIZE);
+    (void)state;
+    cache_reserve(c, 2 * SIZE);
+    for (unsigned n = 0; n < 5; n++) {
+        assert_int_equal(get(c, n, &path), 0);
+        cache_unpin_all(c);
+    }
+    assert_int_equal(cache_bytes(c), 2 * SIZE);
+    cache_reserve(c, 0);
+    for (unsigned n = 0; n < 5; n++) {
+        assert_int_equal(get(c, n, &path), 0);
+        cache_unpin_all(c);
+    }
+    assert_int_equal(cache_bytes(c), 4 * SIZE);
+    cache_close(c);
+}
+
 static void test_damage_is_noticed(void **state)
 {
     const char *path;
@@ -146,6 +167,7 @@ static void test_part_of_a_download(void **state)
     (void)state;
     broken = 1;
     assert_int_equal(get(c, 1, &path), ERR_UNAVAILABLE);
+    assert_int_equal(cache_bytes(c), 400); /* at once, not only after a restart */
     c = reopen(c, 10 * SIZE);
     assert_int_equal(cache_bytes(c), 400); /* counted, and left for the download to go on */
     assert_int_equal(get(c, 1, &path), 0);
@@ -184,6 +206,7 @@ int main(void)
         cmocka_unit_test_setup(test_kept_over_a_restart, clean),
         cmocka_unit_test_setup(test_least_recently_used_goes, clean),
         cmocka_unit_test_setup(test_pinned_stays, clean),
+        cmocka_unit_test_setup(test_others_have_their_share, clean),
         cmocka_unit_test_setup(test_damage_is_noticed, clean),
         cmocka_unit_test_setup(test_part_of_a_download, clean),
         cmocka_unit_test_setup(test_adopts_what_the_agent_made, clean),

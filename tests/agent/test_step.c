@@ -106,6 +106,27 @@ static void test_coordinator_away(void **state)
     }
 }
 
+/* A coordinator whose disk or memory is full for a while costs nobody a finished result. */
+static void test_coordinator_full(void **state)
+{
+    static const enum agent_do all[] = {AGENT_DO_CLAIM, AGENT_DO_UPLOAD, AGENT_DO_COMPLETE};
+    static const int codes[] = {ERR_NO_SPACE, ERR_NO_MEMORY};
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        walk_to(all[i / 2]);
+        for (int k = 0; k < 20; k++) {
+            error(codes[i % 2]);
+            assert_int_equal(a.what, AGENT_DO_WAIT);
+            assert_false(a.drop);
+            ok(); /* waited */
+            assert_int_equal(a.what, all[i / 2]);
+        }
+    }
+    walk_to(AGENT_DO_FETCH); /* this machine's own disk is full: another may do the job */
+    error(ERR_NO_SPACE);
+    assert_int_equal(a.what, AGENT_DO_FAIL);
+}
+
 static void test_jitter_spreads(void **state)
 {
     struct agent_event ev = {.result = AGENT_ERROR, .code = ERR_UNAVAILABLE};
@@ -129,11 +150,12 @@ static void test_lost_lease_drops_the_job(void **state)
         assert_int_equal(a.what, AGENT_DO_CLAIM);
         assert_int_equal(a.say, AGENT_SAY_DROP);
         assert_true(a.drop);
+        assert_true(a.keep); /* it may be granted here again */
     }
     walk_to(AGENT_DO_RUN); /* the heartbeat was told: the runner stops without a stop signal */
     error(ERR_STOPPED);
     assert_int_equal(a.what, AGENT_DO_CLAIM);
-    assert_true(a.drop);
+    assert_true(a.drop && a.keep);
     walk_to(AGENT_DO_COMPLETE); /* cancelled meanwhile */
     error(ERR_NOT_FOUND);
     assert_int_equal(a.what, AGENT_DO_CLAIM);
@@ -182,7 +204,7 @@ static void test_broken_machine_slows_down(void **state)
         error(ERR_IO);
         ok(); /* told */
         assert_int_equal(a.what, AGENT_DO_WAIT);
-        assert_true(a.drop);
+        assert_true(a.drop && !a.keep);
         assert_in_range(a.wait_ms, waited, 5 * 60 * 1000);
         waited = a.wait_ms;
         ok();
@@ -319,6 +341,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_way),
         cmocka_unit_test(test_coordinator_away),
+        cmocka_unit_test(test_coordinator_full),
         cmocka_unit_test(test_jitter_spreads),
         cmocka_unit_test(test_lost_lease_drops_the_job),
         cmocka_unit_test(test_failures_are_told),
