@@ -11,6 +11,7 @@
     8 /* … up to four minutes: a broken machine must not eat the queue                           \
        */
 #define BAD_DIGESTS_MAX 3
+#define MISFITS_MAX 3 /* a service that is just being set up may answer wrongly for a moment */
 
 void agent_state_init(struct agent_state *s, bool can_join, bool has_token)
 {
@@ -39,7 +40,8 @@ static bool is_away(const struct agent_state *s, int code)
 {
     bool full = code == ERR_NO_SPACE || code == ERR_NO_MEMORY;
     return code == ERR_UNAVAILABLE || code == ERR_TIMEOUT || code == ERR_BUSY ||
-           code == ERR_INTERNAL || code == ERR_PROTOCOL || (full && s->doing != AGENT_DO_FETCH);
+           code == ERR_INTERNAL || code == ERR_PROTOCOL || code == ERR_CONFIG ||
+           (full && s->doing != AGENT_DO_FETCH);
 }
 
 static bool lease_is_gone(int code)
@@ -235,6 +237,9 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
                                             !s->has_token))) { /* a wrong address, most likely */
         a->say = AGENT_SAY_END;
         end(a, err_exit_code(ev->code));
+    } else if (exchange && !s->heard && s->misfits >= MISFITS_MAX) {
+        a->say = AGENT_SAY_END;
+        end(a, err_exit_code(ev->code));
     } else if (exchange && is_away(s, ev->code)) {
         try_again(s, ev, a);
     } else if (holds_job(s->doing)) {
@@ -270,9 +275,11 @@ static void after_event(struct agent_state *s, const struct agent_event *ev, boo
     bool unheard = ev->result == AGENT_ERROR && (is_away(s, ev->code) || ev->code == ERR_STOPPED);
     bool answered = s->doing != AGENT_DO_RUN && !unheard;
     bool was_away = s->away > 0;
+    s->misfits = ev->result == AGENT_ERROR && ev->code == ERR_CONFIG ? s->misfits + 1 : 0;
     if (answered) {
         s->away = 0;
     }
+    s->heard = s->heard || (answered && ev->result != AGENT_ERROR);
     if (answered && ev->result != AGENT_ERROR && s->doing != AGENT_DO_JOIN) {
         s->rejoined = false;
     }

@@ -5,10 +5,11 @@
  *   join → claim → fetch → run → upload → complete → claim (or the chain's next link: fetch) …
  *
  * While the coordinator is away, whatever was being done is tried again for ever, with backoff and
- * jitter; a job in training does not notice. A stop (SIGTERM) lets a running job save, delivers
- * what is finished in one last try, gives the lease back, and ends with 0. Of a link that is half
- * done nothing is published: the run's plan names whole links alone. What remains of it is the
- * local save, which this agent takes up when it is granted the job again. */
+ * jitter; a job in training does not notice. Only an address that never answered, and can't before
+ * somebody changes a setting (ERR_CONFIG), is given up after a few tries. A stop (SIGTERM) lets a
+ * running job save, delivers what is finished in one last try, gives the lease back, and ends with
+ * 0. Of a link that is half done nothing is published: the run's plan names whole links alone. What
+ * remains of it is the local save, which this agent takes up when it is granted the job again. */
 #ifndef TACIT_AGENT_STEP_H
 #define TACIT_AGENT_STEP_H
 
@@ -67,6 +68,8 @@ struct agent_state {
     bool started, waiting, stopping, settings;
     enum agent_do doing;  /* what is being done, or will be after the wait or join */
     enum agent_do resume; /* what a join was put in front of */
+    bool heard;           /* the coordinator has answered this process */
+    uint32_t misfits;     /* ERR_CONFIG in a row */
     bool rejoined;        /* the token is new since the last success */
     uint32_t away;        /* failures in a row to reach the coordinator */
     uint32_t bad_digests; /* downloads in a row whose digest was wrong */

@@ -148,6 +148,8 @@ int err_exit_code(int code)
     case ERR_PROTOCOL:
     case ERR_VERSION:
         return EX_PROTOCOL;
+    case ERR_CONFIG:
+        return EX_CONFIG;
     default:
         return EX_SOFTWARE;
     }

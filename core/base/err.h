@@ -26,6 +26,7 @@
     X(ERR_TIMEOUT, -35, "timed out")                                                               \
     X(ERR_PROTOCOL, -36, "protocol error")                                                         \
     X(ERR_VERSION, -37, "version mismatch")                                                        \
+    X(ERR_CONFIG, -38, "set up wrongly")                                                           \
     X(ERR_STOPPED, -40, "stopped on request")                                                      \
     X(ERR_NOT_FINITE, -41, "not a finite number")                                                  \
     X(ERR_INTERNAL, -50, "internal error")

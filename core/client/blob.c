@@ -10,7 +10,11 @@
 #include "core/env/process.h"
 
 #define BLOB_ASK_FIRST (64u << 10) /* below this a whole upload costs no more than the question */
-#define BLOB_OFFSET_TRIES 4        /* 409s with another offset in a row: then something is broken */
+#define BLOB_STALL_S 60
+/* Before it goes on with an upload, the other side may read again what it has, silent meanwhile:
+ * bytes a second, of a slow disk. */
+#define BLOB_REREAD_RATE 30000000u
+#define BLOB_OFFSET_TRIES 4 /* 409s with another offset in a row: then something is broken */
 
 struct transfer {
     struct client *client;
@@ -121,6 +125,7 @@ static int put_send(struct client *c, const char *path, struct transfer *t, uint
         .poll = transfer_poll,
         .arg = t,
         .through_stop = client__lingers(c),
+        .stall_s = BLOB_STALL_S + (long)(*offset / BLOB_REREAD_RATE),
     };
     int rc = env_http_exchange(c->http, &r, &status, e);
     rc = reply_check(&t->reply, c->url, status, rc, e);

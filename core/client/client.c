@@ -292,7 +292,7 @@ int client_get_array(struct client *c, const char *path, const struct message *o
     struct json_exchange x;
     struct buf json;
     int status = 0;
-    buf_init(&json, PROTOCOL_BODY_MAX + 64);
+    buf_init(&json, CLIENT_ANSWER_MAX + 64);
     int rc = json_exchange(c, "GET", path, NULL, 0, &x, &status, e);
     if (!rc) {
         rc = buf_printf(&json, e, "{\"items\":%s}", x.reply.body.len ? x.reply.body.data : "null");

@@ -12,6 +12,7 @@
 
 #define HTTP_CONNECT_MS 10000
 #define HTTP_STALL_SECONDS 60 /* no byte either way for so long: the path is dead */
+#define HTTP_PROBE_MS 5000    /* the question whether the other scheme is spoken */
 #define HTTP_POLL_MS 1000     /* how often a silent exchange asks whether it should end */
 #define HTTP_TRANSFER_BUFFER (256L << 10)
 
@@ -20,6 +21,7 @@ struct env_http {
     CURLM *multi;
     char *base, *ca, *bearer;
     long connect_ms;
+    bool answered; /* once at least: it is the right address */
     char detail[CURL_ERROR_SIZE];
 };
 
@@ -233,7 +235,8 @@ static void set_options(struct exchange *x, const char *url, struct curl_slist *
         curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, r->timeout_ms);
     } else {
         curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)HTTP_STALL_SECONDS);
+        curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME,
+                         r->stall_s > 0 ? r->stall_s : (long)HTTP_STALL_SECONDS);
     }
     set_method(c, r);
     curl_easy_setopt(c, CURLOPT_READFUNCTION, on_read);
@@ -278,6 +281,56 @@ static CURLcode perform(struct exchange *x)
     return result;
 }
 
+static size_t discard(char *data, size_t size, size_t count, void *arg)
+{
+    (void)data;
+    (void)arg;
+    return size * count;
+}
+
+/* A plain request to a port of TLS ends in many ways, all of which a bad line has too; so does the
+ * reverse. Whether it is the scheme that is wrong is asked in the other one: an answer there leaves
+ * no doubt. No token goes with the question, and only an address that never answered is asked. */
+static bool scheme_is_wrong(struct exchange *x, CURLcode code)
+{
+    struct env_http *h = x->h;
+    char url[1024], detail[CURL_ERROR_SIZE];
+    bool tls = !strncmp(h->base, "https:", 6);
+    bool likely = tls ? code == CURLE_SSL_CONNECT_ERROR
+                      : code == CURLE_GOT_NOTHING || code == CURLE_UNSUPPORTED_PROTOCOL ||
+                            code == CURLE_RECV_ERROR;
+    if (!likely || h->answered || x->stopped) {
+        return false;
+    }
+    snprintf(url, sizeof url, "%s%s/healthz", tls ? "http" : "https", strchr(h->base, ':'));
+    memcpy(detail, h->detail, sizeof detail);
+    curl_easy_reset(h->easy);
+    curl_easy_setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(h->easy, CURLOPT_URL, url);
+    curl_easy_setopt(h->easy, CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(h->easy, CURLOPT_WRITEFUNCTION, discard);
+    curl_easy_setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)HTTP_PROBE_MS);
+    curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    if (is_loopback(url)) {
+        curl_easy_setopt(h->easy, CURLOPT_NOPROXY, "*");
+    }
+    CURLcode other = perform(x);
+    int status = other == CURLE_OK ? status_of(h->easy) : 0;
+    memcpy(h->detail, detail, sizeof detail);
+    /* Some servers of TLS tell those who do not speak it, in plain HTTP, that the request is bad.
+     */
+    return status > 0 && !(tls && status == 400);
+}
+
+static int scheme_error(const struct env_http *h, struct err *e)
+{
+    bool tls = !strncmp(h->base, "https:", 6);
+    return err_set(e, ERR_CONFIG, "what answers at %s speaks %s: write %s%s", h->base,
+                   tls ? "plain http, not https" : "https, not plain http", tls ? "http" : "https",
+                   strchr(h->base, ':'));
+}
+
 static int connect_error(const struct env_http *h, struct err *e)
 {
     long number = 0;
@@ -307,24 +360,21 @@ static int exchange_error(const struct exchange *x, CURLcode code, struct err *e
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         if (status_of(h->easy) == 0 && !strncmp(h->base, "http", 4)) {
-            return err_set(e, ERR_PROTOCOL, "what answers at %s does not speak HTTP; is it https?",
-                           h->base);
+            return err_set(e, ERR_PROTOCOL, "what answers at %s does not speak HTTP", h->base);
         }
         return err_set(e, ERR_INVALID, "URL '%s': %s", h->base, detail);
     case CURLE_PEER_FAILED_VERIFICATION:
         return err_set(
-            e, ERR_DENIED,
+            e, ERR_CONFIG,
             "the certificate of %s is not trusted (%s); give its authority with --ca FILE", h->base,
             detail);
     case CURLE_SSL_CACERT_BADFILE:
-        return err_set(e, ERR_INVALID, "can't use the certificates in '%s': %s",
+        return err_set(e, ERR_CONFIG, "can't use the certificates in '%s': %s",
                        h->ca ? h->ca : "the system's store", detail);
     case CURLE_SSL_CONNECT_ERROR:
-        return err_set(e, ERR_UNAVAILABLE, "no TLS with %s (%s); does it speak plain http?",
-                       h->base, detail);
+        return err_set(e, ERR_UNAVAILABLE, "no TLS with %s: %s", h->base, detail);
     case CURLE_GOT_NOTHING:
-        return err_set(e, ERR_UNAVAILABLE, "%s closed the connection without an answer%s", h->base,
-                       strncmp(h->base, "https:", 6) ? " (if it always does: is it https?)" : "");
+        return err_set(e, ERR_UNAVAILABLE, "%s closed the connection without an answer", h->base);
     case CURLE_OUT_OF_MEMORY:
         return err_set(e, ERR_NO_MEMORY, "no memory for an exchange with %s", h->base);
     default:
@@ -380,6 +430,9 @@ int env_http_exchange(struct env_http *h, const struct env_http_request *r, int 
         CURLcode code = perform(&x);
         if (code == CURLE_OK && !x.stopped) {
             *status = status_of(h->easy);
+            h->answered = true;
+        } else if (scheme_is_wrong(&x, code)) {
+            rc = scheme_error(h, e);
         } else {
             rc = exchange_error(&x, code, e);
         }

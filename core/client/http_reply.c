@@ -14,7 +14,7 @@ bool client__lingers(const struct client *c)
 void reply_init(struct reply *r)
 {
     memset(r, 0, sizeof *r);
-    buf_init(&r->body, PROTOCOL_BODY_MAX);
+    buf_init(&r->body, CLIENT_ANSWER_MAX);
 }
 
 void reply_free(struct reply *r)
@@ -86,6 +86,13 @@ static int code_of_status(int status)
     }
 }
 
+/* A fault of the other side's machine is not one of this side's: for who asked, it is away. A full
+ * disk keeps its name, since a person has to do something about it. */
+static int as_seen_from_here(int code, int status)
+{
+    return status >= 500 && (code == ERR_NO_MEMORY || code == ERR_IO) ? ERR_UNAVAILABLE : code;
+}
+
 static int problem(const struct reply *r, const char *url, int status, struct err *e)
 {
     struct arena a;
@@ -95,7 +102,7 @@ static int problem(const struct reply *r, const char *url, int status, struct er
     arena_init(&a, PROTOCOL_BODY_MAX);
     if (r->body.len > 0 &&
         message_decode(&message_problem, r->body.data, r->body.len, &p, &a, &ignored) == 0) {
-        int code = code_of_name(p.code);
+        int code = as_seen_from_here(code_of_name(p.code), status);
         const char *text = p.detail ? p.detail : p.title;
         rc = err_set(e, code ? code : code_of_status(status), "%s",
                      text ? text : "the coordinator refused without a reason");
@@ -110,7 +117,7 @@ int reply_check(const struct reply *r, const char *url, int status, int rc, stru
 {
     if (r->too_long) {
         return err_set(e, ERR_TOO_LARGE, "the answer of %s is longer than %u bytes", url,
-                       PROTOCOL_BODY_MAX);
+                       CLIENT_ANSWER_MAX);
     }
     if (rc) {
         return rc;

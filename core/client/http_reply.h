@@ -8,6 +8,10 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 
+/* Bytes of an answer of JSON: lists and grants grow with what they name; a server of 10,000 agents
+ * tells of them in about 4 MiB. */
+#define CLIENT_ANSWER_MAX (64u << 20)
+
 struct client {
     struct env_http *http;
     char *url;               /* without a path or trailing '/' */

@@ -22,8 +22,9 @@ struct env_http_request {
     const char *method;         /* "GET", "PUT", … */
     const char *path;           /* with query; starts with '/' */
     const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
-    long timeout_ms;    /* for the whole exchange; 0: none, but a stall (no byte in 60 s) ends it */
-    uint64_t body_size; /* exact; sent as Content-Length */
+    long timeout_ms;            /* for the whole exchange; 0: none, but a stall ends it */
+    long stall_s;               /* a stall is no byte either way in so long; 0: 60 s */
+    uint64_t body_size;         /* exact; sent as Content-Length */
     /* Fills at most cap bytes of the body; returns the count, or -1 to abort. NULL: no body. */
     long (*read_body)(void *arg, char *out, size_t cap);
     /* Goes back to the body's start, where a kept connection turned out to be dead: 0, or -1. NULL:
@@ -45,7 +46,9 @@ void env_http_close(struct env_http *h);
 /* Replaces the token of later exchanges. */
 TACIT_MUST_CHECK int env_http_set_bearer(struct env_http *h, const char *bearer, struct err *e);
 /* 0 with *status where an answer came, whatever its status; ERR_UNAVAILABLE where none came whole
- * (refused, reset, timed out), ERR_STOPPED where a callback or env_stop_requested ended it. */
+ * (refused, reset, timed out), ERR_CONFIG where none can come before somebody changes a setting
+ * (https is spoken there and not http, or the reverse; its certificate is not trusted),
+ * ERR_STOPPED where a callback or env_stop_requested ended it. */
 TACIT_MUST_CHECK int env_http_exchange(struct env_http *h, const struct env_http_request *r,
                                        int *status, struct err *e);
 

@@ -276,6 +276,40 @@ static void test_wrong_address_and_version_end(void **state)
     assert_int_equal(a.what, AGENT_DO_WAIT);
 }
 
+/* An address of another scheme, or a certificate that nobody trusts: time does not cure it … */
+static void test_wrong_settings_end(void **state)
+{
+    (void)state;
+    for (int has_token = 0; has_token < 2; has_token++) {
+        begin(true, has_token);
+        error(ERR_UNAVAILABLE);
+        ok();
+        for (int i = 0; i < 2; i++) {
+            error(ERR_CONFIG);
+            assert_int_equal(a.what, AGENT_DO_WAIT);
+            ok();
+            assert_int_equal(a.what, AGENT_DO_JOIN);
+        }
+        error(ERR_UNAVAILABLE); /* something changes there: count anew */
+        ok();
+        for (int i = 0; i < 3; i++) {
+            error(ERR_CONFIG);
+            if (i < 2)
+                ok();
+        }
+        assert_int_equal(a.what, AGENT_DO_EXIT);
+        assert_int_equal(a.say, AGENT_SAY_END);
+        assert_int_equal(a.exit_code, err_exit_code(ERR_CONFIG));
+    }
+    walk_to(AGENT_DO_UPLOAD); /* … but one that has worked is waited for */
+    for (int i = 0; i < 20; i++) {
+        error(ERR_CONFIG);
+        assert_int_equal(a.what, AGENT_DO_WAIT);
+        assert_false(a.drop);
+        ok();
+    }
+}
+
 static void test_stop_while_idle_or_running(void **state)
 {
     (void)state;
@@ -348,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_broken_machine_slows_down),
         cmocka_unit_test(test_token_lost),
         cmocka_unit_test(test_wrong_address_and_version_end),
+        cmocka_unit_test(test_wrong_settings_end),
         cmocka_unit_test(test_stop_while_idle_or_running),
         cmocka_unit_test(test_stop_delivers_what_is_finished),
     };

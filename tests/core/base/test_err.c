@@ -68,6 +68,7 @@ static void names_texts_and_exit_codes(void **state)
     assert_string_equal(err_name(0), "ERR_OK");
     assert_int_equal(err_exit_code(0), EX_OK);
     assert_int_equal(err_exit_code(ERR_FORMAT), EX_DATAERR);
+    assert_int_equal(err_exit_code(ERR_CONFIG), EX_CONFIG);
     assert_int_equal(err_exit_code(-9999), EX_SOFTWARE);
 #define NOT_ZERO(name, number, text)                                                               \
     assert_int_not_equal(err_exit_code(name), 0);                                                  \

@@ -23,6 +23,9 @@
 #include "core/protocol/messages.h"
 
 #define BLOB_SIZE (3u << 20)
+#define LONG_ITEMS 100000
+#define CERT "build/test_client.cert.pem"
+#define KEY "build/test_client.key.pem"
 
 struct server {
     struct MHD_Daemon *daemon;
@@ -135,6 +138,21 @@ static enum MHD_Result put_blob(struct MHD_Connection *c, struct server *s, cons
     return answer(c, s, 201, "", NULL, NULL);
 }
 
+/* A list of many: longer than any request may be. */
+static enum MHD_Result answer_long(struct MHD_Connection *c, struct server *s)
+{
+    static const char item[] = "{\"name\":\"0123456789012345678901234567890123456789\"},";
+    size_t size = LONG_ITEMS * (sizeof item - 1);
+    char *body = malloc(size + 2);
+    body[0] = '[';
+    for (size_t i = 0; i < LONG_ITEMS; i++)
+        memcpy(body + 1 + i * (sizeof item - 1), item, sizeof item - 1);
+    memcpy(body + size, "]", 2); /* in the place of the last comma */
+    enum MHD_Result rc = answer(c, s, 200, body, NULL, NULL);
+    free(body);
+    return rc;
+}
+
 static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *url,
                               const char *method, const char *version, const char *data,
                               size_t *size, void **state)
@@ -179,6 +197,16 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *u
             "{\"title\":\"lease\",\"status\":409,\"code\":\"ERR_FENCED\",\"detail\":\"the "
             "lease was given to another agent\"}",
             NULL, NULL);
+    if (!strcmp(url, "/v1/closed"))
+        return MHD_NO; /* without an answer */
+    if (!strcmp(url, "/v1/no-memory"))
+        return answer(c, s, 503, "{\"title\":\"x\",\"status\":503,\"code\":\"ERR_NO_MEMORY\"}",
+                      NULL, NULL);
+    if (!strcmp(url, "/v1/no-space"))
+        return answer(c, s, 507, "{\"title\":\"x\",\"status\":507,\"code\":\"ERR_NO_SPACE\"}", NULL,
+                      NULL);
+    if (!strcmp(url, "/v1/long"))
+        return answer_long(c, s);
     return answer(c, s, 500, "<html>", NULL, NULL);
 }
 
@@ -192,6 +220,35 @@ static int start(void **state)
     assert_non_null(s->daemon);
     snprintf(s->url, sizeof s->url, "http://127.0.0.1:%u",
              MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+    *state = s;
+    return 0;
+}
+
+static char *slurp(const char *path)
+{
+    struct buf b;
+    struct err e = {0};
+    assert_int_equal(env_file_read(path, 1 << 16, &b, &e), 0);
+    return buf_take(&b);
+}
+
+static int start_tls(void **state)
+{
+    if (system("openssl req -x509 -newkey rsa:2048 -nodes -keyout " KEY " -out " CERT
+               " -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2>/dev/null"))
+        return -1;
+    struct server *s = calloc(1, sizeof *s);
+    char *cert = slurp(CERT), *key = slurp(KEY);
+    s->version = "1";
+    s->daemon = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+                                     MHD_USE_TLS,
+                                 0, NULL, NULL, handle, s, MHD_OPTION_HTTPS_MEM_CERT, cert,
+                                 MHD_OPTION_HTTPS_MEM_KEY, key, MHD_OPTION_END);
+    assert_non_null(s->daemon);
+    snprintf(s->url, sizeof s->url, "https://127.0.0.1:%u",
+             MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+    free(cert);
+    free(key);
     *state = s;
     return 0;
 }
@@ -326,6 +383,70 @@ static void test_other_protocols(void **state)
     assert_int_equal(client_call(c, "GET", "/v1/x", NULL, NULL, NULL, NULL, NULL, 0, &e),
                      ERR_PROTOCOL);
     assert_non_null(strstr(e.message, "is not tacitd"));
+    client_close(c);
+}
+
+static int call_at(const char *url, const char *ca, const char *path, struct err *e)
+{
+    struct client *c;
+    struct client_options o = {.url = url, .ca_file = ca};
+    assert_int_equal(client_open(&c, &o, e), 0);
+    int rc = client_call(c, "POST", path, NULL, NULL, NULL, NULL, NULL, 0, e);
+    client_close(c);
+    return rc;
+}
+
+/* http at a port of https, and the reverse: said in words that tell what to write, and as what it
+ * is, so that an agent does not try for ever. */
+static void test_wrong_scheme(void **state)
+{
+    struct server *s = *state;
+    struct err e = {0};
+    char url[80], want[200];
+    snprintf(url, sizeof url, "http%s", strchr(s->url, ':'));
+    snprintf(want, sizeof want, "what answers at %s speaks https, not plain http: write %s", url,
+             s->url);
+    assert_int_equal(call_at(url, NULL, "/v1/claims", &e), ERR_CONFIG);
+    assert_string_equal(e.message, want);
+    assert_int_equal(call_at(s->url, NULL, "/v1/claims", &e), ERR_CONFIG);
+    assert_non_null(strstr(e.message, "--ca FILE")); /* nobody vouches for the certificate */
+    assert_int_equal(call_at(s->url, CERT, "/v1/claims", &e), 1);
+}
+
+static void test_wrong_scheme_of_plain(void **state)
+{
+    struct server *s = *state;
+    struct err e = {0};
+    char url[80];
+    snprintf(url, sizeof url, "https%s", strchr(s->url, ':'));
+    assert_int_equal(call_at(url, NULL, "/v1/claims", &e), ERR_CONFIG);
+    assert_non_null(strstr(e.message, "speaks plain http, not https: write http://127.0.0.1:"));
+    /* a connection that is closed without a word is no reason to give up */
+    assert_int_equal(call_at(s->url, NULL, "/v1/closed", &e), ERR_UNAVAILABLE);
+}
+
+/* Troubles of the coordinator's machine are not taken for those of this one. */
+static void test_full_coordinator(void **state)
+{
+    struct server *s = *state;
+    struct err e = {0};
+    assert_int_equal(call_at(s->url, NULL, "/v1/no-memory", &e), ERR_UNAVAILABLE);
+    assert_int_equal(call_at(s->url, NULL, "/v1/no-space", &e), ERR_NO_SPACE);
+}
+
+static void test_long_answers(void **state)
+{
+    struct server *s = *state;
+    struct client *c = open_client(s);
+    struct err e = {0};
+    struct arena a;
+    struct msg_label *labels;
+    uint32_t count;
+    arena_init(&a, 64 << 20);
+    if (client_get_array(c, "/v1/long", &message_label, (void **)&labels, &count, &a, &e))
+        fail_msg("%s", e.message);
+    assert_int_equal(count, LONG_ITEMS);
+    arena_free(&a);
     client_close(c);
 }
 
@@ -506,6 +627,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_token_file, start, stop),
         cmocka_unit_test_setup_teardown(test_calls, start, stop),
         cmocka_unit_test_setup_teardown(test_other_protocols, start, stop),
+        cmocka_unit_test_setup_teardown(test_wrong_scheme, start_tls, stop),
+        cmocka_unit_test_setup_teardown(test_wrong_scheme_of_plain, start, stop),
+        cmocka_unit_test_setup_teardown(test_full_coordinator, start, stop),
+        cmocka_unit_test_setup_teardown(test_long_answers, start, stop),
         cmocka_unit_test_setup_teardown(test_upload_goes_on, start, stop),
         cmocka_unit_test_setup_teardown(test_small_upload_follows_409, start, stop),
         cmocka_unit_test_setup_teardown(test_download_goes_on, start, stop),
