@@ -22,7 +22,8 @@
 #define CLAIM_SLACK_MS 15000 /* of the exchange, over what the coordinator was asked to wait */
 #define GRACE_MS 20000       /* for the last words of a stopping agent */
 #define LOCK_WAIT_MS 10000   /* a predecessor that is just stopping */
-#define COMPLETE_MS 300000   /* the coordinator reads and checks every output before it answers */
+#define COMPLETE_MS 300000 /* the coordinator reads and checks every output before it answers … */
+#define COMPLETE_BYTES_MS 20000 /* … at no less than so many bytes a millisecond */
 #define ANSWER_ARENA_MAX (64u << 20)
 
 struct agent {
@@ -129,6 +130,7 @@ static int do_complete(struct agent *a)
 {
     const struct job_result *r = &a->hold.result;
     struct msg_completed completed = {0};
+    uint64_t bytes = 0;
     char path[64];
     struct msg_blob *outputs = calloc(r->count + 1, sizeof *outputs);
     if (!outputs) {
@@ -136,6 +138,7 @@ static int do_complete(struct agent *a)
     }
     for (uint32_t i = 0; i < r->count; i++) {
         outputs[i] = r->outputs[i].blob;
+        bytes += r->outputs[i].blob.bytes;
     }
     struct msg_complete m = {.fence = a->hold.grant.fence,
                              .outputs = outputs,
@@ -146,8 +149,9 @@ static int do_complete(struct agent *a)
                              .bytes_down = a->hold.bytes_down,
                              .bytes_up = a->hold.bytes_up};
     job_path_of(a, "complete", path);
-    int rc = client_call(a->client, "POST", path, &message_complete, &m, &message_completed,
-                         &completed, &a->answer, COMPLETE_MS, &a->err);
+    int rc =
+        client_call(a->client, "POST", path, &message_complete, &m, &message_completed, &completed,
+                    &a->answer, COMPLETE_MS + (long)(bytes / COMPLETE_BYTES_MS), &a->err);
     free(outputs);
     if (rc) {
         return rc;
