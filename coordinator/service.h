@@ -39,6 +39,7 @@ struct call {
     const char *query_run, *query_state;
     uint64_t query_limit;
     int64_t now_ms, wall_ms;
+    bool checked;    /* out of a prepare: what the agent sent was checked, all of it */
     uint64_t ready;  /* out: jobs that became ready to claim in this call */
     const char *raw; /* out: a ready-made JSON body instead of `out` */
     size_t raw_len;

@@ -1,6 +1,7 @@
 #include "coordinator/lease/lease.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include "core/base/text.h"
 #include "core/env/clock.h"
@@ -61,6 +62,20 @@ int lease_agent_of_token(struct store_conn *c, const char *token, uint64_t *agen
 
 /* --- claiming -------------------------------------------------------------- */
 
+/* Gives the job up for good, and with it the run, which cannot be finished without it. */
+static int quarantine(struct call *c, const struct job_row *job, const char *error,
+                      const char *times, struct err *e)
+{
+    int rc = op_job_quarantine(c->conn, job->id, error, (uint64_t)c->wall_ms, e);
+    if (rc)
+        return rc;
+    const char *reason = arena_printf(c->arena, "%s (job %" PRIu64 ") failed%s: %.1000s",
+                                      run_job_words(c->arena, &job->key), job->id, times, error);
+    if (!reason)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the reason of a failure");
+    return op_run_end(c->conn, job->run, RUN_FAILED, reason, (uint64_t)c->wall_ms, e);
+}
+
 /* The job has just been taken under this fence: the answer, and its deadline. */
 static int grant(struct call *c, struct job_row *job, const struct msg_fence *fence,
                  struct msg_grant *out, struct err *e)
@@ -82,28 +97,86 @@ static int grant(struct call *c, struct job_row *job, const struct msg_fence *fe
     return lease_clock_lease(c->service->leases, job->id, fence, c->now_ms + LEASE_MS, NULL, e);
 }
 
-int lease_claim(struct call *c, const void *in, void *out, struct err *e)
+/* A job that this agent failed last is kept from it while another one could take it. */
+static int claim_withheld(struct call *c, const struct msg_fence *fence, struct job_row *job,
+                          struct err *e)
 {
-    struct msg_fence fence;
-    struct job_row job;
-    (void)in;
-    lease_clock_seen(c->service->leases, c->agent, c->now_ms);
-    int rc = op_fence_next(c->conn, &fence, e);
+    uint64_t id;
+    int rc = op_job_withheld(c->conn, c->agent, &id, e);
     if (rc)
         return rc;
-    rc = op_job_held_by(c->conn, c->agent, c->arena, &job, e);
-    if (!rc)
-        rc = op_job_refence(c->conn, job.id, &fence, e);
-    else if (rc == ERR_NOT_FOUND)
-        rc =
-            op_job_claim(c->conn, false, c->agent, &fence, (uint64_t)c->wall_ms, c->arena, &job, e);
-    if (rc) /* no work: the fence is rolled back with the rest */
+    if (lease_clock_others(c->service->leases, c->agent, c->now_ms - LEASE_MS)) {
+        c->ready = 1;
+        return err_set(e, ERR_NOT_FOUND, "no job is ready that this agent has not just failed");
+    }
+    rc = op_job_take(c->conn, id, c->agent, fence, (uint64_t)c->wall_ms, e);
+    return rc ? rc : op_job_get(c->conn, id, c->arena, job, e);
+}
+
+static int next_job(struct call *c, struct msg_fence *fence, struct job_row *job, struct err *e)
+{
+    int rc = op_fence_next(c->conn, fence, e);
+    if (rc)
         return rc;
-    rc = op_agent_seen(c->conn, c->agent, (uint64_t)c->wall_ms, e);
-    return rc ? rc : grant(c, &job, &fence, out, e);
+    rc = op_job_held_by(c->conn, c->agent, c->arena, job, e);
+    if (!rc)
+        return op_job_refence(c->conn, job->id, fence, e);
+    if (rc == ERR_NOT_FOUND)
+        rc = op_job_claim(c->conn, false, c->agent, fence, (uint64_t)c->wall_ms, c->arena, job, e);
+    return rc == ERR_NOT_FOUND ? claim_withheld(c, fence, job, e) : rc;
+}
+
+/* The job has just been taken, and cannot be handed out: its run ends, saying why, and does not
+ * stand in front of the queue for ever. The agent is not to blame. */
+static int give_up(struct call *c, const struct job_row *job, struct err *e)
+{
+    const char *error =
+        arena_printf(c->arena, "the coordinator cannot hand it out: %s", e->message);
+    if (!error)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the reason of a failure");
+    int rc = op_job_return(c->conn, job->id, true, NULL, (uint64_t)c->wall_ms, e);
+    return rc ? rc : quarantine(c, job, error, "", e);
+}
+
+/* Whether it is this machine that fails, rather than the job. */
+static bool is_passing(int code)
+{
+    return code == ERR_NO_MEMORY || code == ERR_NO_SPACE || code == ERR_IO || code == ERR_BUSY ||
+           code == ERR_UNAVAILABLE;
+}
+
+int lease_claim(struct call *c, const void *in, void *out, struct err *e)
+{
+    (void)in;
+    lease_clock_seen(c->service->leases, c->agent, c->now_ms);
+    for (bool changed = false;; changed = true) {
+        struct msg_fence fence;
+        struct job_row job;
+        struct msg_grant *g = out;
+        *g = (struct msg_grant){0};
+        int rc = next_job(c, &fence, &job, e);
+        if (rc) /* no work: the fence is rolled back with the rest, or stays with what changed */
+            return rc == ERR_NOT_FOUND && changed ? 0 : rc;
+        rc = grant(c, &job, &fence, g, e);
+        if (!rc)
+            return op_agent_seen(c->conn, c->agent, (uint64_t)c->wall_ms, e);
+        if (is_passing(rc) || (rc = give_up(c, &job, e)))
+            return rc;
+    }
 }
 
 /* --- holding --------------------------------------------------------------- */
+
+static int check_fence(const struct call *c, const struct job_row *job,
+                       const struct msg_fence *fence, struct err *e)
+{
+    if (!fence || lease_fence_compare(fence, &job->fence) != 0 ||
+        (job->state == JOB_LEASED && job->agent != c->agent))
+        return err_set(e, ERR_FENCED,
+                       "job %" PRIu64 " was granted anew since: drop this work and claim again",
+                       job->id);
+    return 0;
+}
 
 /* The job of {id}, whose newest fence is this one; else ERR_FENCED. Its state is the caller's. */
 static int load_fenced(struct call *c, const struct msg_fence *fence, struct job_row *job,
@@ -111,14 +184,12 @@ static int load_fenced(struct call *c, const struct msg_fence *fence, struct job
 {
     lease_clock_seen(c->service->leases, c->agent, c->now_ms);
     int rc = op_job_get(c->conn, c->id, c->arena, job, e);
-    if (rc)
-        return rc;
-    if (!fence || lease_fence_compare(fence, &job->fence) != 0 ||
-        (job->state == JOB_LEASED && job->agent != c->agent))
-        return err_set(e, ERR_FENCED,
-                       "job %" PRIu64 " was granted anew since: drop this work and claim again",
-                       c->id);
-    return 0;
+    return rc ? rc : check_fence(c, job, fence, e);
+}
+
+static bool is_former(const struct call *c, const struct job_row *job)
+{
+    return job->state == JOB_WAITING && job->former == c->agent && c->agent;
 }
 
 static int not_held(const struct job_row *job, struct err *e)
@@ -126,6 +197,55 @@ static int not_held(const struct job_row *job, struct err *e)
     return err_set(e, ERR_FENCED,
                    "job %" PRIu64 " is %s and not held by anybody: drop this work and claim again",
                    job->id, job_state_words[job->state]);
+}
+
+int lease_check_holder(const struct call *c, const struct job_row *job,
+                       const struct msg_fence *fence, struct err *e)
+{
+    int rc = check_fence(c, job, fence, e);
+    if (rc || job->state == JOB_LEASED || is_former(c, job))
+        return rc;
+    return not_held(job, e);
+}
+
+/* A lease that ran out, of an agent that was cut off and is back. */
+struct retake {
+    struct lease_clock *leases;
+    uint64_t job, agent, wall_ms;
+    struct msg_fence fence;
+    int64_t due_ms;
+};
+
+static int retake_fn(struct store_conn *c, void *arg, struct err *e)
+{
+    const struct retake *r = arg;
+    return op_job_retake(c, r->job, r->agent, &r->fence, r->wall_ms, e);
+}
+
+static void retake_done(void *arg, int rc, const struct err *e)
+{
+    struct retake *r = arg;
+    struct err ignored; /* without memory the next heartbeat sets the deadline */
+    (void)e;            /* somebody else was quicker: the next heartbeat tells */
+    if (!rc)
+        rc = lease_clock_lease(r->leases, r->job, &r->fence, r->due_ms, NULL, &ignored);
+    (void)rc;
+    free(r);
+}
+
+/* Queued, since a heartbeat is answered from a reader's snapshot. */
+static void retake(struct call *c, const struct job_row *job)
+{
+    struct retake *r = malloc(sizeof *r);
+    if (!r)
+        return; /* the next heartbeat tries again */
+    *r = (struct retake){.leases = c->service->leases,
+                         .job = job->id,
+                         .agent = c->agent,
+                         .wall_ms = (uint64_t)c->wall_ms,
+                         .fence = job->fence,
+                         .due_ms = c->now_ms + LEASE_MS};
+    store_write(c->service->store, retake_fn, retake_done, r);
 }
 
 int lease_heartbeat(struct call *c, const void *in, void *out, struct err *e)
@@ -140,6 +260,10 @@ int lease_heartbeat(struct call *c, const void *in, void *out, struct err *e)
     command->lease_ms = LEASE_MS;
     if (job.state == JOB_CANCELLED || job.state == JOB_QUARANTINED) {
         command->command = COMMAND_ABANDON;
+        return 0;
+    }
+    if (is_former(c, &job)) {
+        retake(c, &job);
         return 0;
     }
     if (job.state != JOB_LEASED)
@@ -165,20 +289,6 @@ int lease_release(struct call *c, const void *in, void *out, struct err *e)
     return rc;
 }
 
-/* Gives the job up for good, and with it the run, which cannot be finished without it. */
-static int quarantine(struct call *c, const struct job_row *job, const char *error,
-                      const char *times, struct err *e)
-{
-    int rc = op_job_quarantine(c->conn, job->id, error, (uint64_t)c->wall_ms, e);
-    if (rc)
-        return rc;
-    const char *reason = arena_printf(c->arena, "%s (job %" PRIu64 ") failed%s: %.1000s",
-                                      run_job_words(c->arena, &job->key), job->id, times, error);
-    if (!reason)
-        return err_set(e, ERR_NO_MEMORY, "no memory for the reason of a failure");
-    return op_run_end(c->conn, job->run, RUN_FAILED, reason, (uint64_t)c->wall_ms, e);
-}
-
 static int64_t backoff_ms(uint64_t failures)
 {
     int64_t ms = LEASE_BACKOFF_MS;
@@ -201,7 +311,14 @@ int lease_fail(struct call *c, const void *in, void *out, struct err *e)
     uint64_t failures = job.failures + 1;
     if (m->settings)
         return quarantine(c, &job, error, "", e);
-    if (failures >= LEASE_FAILURES_MAX) {
+    bool elsewhere = false;
+    if (failures >= LEASE_FAILURES_MAX)
+        rc = op_job_failed_elsewhere(c->conn, job.id, c->agent, &elsewhere, e);
+    if (rc)
+        return rc;
+    /* One broken machine must not end a run that others could finish. */
+    if (failures >= LEASE_FAILURES_MAX &&
+        (elsewhere || !lease_clock_others(c->service->leases, c->agent, c->now_ms - LEASE_MS))) {
         const char *times = arena_printf(c->arena, " %" PRIu64 " times, at last", failures);
         return quarantine(c, &job, error, times ? times : "", e);
     }
@@ -303,9 +420,15 @@ int lease_complete(struct call *c, const void *in, void *out, struct err *e)
         return rc;
     if (job.state == JOB_DONE)
         return complete_again(c, &job, m, e);
-    if (job.state != JOB_LEASED)
-        return not_held(&job, e);
-    rc = check_blobs(c, m, e);
+    rc = lease_check_holder(c, &job, m->fence, e);
+    if (!rc && !c->checked)
+        rc =
+            err_set(e, ERR_UNAVAILABLE,
+                    "job %" PRIu64 " changed hands while its outputs were to be checked: send them "
+                    "again",
+                    job.id);
+    if (!rc)
+        rc = check_blobs(c, m, e);
     if (!rc)
         rc = op_job_done(c->conn, job.id, m, NULL, (uint64_t)c->wall_ms, e);
     if (!rc)

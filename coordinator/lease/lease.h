@@ -8,21 +8,34 @@
 
 #define LEASE_MS                                                                                   \
     60000 /* three lost heartbeats of 20 s; a vanished machine's work is taken up in a minute */
-#define LEASE_FAILURES_MAX 5  /* then quarantine */
+#define LEASE_FAILURES_MAX 5  /* then quarantine, once two agents have failed, where two are alive \
+                               */
 #define LEASE_BACKOFF_MS 2000 /* doubled at each failure, at most 5 min */
+#define LEASE_ELSEWHERE_MS                                                                         \
+    (5 * 60 * 1000) /* after it, time for others to take the job before its agent gets it again */
 
 TACIT_MUST_CHECK int lease_clock_create(struct lease_clock **out, struct err *e);
 void lease_clock_destroy(struct lease_clock *l);
 
 /* Operations (in → out). */
 call_fn lease_join;      /* msg_join → msg_joined */
-call_fn lease_claim;     /* msg_claim → msg_grant; ERR_NOT_FOUND: nothing to do now. An agent that
-                            holds a lease gets the same job at once under a new fence */
+call_fn lease_claim;     /* msg_claim → msg_grant; nothing to do now: ERR_NOT_FOUND, or 0 and
+                            job 0 where what was tidied up on the way must be kept; c->ready then
+                            says that there is a job which others may take. An agent that holds a
+                            lease gets the same job at once under a new fence */
 call_fn lease_heartbeat; /* msg_heartbeat → msg_command; progress is kept in memory, not in the
                             database: a heartbeat costs no write (a read connection) */
-call_fn lease_complete;  /* msg_complete → msg_completed */
+call_fn lease_complete;  /* msg_complete → msg_completed; c->checked: see there */
 call_fn lease_fail;      /* msg_fail → msg_empty */
 call_fn lease_release;   /* msg_release → msg_empty */
+
+/* Whether the caller may deliver the job under this fence: it holds the lease, or its lease ran out
+ * and nobody has taken the job since (an agent that cannot be reached has not failed). Else
+ * ERR_FENCED. */
+struct job_row;
+struct msg_fence;
+TACIT_MUST_CHECK int lease_check_holder(const struct call *c, const struct job_row *job,
+                                        const struct msg_fence *fence, struct err *e);
 
 /* Agent whose token this is (BLAKE2b of it is stored): ERR_DENIED. */
 TACIT_MUST_CHECK int lease_agent_of_token(struct store_conn *c, const char *token, uint64_t *agent,

@@ -118,6 +118,17 @@ void lease_clock_seen(struct lease_clock *l, uint64_t agent, int64_t now_ms)
     pthread_mutex_unlock(&l->mutex);
 }
 
+bool lease_clock_others(struct lease_clock *l, uint64_t agent, int64_t since_ms)
+{
+    bool found = false;
+    pthread_mutex_lock(&l->mutex);
+    for (unsigned i = 0; i < BUCKETS && !found; i++)
+        for (const struct agent_entry *a = l->agents[i]; a && !found; a = a->next)
+            found = a->agent != agent && a->seen_ms >= since_ms;
+    pthread_mutex_unlock(&l->mutex);
+    return found;
+}
+
 size_t lease_clock_due(struct lease_clock *l, int64_t now_ms, struct lease_due *out, size_t cap,
                        int64_t *next_ms)
 {

@@ -33,35 +33,47 @@ static int give_full_terms(struct service *s, int64_t now_ms, struct err *e)
     return rc;
 }
 
+/* What becomes of an entry once the transaction is committed. */
+enum outcome { KEEP, OVER, ELSEWHERE /* others may take the job now; its agent, later */ };
+
 struct tick {
     struct service *service;
     int64_t now_ms, wall_ms;
     struct lease_due due[TICK_DUE_MAX];
-    bool over[TICK_DUE_MAX];
+    enum outcome outcome[TICK_DUE_MAX];
     size_t count;
     uint64_t ready;
 };
 
-/* over: nothing is to be waited for any more. */
+static int tick_backoff(struct tick *t, struct store_conn *c, const struct job_row *job,
+                        enum outcome *outcome, struct err *e)
+{
+    t->ready++;
+    if (job->ready)
+        return op_job_allow_all(c, job->id, e);
+    if (job->failed_agent)
+        *outcome = ELSEWHERE;
+    return op_job_set_ready(c, job->id, e);
+}
+
 static int tick_one(struct tick *t, struct store_conn *c, struct arena *a,
-                    const struct lease_due *d, bool *over, struct err *e)
+                    const struct lease_due *d, enum outcome *outcome, struct err *e)
 {
     struct job_row job;
-    *over = true;
+    *outcome = OVER;
     int rc = op_job_get(c, d->job, a, &job, e);
     if (rc)
         return rc == ERR_NOT_FOUND ? 0 : rc;
     bool holds = job.state == JOB_LEASED && job.agent;
-    if (d->backoff && job.state == JOB_WAITING && !job.ready) {
+    bool same = lease_fence_compare(&job.fence, &d->fence) == 0;
+    if (d->backoff && same && job.state == JOB_WAITING && (!job.ready || job.failed_agent))
+        return tick_backoff(t, c, &job, outcome, e);
+    if (holds && same) {
         t->ready++;
-        return op_job_set_ready(c, d->job, e);
-    }
-    if (holds && lease_fence_compare(&job.fence, &d->fence) == 0) {
-        t->ready++;
-        return op_job_return(c, d->job, true, NULL, (uint64_t)t->wall_ms, e);
+        return op_job_expire(c, d->job, (uint64_t)t->wall_ms, e);
     }
     if (holds) { /* the entry is of a grant that was not committed; the row's holder has a term */
-        *over = false;
+        *outcome = KEEP;
         lease_clock_forget(t->service->leases, d, t->now_ms);
         return lease_clock_lease(t->service->leases, d->job, &job.fence, t->now_ms + LEASE_MS, NULL,
                                  e);
@@ -77,9 +89,9 @@ static int tick_fn(struct store_conn *c, void *arg, struct err *e)
     t->ready = 0;
     arena_init(&a, ARENA_MAX);
     for (size_t i = 0; !rc && i < t->count; i++) {
-        t->over[i] = false;
+        t->outcome[i] = KEEP;
         if (lease_clock_still_due(t->service->leases, &t->due[i], t->now_ms))
-            rc = tick_one(t, c, &a, &t->due[i], &t->over[i], e);
+            rc = tick_one(t, c, &a, &t->due[i], &t->outcome[i], e);
         arena_reset(&a);
     }
     arena_free(&a);
@@ -102,14 +114,18 @@ int lease_tick_at(struct service *s, int64_t now_ms, int64_t wall_ms, int64_t *n
         rc = store_write_wait(s->store, tick_fn, &t, e);
     if (rc)
         return rc; /* all of it is still due at the next tick */
-    for (size_t i = 0; i < t.count; i++)
-        if (t.over[i])
+    for (size_t i = 0; !rc && i < t.count; i++) {
+        if (t.outcome[i] != KEEP)
             lease_clock_forget(s->leases, &t.due[i], now_ms);
+        if (t.outcome[i] == ELSEWHERE)
+            rc = lease_clock_backoff(s->leases, t.due[i].job, &t.due[i].fence,
+                                     now_ms + LEASE_ELSEWHERE_MS, e);
+    }
     if (t.ready > 0 && s->jobs_ready)
         s->jobs_ready(s->jobs_ready_arg, t.ready);
     if (next - now_ms < TICK_MS)
         *next_ms = next > now_ms ? next - now_ms : 1;
-    return 0;
+    return rc;
 }
 
 int lease_tick(struct service *s, int64_t *next_ms, struct err *e)

@@ -11,6 +11,7 @@
 #include "core/mixture/draw.h"
 #include "core/mixture/evalblob.h"
 #include "core/mixture/scores.h"
+#include "coordinator/lease/lease.h"
 #include "coordinator/run/advance.h"
 #include "coordinator/store/blobs.h"
 
@@ -273,11 +274,14 @@ static int check_eval(const struct check *k, struct err *e)
     return check_eval_rows(k, b, &v, e);
 }
 
-static int check_outputs(struct check *k, uint64_t job, struct err *e)
+static int check_outputs(struct check *k, const struct call *c, struct err *e)
 {
-    int rc = op_job_get(k->conn, job, k->arena, &k->job, e);
-    /* Done already: lease_complete tells a retry from a conflict. */
-    if (rc || k->job.state != JOB_LEASED)
+    int rc = op_job_get(k->conn, c->id, k->arena, &k->job, e);
+    /* Done already, and for good: lease_complete tells a retry from a conflict. */
+    if (rc || k->job.state == JOB_DONE)
+        return rc;
+    rc = lease_check_holder(c, &k->job, k->m->fence, e);
+    if (rc)
         return rc;
     rc = run_view_load(k->conn, k->job.run, false, k->arena, &k->view, e);
     for (uint32_t i = 0; !rc && i < k->m->output_count; i++)
@@ -295,7 +299,7 @@ static int check_outputs(struct check *k, uint64_t job, struct err *e)
     case JOB_EVAL:
         return check_eval(k, e);
     default:
-        return err_set(e, ERR_DENIED, "job %" PRIu64 " is the coordinator's own", job);
+        return err_set(e, ERR_DENIED, "job %" PRIu64 " is the coordinator's own", c->id);
     }
 }
 
@@ -306,7 +310,8 @@ int runs_prepare_complete(struct call *c, const void *in, struct err *e)
     arena_init(&arena, CHECK_ARENA_MAX);
     int rc = store_read_begin(k.store, &k.conn, e);
     if (!rc) {
-        rc = check_outputs(&k, c->id, e);
+        rc = check_outputs(&k, c, e);
+        c->checked = rc == 0 && k.job.state != JOB_DONE;
         store_read_end(k.store, k.conn);
     }
     arena_free(&arena);

@@ -29,11 +29,13 @@ struct job_row {
     struct job_key key;
     int state; /* enum job_state */
     int priority;
-    bool ready;     /* false while it backs off */
-    uint64_t agent; /* holder while leased, doer once done; 0: the coordinator */
+    bool ready;            /* false while it backs off */
+    uint64_t agent;        /* holder while leased, doer once done; 0: the coordinator */
+    uint64_t former;       /* of a waiting job: whose lease ran out under `fence`, or 0 */
+    uint64_t failed_agent; /* of a waiting job: who does not get it for now, or 0 */
     struct msg_fence fence;
     uint64_t attempts, failures, since_ms; /* since_ms: wall clock, of the state */
-    const char *errors;                    /* the last ones, newest first, or NULL */
+    const char *errors; /* the last ones, newest first, at most PROTOCOL_TEXT_MAX bytes; or NULL */
     double loss, seconds;
     uint64_t tokens, bytes_down, bytes_up;
     const char *detail; /* JSON that the coordinator keeps with its own jobs' results, or NULL */
@@ -111,26 +113,42 @@ TACIT_MUST_CHECK int op_job_next_link(struct store_conn *c, uint64_t run, int ta
                                       uint32_t index, uint64_t step_first, struct arena *a,
                                       struct job_row *out, struct err *e);
 /* Takes the ready waiting job of the highest priority (then the lowest id) that is not the
- * coordinator's own kind: one UPDATE … RETURNING. own: takes only the coordinator's kinds. */
+ * coordinator's own kind, nor one that this agent failed last: one UPDATE … RETURNING. own: takes
+ * only the coordinator's kinds. */
 TACIT_MUST_CHECK int op_job_claim(struct store_conn *c, bool own, uint64_t agent,
                                   const struct msg_fence *f, uint64_t wall_ms, struct arena *a,
                                   struct job_row *out, struct err *e);
 /* This very job, if it is waiting and ready (the chain's next link). */
 TACIT_MUST_CHECK int op_job_take(struct store_conn *c, uint64_t id, uint64_t agent,
                                  const struct msg_fence *f, uint64_t wall_ms, struct err *e);
+/* The first of the ready jobs that are kept from this agent, since it failed them last. */
+TACIT_MUST_CHECK int op_job_withheld(struct store_conn *c, uint64_t agent, uint64_t *id,
+                                     struct err *e);
 TACIT_MUST_CHECK int op_job_held_by(struct store_conn *c, uint64_t agent, struct arena *a,
                                     struct job_row *out, struct err *e);
 TACIT_MUST_CHECK int op_job_refence(struct store_conn *c, uint64_t id, const struct msg_fence *f,
                                     struct err *e);
+/* The lease ran out: waiting and ready, and its holder is remembered as `former`. */
+TACIT_MUST_CHECK int op_job_expire(struct store_conn *c, uint64_t id, uint64_t wall_ms,
+                                   struct err *e);
+/* Its former holder goes on under the same fence, if it holds nothing else (else ERR_CONFLICT). */
+TACIT_MUST_CHECK int op_job_retake(struct store_conn *c, uint64_t id, uint64_t agent,
+                                   const struct msg_fence *f, uint64_t wall_ms, struct err *e);
 /* Back to waiting: ready or backing off. error (may be NULL) is put in front of errors (the last 8
- * are kept, 4 KiB each) and counts as a failure. */
+ * are kept, 4 KiB each), counts as a failure, and keeps the job from its holder for now. */
 TACIT_MUST_CHECK int op_job_return(struct store_conn *c, uint64_t id, bool ready, const char *error,
                                    uint64_t wall_ms, struct err *e);
+/* Lifts what keeps it from the agent that failed last. */
+TACIT_MUST_CHECK int op_job_allow_all(struct store_conn *c, uint64_t id, struct err *e);
+/* Whether another agent than this one has failed it, too. */
+TACIT_MUST_CHECK int op_job_failed_elsewhere(struct store_conn *c, uint64_t id, uint64_t agent,
+                                             bool *yes, struct err *e);
 /* Only a job that backs off (else ERR_CONFLICT). */
 TACIT_MUST_CHECK int op_job_set_ready(struct store_conn *c, uint64_t id, struct err *e);
 TACIT_MUST_CHECK int op_job_quarantine(struct store_conn *c, uint64_t id, const char *error,
                                        uint64_t wall_ms, struct err *e);
-/* Done, with its outputs and figures (m; detail may be NULL). Only from leased. */
+/* Done, with its outputs and figures (m; detail may be NULL). Only from leased, or waiting with a
+ * former holder: whose result it is, the caller knows. */
 TACIT_MUST_CHECK int op_job_done(struct store_conn *c, uint64_t id, const struct msg_complete *m,
                                  const char *detail, uint64_t wall_ms, struct err *e);
 TACIT_MUST_CHECK int op_outputs(struct store_conn *c, uint64_t job, struct arena *a,

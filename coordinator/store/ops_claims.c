@@ -1,7 +1,8 @@
 /* Jobs change hands: taken, given back, finished. */
 #include "coordinator/store/ops.h"
 
-#include <string.h>
+#include <stdio.h>
+#include "core/base/text.h"
 #include "coordinator/store/conn.h"
 
 #define ERRORS_KEPT 8
@@ -25,9 +26,10 @@ int op_job_claim(struct store_conn *c, bool own, uint64_t agent, const struct ms
                  uint64_t wall_ms, struct arena *a, struct job_row *out, struct err *e)
 {
 #define CLAIM(kinds)                                                                               \
-    "UPDATE job SET state = 1, agent = ?, fence_incarnation = ?, fence_counter = ?,"               \
-    " attempts = attempts + 1, since_ms = ? WHERE id ="                                            \
+    "UPDATE job SET state = 1, agent = ?1, fence_incarnation = ?2, fence_counter = ?3,"            \
+    " attempts = attempts + 1, since_ms = ?4, failed_agent = NULL WHERE id ="                      \
     " (SELECT id FROM job WHERE state = 0 AND ready = 1 AND kind " kinds                           \
+    "  AND (failed_agent IS NULL OR failed_agent <> ?1)"                                           \
     "  ORDER BY priority DESC, id LIMIT 1) RETURNING id"
     static const char claim_agents[] = CLAIM("NOT IN (2, 6)");
     static const char claim_own[] = CLAIM("IN (2, 6)");
@@ -49,6 +51,23 @@ int op_job_claim(struct store_conn *c, bool own, uint64_t agent, const struct ms
     return rc ? rc : op_job_get(c, id, a, out, e);
 }
 
+int op_job_withheld(struct store_conn *c, uint64_t agent, uint64_t *id, struct err *e)
+{
+    static const char find[] = "SELECT id FROM job WHERE state = 0 AND ready = 1"
+                               " AND kind NOT IN (2, 6) AND failed_agent = ?"
+                               " ORDER BY priority DESC, id LIMIT 1";
+    struct query q;
+    query_open(&q, c, find);
+    query_u64(&q, agent);
+    int rc = query_step(&q, e);
+    if (rc == 1)
+        *id = column_u64(&q, 0);
+    query_close(&q);
+    if (rc == 0)
+        return err_set(e, ERR_NOT_FOUND, "no job is ready");
+    return rc < 0 ? rc : 0;
+}
+
 /* Runs an update that must change one row, and says `otherwise` where it did not. */
 static int run_one(struct query *q, const char *otherwise, struct err *e)
 {
@@ -62,7 +81,8 @@ int op_job_take(struct store_conn *c, uint64_t id, uint64_t agent, const struct 
 {
     static const char take[] =
         "UPDATE job SET state = 1, agent = ?, fence_incarnation = ?, fence_counter = ?,"
-        " attempts = attempts + 1, since_ms = ? WHERE id = ? AND state = 0 AND ready = 1";
+        " attempts = attempts + 1, since_ms = ?, failed_agent = NULL"
+        " WHERE id = ? AND state = 0 AND ready = 1";
     struct query q;
     query_open(&q, c, take);
     query_u64_or_null(&q, agent);
@@ -85,31 +105,51 @@ int op_job_refence(struct store_conn *c, uint64_t id, const struct msg_fence *f,
     return run_one(&q, "the job is not leased", e);
 }
 
-/* At most ERROR_BYTES, not cut inside a character. */
-static size_t error_length(const char *error)
+int op_job_expire(struct store_conn *c, uint64_t id, uint64_t wall_ms, struct err *e)
 {
-    size_t len = strlen(error);
-    if (len <= ERROR_BYTES)
-        return len;
-    len = ERROR_BYTES;
-    while (len > 0 && ((unsigned char)error[len] & 0xc0) == 0x80)
-        len--;
-    return len;
+    static const char expire[] = "UPDATE job SET state = 0, ready = 1, since_ms = ?"
+                                 " WHERE id = ? AND state = 1 AND agent IS NOT NULL";
+    struct query q;
+    query_open(&q, c, expire);
+    query_u64(&q, wall_ms);
+    query_u64(&q, id);
+    return run_one(&q, "the job is not leased", e);
+}
+
+int op_job_retake(struct store_conn *c, uint64_t id, uint64_t agent, const struct msg_fence *f,
+                  uint64_t wall_ms, struct err *e)
+{
+    static const char retake[] =
+        "UPDATE job SET state = 1, since_ms = ?1 WHERE id = ?2 AND state = 0 AND agent = ?3"
+        " AND fence_incarnation = ?4 AND fence_counter = ?5"
+        " AND NOT EXISTS (SELECT 1 FROM job AS held WHERE held.agent = ?3 AND held.state = 1)";
+    struct query q;
+    query_open(&q, c, retake);
+    query_u64(&q, wall_ms);
+    query_u64(&q, id);
+    query_u64(&q, agent);
+    query_u64(&q, f->incarnation);
+    query_u64(&q, f->counter);
+    return run_one(&q, "the job has gone to somebody else", e);
 }
 
 /* Keeps the error with the job, and counts it against its holder, if any. */
 static int error_add(struct store_conn *c, uint64_t job, const char *error, struct err *e)
 {
-    static const char add[] = "INSERT INTO job_error (job, message) VALUES (?, CAST(? AS TEXT))";
+    static const char add[] = "INSERT INTO job_error (job, message, agent) VALUES (?1, ?2,"
+                              " (SELECT agent FROM job WHERE job.id = ?1 AND state = 1))";
     static const char trim[] =
         "DELETE FROM job_error WHERE job = ?1 AND id NOT IN"
         " (SELECT id FROM job_error WHERE job = ?1 ORDER BY id DESC LIMIT ?2)";
     static const char blame[] = "UPDATE agent SET failures = failures + 1 WHERE id ="
                                 " (SELECT agent FROM job WHERE job.id = ? AND state = 1)";
+    char kept[ERROR_BYTES + 1]; /* what is not UTF-8 could not be shown to anybody */
+    snprintf(kept, sizeof kept, "%s", error);
+    text_make_utf8(kept);
     struct query q;
     query_open(&q, c, add);
     query_u64(&q, job);
-    query_bytes(&q, error, error_length(error));
+    query_text(&q, kept);
     int rc = query_run(&q, NULL, e);
     if (rc)
         return rc;
@@ -127,9 +167,9 @@ static int error_add(struct store_conn *c, uint64_t job, const char *error, stru
 int op_job_return(struct store_conn *c, uint64_t id, bool ready, const char *error,
                   uint64_t wall_ms, struct err *e)
 {
-    static const char give_back[] = "UPDATE job SET state = 0, ready = ?, agent = NULL,"
-                                    " failures = failures + ?, since_ms = ?"
-                                    " WHERE id = ? AND state = 1";
+    static const char give_back[] =
+        "UPDATE job SET state = 0, ready = ?1, failed_agent = iif(?2, agent, NULL), agent = NULL,"
+        " failures = failures + ?2, since_ms = ?3 WHERE id = ?4 AND state = 1";
     int rc = error ? error_add(c, id, error, e) : 0;
     if (rc)
         return rc;
@@ -148,6 +188,27 @@ int op_job_set_ready(struct store_conn *c, uint64_t id, struct err *e)
     query_open(&q, c, "UPDATE job SET ready = 1 WHERE id = ? AND state = 0 AND ready = 0");
     query_u64(&q, id);
     return run_one(&q, "the job does not back off", e);
+}
+
+int op_job_allow_all(struct store_conn *c, uint64_t id, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "UPDATE job SET failed_agent = NULL WHERE id = ? AND state = 0");
+    query_u64(&q, id);
+    return run_one(&q, "the job does not wait", e);
+}
+
+int op_job_failed_elsewhere(struct store_conn *c, uint64_t id, uint64_t agent, bool *yes,
+                            struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "SELECT 1 FROM job_error WHERE job = ? AND agent <> ? LIMIT 1");
+    query_u64(&q, id);
+    query_u64(&q, agent);
+    int rc = query_step(&q, e);
+    *yes = rc == 1;
+    query_close(&q);
+    return rc < 0 ? rc : 0;
 }
 
 int op_job_quarantine(struct store_conn *c, uint64_t id, const char *error, uint64_t wall_ms,
@@ -195,7 +256,8 @@ int op_job_done(struct store_conn *c, uint64_t id, const struct msg_complete *m,
 {
     static const char done[] =
         "UPDATE job SET state = 2, loss = ?, seconds = ?, tokens = ?, bytes_down = ?,"
-        " bytes_up = ?, detail = ?, since_ms = ? WHERE id = ? AND state = 1";
+        " bytes_up = ?, detail = ?, since_ms = ? WHERE id = ?"
+        " AND (state = 1 OR (state = 0 AND agent IS NOT NULL))";
     static const char praise[] = "UPDATE agent SET jobs_done = jobs_done + 1, seen_ms = ?1"
                                  " WHERE id = (SELECT agent FROM job WHERE job.id = ?2)";
     struct query q;
@@ -222,7 +284,9 @@ int op_job_done(struct store_conn *c, uint64_t id, const struct msg_complete *m,
 int op_jobs_restart(struct store_conn *c, struct err *e)
 {
     struct query q;
-    query_open(&q, c, "UPDATE job SET ready = 1 WHERE state = 0 AND ready = 0");
+    query_open(&q, c,
+               "UPDATE job SET ready = 1, failed_agent = NULL"
+               " WHERE state = 0 AND (ready = 0 OR failed_agent IS NOT NULL)");
     int rc = query_run(&q, NULL, e);
     if (rc)
         return rc;

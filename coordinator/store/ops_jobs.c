@@ -2,6 +2,7 @@
  * ops_claims.c. */
 #include "coordinator/store/ops.h"
 
+#include "core/base/text.h"
 #include "coordinator/store/conn.h"
 #include "coordinator/store/job_rows.h"
 
@@ -10,6 +11,7 @@ _Static_assert(JOB_ASSIGN == 2 && JOB_TRAIN == 4 && JOB_REPORT == 6, "kinds in i
 _Static_assert(JOB_WAITING == 0 && JOB_LEASED == 1 && JOB_DONE == 2 && JOB_QUARANTINED == 3 &&
                    JOB_CANCELLED == 4,
                "states of jobs");
+_Static_assert(PROTOCOL_TEXT_MAX == 8192, "bytes of errors");
 _Static_assert(ROLE_MODEL == 0 && ROLE_REPORT == 7 && TARGET_DENSE_FLOPS == 4, "roles, targets");
 
 int op_job_insert(struct store_conn *c, uint64_t run, const struct job_key *k, int priority,
@@ -45,12 +47,12 @@ void query_key(struct query *q, const struct job_key *k)
     query_u64(q, k->step_last);
 }
 
-/* errors: newest first, a line each. */
+/* errors: newest first, a line each, as many bytes of them as a message takes. */
 #define JOB_COLUMNS                                                                                \
     "id, run, kind, target, idx, round, chunk, part, final, step_first, step_last, state,"         \
     " priority, ready, agent, fence_incarnation, fence_counter, attempts, failures, since_ms,"     \
-    " tokens, bytes_down, bytes_up, loss, seconds, detail,"                                        \
-    " (SELECT group_concat(message, char(10)) FROM"                                                \
+    " tokens, bytes_down, bytes_up, loss, seconds, detail, failed_agent,"                          \
+    " (SELECT substr(CAST(group_concat(message, char(10)) AS BLOB), 1, 8192) FROM"                 \
     "  (SELECT message FROM job_error WHERE job_error.job = job.id ORDER BY job_error.id DESC)) "
 
 static int job_read(const struct query *q, struct arena *a, struct job_row *out, struct err *e)
@@ -71,6 +73,7 @@ static int job_read(const struct query *q, struct arena *a, struct job_row *out,
         .priority = (int)(int64_t)column_u64(q, 12),
         .ready = column_u64(q, 13) != 0,
         .agent = column_u64(q, 14),
+        .failed_agent = column_u64(q, 26),
         .fence = {column_u64(q, 15), column_u64(q, 16)},
         .attempts = column_u64(q, 17),
         .failures = column_u64(q, 18),
@@ -81,8 +84,16 @@ static int job_read(const struct query *q, struct arena *a, struct job_row *out,
         .loss = column_double(q, 23),
         .seconds = column_double(q, 24),
     };
+    if (out->state == JOB_WAITING) {
+        out->former = out->agent;
+        out->agent = 0;
+    }
     int rc = column_text(q, 25, a, &out->detail, e);
-    return rc ? rc : column_text(q, 26, a, &out->errors, e);
+    if (!rc)
+        rc = column_text(q, 27, a, &out->errors, e);
+    if (!rc && out->errors)
+        text_make_utf8((char *)out->errors); /* our copy, which may be cut within a character */
+    return rc;
 }
 
 /* The one row of an opened query, which is closed; missing: what to say where there is none. */

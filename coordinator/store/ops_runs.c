@@ -1,5 +1,7 @@
 #include "coordinator/store/ops.h"
 
+#include <stdio.h>
+#include "core/base/text.h"
 #include "coordinator/store/conn.h"
 
 /* The schema's numbers. */
@@ -103,11 +105,14 @@ int op_run_end(struct store_conn *c, uint64_t id, int state, const char *reason,
         "UPDATE run SET state = ?, reason = ?, ended_ms = ? WHERE id = ? AND state = 0";
     static const char cancel[] = "UPDATE job SET state = 4, agent = NULL, since_ms = ?"
                                  " WHERE run = ? AND state IN (0, 1)";
+    char kept[PROTOCOL_TEXT_MAX + 1]; /* what is not UTF-8 could not be shown to anybody */
     uint64_t changed;
     struct query q;
+    snprintf(kept, sizeof kept, "%s", reason ? reason : "");
+    text_make_utf8(kept);
     query_open(&q, c, end);
     query_u64(&q, (uint64_t)state);
-    query_text(&q, reason);
+    query_text(&q, reason ? kept : NULL);
     query_u64(&q, wall_ms);
     query_u64(&q, id);
     int rc = query_run(&q, &changed, e);

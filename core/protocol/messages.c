@@ -12,7 +12,6 @@
 #define ROUNDS_MAX 4096
 #define CURVE_MAX 65536
 #define NAME_MAX_BYTES 64
-#define TEXT_MAX_BYTES 8192 /* reasons: the last errors of a job */
 #define SPEC_MAX_BYTES 65536
 
 #define MUST true
@@ -264,7 +263,7 @@ static const struct field run_fields[] = {
     STRING(run, name, MUST, NAME_MAX_BYTES),
     STRING(run, dataset, MAY, NAME_MAX_BYTES),
     WORD(run, state, MUST, run_state_words),
-    STRING(run, reason, MAY, TEXT_MAX_BYTES),
+    STRING(run, reason, MAY, PROTOCOL_TEXT_MAX),
     STRING(run, phase, MAY, 64),
     U64(run, experts, MAY, 0, 0),
     U64(run, seed, MAY, 0, 0),
@@ -296,7 +295,7 @@ static const struct field job_fields[] = {
     U64(job, step_last, MAY, 0, 0),
     U64(job, step, MAY, 0, 0),
     STRING(job, agent, MAY, NAME_MAX_BYTES),
-    STRING(job, reason, MAY, TEXT_MAX_BYTES),
+    STRING(job, reason, MAY, PROTOCOL_TEXT_MAX),
     U64(job, attempts, MAY, 0, 0),
     U64(job, failures, MAY, 0, 0),
     U64(job, since_at, MAY, 0, 0),

@@ -13,6 +13,7 @@
 #define PROTOCOL_HEADER "Tacit-Protocol" /* on every answer: the version spoken */
 #define PROTOCOL_BODY_MAX (4u << 20)     /* bytes of a JSON body */
 #define PROTOCOL_TOKEN_MAX 128
+#define PROTOCOL_TEXT_MAX 8192 /* bytes of a reason: the last errors of a job */
 #define PROTOCOL_BLOB_MAX (1ull << 40)
 
 /* RFC 9457, application/problem+json. `code` is err_name of the cause: clients map it back. */

@@ -14,6 +14,7 @@
 #include "coordinator/run/advance.h"
 #include "coordinator/run/works.h"
 #include "coordinator/store/blobs.h"
+#include "coordinator/store/conn.h"
 #include "coordinator/store/ops.h"
 #include "tests/coordinator/store/temp_dir.h"
 
@@ -34,8 +35,10 @@ struct world {
     int64_t now_ms;
     uint64_t woken; /* jobs told to jobs_ready */
     uint64_t ready; /* of the last call */
-    uint64_t run, agents[3];
+    uint64_t run, other, agents[3];
+    const char *spec;
     char token[PROTOCOL_TOKEN_MAX];
+    bool unchecked; /* results come as if nobody had looked at them */
 };
 
 static void jobs_ready(void *arg, uint64_t jobs)
@@ -85,6 +88,7 @@ static int request(struct world *w, call_fn *fn, uint64_t agent, uint64_t job, c
                            .caller = CALLER_AGENT,
                            .agent = agent,
                            .id = job,
+                           .checked = !w->unchecked,
                            .now_ms = w->now_ms,
                            .wall_ms = 1700000000000 + w->now_ms};
     int rc;
@@ -231,8 +235,19 @@ static int make_run(struct call *c, const void *in, void *out, struct err *e)
     int rc = op_dataset_insert(c->conn, &m, 1, &dataset, e);
     if (!rc)
         rc = op_run_insert(c->conn, "demo", dataset, &d, text.data, 1, &w->run, e);
+    w->spec = arena_strndup(&w->arena, text.data, text.len);
     buf_free(&text);
     return rc ? rc : run_advance(c, w->run, e);
+}
+
+static int make_other(struct call *c, struct world *w, struct err *e)
+{
+    struct run_row row;
+    struct digest d = {{7}};
+    int rc = op_run_get(c->conn, w->run, &w->arena, &row, e);
+    if (!rc)
+        rc = op_run_insert(c->conn, "other", row.dataset, &d, w->spec, 2, &w->other, e);
+    return rc ? rc : run_advance(c, w->other, e);
 }
 
 static int setup(void **state)
@@ -399,13 +414,91 @@ static void test_heartbeats_keep_a_lease_and_silence_ends_it(void **state)
     struct job_row job = job_of(w, g.job);
     assert_true(job.state == JOB_WAITING && job.ready && job.failures == 0);
     assert_int_equal(w->woken, 1);
-    assert_int_equal(heartbeat(w, 0, &g, &command), ERR_FENCED);
     OK(claim(w, 1, &other)); /* the highest priority: the same job */
     assert_int_equal(other.job, g.job);
     assert_int_equal(heartbeat(w, 0, &g, &command), ERR_FENCED);
     w->now_ms += LEASE_MS - 1; /* the first holder's deadline is not the second's */
     tick(w);
     assert_int_equal(job_of(w, g.job).state, JOB_LEASED);
+}
+
+/* Cut off for longer than a lease, while nobody else was there to take over: hours of work must not
+ * be lost for that. */
+static void test_cut_off_agent_goes_on_where_nobody_took_over(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g, other;
+    struct msg_blob out[2];
+    struct msg_completed answer;
+    int command;
+    tick(w);
+    OK(claim(w, 0, &g));
+    w->now_ms += LEASE_MS;
+    tick(w);
+    assert_int_equal(job_of(w, g.job).state, JOB_WAITING);
+    assert_int_equal(heartbeat(w, 1, &g, &command), ERR_FENCED); /* it was never agent 1's */
+    OK(heartbeat(w, 0, &g, &command));
+    assert_int_equal(command, COMMAND_CONTINUE);
+    while (store_writer_step(w->service.store))
+        ;
+    struct job_row job = job_of(w, g.job);
+    assert_true(job.state == JOB_LEASED && job.agent == w->agents[0] && job.failures == 0);
+    assert_true(same_fence(&job.fence, g.fence));
+    OK(claim(w, 1, &other));
+    assert_true(other.job != g.job);
+    w->now_ms += LEASE_MS - 1;
+    tick(w);
+    assert_int_equal(job_of(w, g.job).state, JOB_LEASED); /* a full term */
+    w->now_ms += 1;
+    tick(w);
+    assert_int_equal(job_of(w, g.job).state, JOB_WAITING);
+    /* The coordinator even restarts, and the result comes before any heartbeat. */
+    stop(w);
+    start(w);
+    make_outputs(w, 1, out);
+    assert_int_equal(complete(w, 1, &g, out, &answer), ERR_FENCED);
+    OK(complete(w, 0, &g, out, &answer));
+    assert_true(job_of(w, g.job).state == JOB_DONE && job_of(w, g.job).agent == w->agents[0]);
+    assert_non_null(answer.next);
+    OK(complete(w, 0, &g, out, &answer)); /* the answer was lost */
+}
+
+static void test_overtaken_agent_publishes_nothing(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g, other;
+    struct msg_blob out[2];
+    struct msg_completed answer;
+    int command;
+    tick(w);
+    OK(claim(w, 0, &g));
+    w->now_ms += LEASE_MS;
+    tick(w);
+    assert_int_equal(job_of(w, g.job).state, JOB_WAITING);
+    OK(claim(w, 1, &other));
+    assert_int_equal(other.job, g.job);
+    make_outputs(w, 1, out);
+    assert_int_equal(complete(w, 0, &g, out, &answer), ERR_FENCED);
+    assert_int_equal(heartbeat(w, 0, &g, &command), ERR_FENCED);
+    assert_int_equal(job_of(w, g.job).state, JOB_LEASED);
+}
+
+/* Who gave a job back, or failed it, holds nothing any more. */
+static void test_given_back_is_not_cut_off(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g;
+    struct msg_blob out[2];
+    struct msg_completed answer;
+    int command;
+    make_outputs(w, 1, out);
+    OK(claim(w, 0, &g));
+    OK(release(w, 0, &g));
+    assert_int_equal(heartbeat(w, 0, &g, &command), ERR_FENCED);
+    assert_int_equal(complete(w, 0, &g, out, &answer), ERR_FENCED);
+    OK(claim(w, 0, &g));
+    OK(fail_job(w, 0, &g, "no", false));
+    assert_int_equal(complete(w, 0, &g, out, &answer), ERR_FENCED);
 }
 
 static void test_restart_gives_a_full_term(void **state)
@@ -475,11 +568,12 @@ static void test_failures_back_off_and_end_in_quarantine(void **state)
     int command;
     OK(claim(w, 1, &other)); /* dense: not ours */
     for (int i = 1; i < LEASE_FAILURES_MAX; i++) {
-        OK(claim(w, 0, &g));
+        int agent = i % 2 ? 0 : 2;
+        OK(claim(w, agent, &g));
         assert_int_equal(g.kind, JOB_TRAIN_ROUTER);
         snprintf(error, sizeof error, "error number %d", i);
-        OK(fail_job(w, 0, &g, error, false));
-        OK(fail_job(w, 0, &g, error, false)); /* the answer was lost: counted once */
+        OK(fail_job(w, agent, &g, error, false));
+        OK(fail_job(w, agent, &g, error, false)); /* the answer was lost: counted once */
         struct job_row job = job_of(w, g.job);
         assert_true(job.state == JOB_WAITING && !job.ready);
         assert_int_equal(job.failures, i);
@@ -509,6 +603,116 @@ static void test_failures_back_off_and_end_in_quarantine(void **state)
     struct msg_grant none;
     assert_int_equal(claim(w, 2, &none), ERR_NOT_FOUND);
     assert_int_equal(claim(w, 1, &none), ERR_NOT_FOUND);
+}
+
+/* A machine whose disk is full fails all that it gets, while the others are busy for hours: the run
+ * goes on, and the others get what it failed. */
+static void test_one_broken_agent_does_not_end_a_run(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant busy[2], g;
+    int command, failures = 0;
+    uint64_t failed = 0;
+    OK(claim(w, 1, &busy[0]));
+    OK(claim(w, 2, &busy[1]));
+    for (int i = 0; i < 4 * 3600 / 10; i++) {
+        int rc = claim(w, 0, &g);
+        if (rc == 0) {
+            OK(fail_job(w, 0, &g, "no space left", false));
+            failed = g.job;
+            failures++;
+        } else {
+            assert_int_equal(rc, ERR_NOT_FOUND);
+            /* Ready, and kept from it alone: whoever else waits must hear of it. */
+            assert_int_equal(w->ready, job_of(w, failed).ready);
+        }
+        w->now_ms += 10000;
+        OK(heartbeat(w, 1, &busy[0], &command));
+        OK(heartbeat(w, 2, &busy[1], &command));
+        tick(w);
+    }
+    assert_int_equal(run_of(w).state, RUN_ACTIVE);
+    assert_in_range(failures, LEASE_FAILURES_MAX + 1, 100); /* it is tried again, at leisure */
+    OK(release(w, 1, &busy[0]));
+    OK(claim(w, 1, &g)); /* the dense model's, again */
+    assert_int_equal(g.job, busy[0].job);
+    while (!job_of(w, failed).ready) {
+        w->now_ms += 10000;
+        tick(w);
+        OK(heartbeat(w, 1, &g, &command));
+        OK(heartbeat(w, 2, &busy[1], &command));
+    }
+    OK(release(w, 2, &busy[1]));
+    OK(claim(w, 2, &g));
+    OK(release(w, 2, &g));
+    /* A second agent fails it, too: it is the job's fault. */
+    while (g.job != failed) {
+        OK(fail_job(w, 2, &g, "unused", false));
+        OK(claim(w, 2, &g));
+    }
+    OK(fail_job(w, 2, &g, "no space left here, too", false));
+    assert_int_equal(run_of(w).state, RUN_FAILED);
+}
+
+/* Where one agent is all there is, nobody else will ever succeed: it gets the job back, and its
+ * failures count. */
+static void test_the_only_agent_ends_a_run_that_fails(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g = {0};
+    w->now_ms += LEASE_MS + 1; /* the others joined, and were never heard of again */
+    int claims = 0;
+    while (run_of(w).state == RUN_ACTIVE && claims < 100) {
+        int rc = claim(w, 0, &g);
+        if (rc == 0) {
+            claims++;
+            OK(fail_job(w, 0, &g, "broken", false));
+        } else {
+            assert_int_equal(rc, ERR_NOT_FOUND);
+        }
+        w->now_ms += 1000;
+        tick(w);
+    }
+    assert_int_equal(run_of(w).state, RUN_FAILED);
+    struct job_row job = job_of(w, g.job);
+    assert_true(job.state == JOB_QUARANTINED && job.failures == LEASE_FAILURES_MAX);
+}
+
+static int spoil_spec(struct call *c, const void *in, void *out, struct err *e)
+{
+    (void)in;
+    return conn_run(c->conn, "UPDATE run SET spec_text = '[nonsense]' WHERE name = 'demo'", e) ||
+           make_other(c, out, e);
+}
+
+static int spoil_all(struct call *c, const void *in, void *out, struct err *e)
+{
+    (void)in;
+    (void)out;
+    return conn_run(c->conn, "UPDATE run SET spec_text = '[nonsense]'", e);
+}
+
+/* A job that can't be handed out heads the queue: its run ends and says why, and the fleet goes on
+ * with the others. */
+static void test_ungrantable_job_does_not_starve_the_fleet(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g;
+    OK(request(w, spoil_spec, 0, 0, NULL, w));
+    OK(claim(w, 0, &g));
+    assert_string_equal(g.run, "other");
+    struct run_row run = run_of(w);
+    assert_int_equal(run.state, RUN_FAILED);
+    assert_non_null(strstr(run.reason, "cannot hand it out: demo: [run]"));
+    assert_non_null(strstr(run.reason, "dense"));
+    /* And where there is nothing else, that is kept all the same. */
+    OK(release(w, 0, &g));
+    OK(request(w, spoil_all, 0, 0, NULL, w));
+    OK(claim(w, 0, &g));
+    assert_int_equal(g.job, 0);
+    w->run = w->other;
+    assert_int_equal(run_of(w).state, RUN_FAILED);
+    assert_int_equal(claim(w, 0, &g), ERR_NOT_FOUND);
 }
 
 static void test_failure_of_settings_ends_the_run_at_once(void **state)
@@ -598,6 +802,22 @@ static void test_outputs_must_be_in_the_store(void **state)
     OK(complete(w, 0, &g, out, &answer));
 }
 
+/* Only what was checked is published: what nobody could look at is asked for again. */
+static void test_unchecked_outputs_are_not_published(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g;
+    struct msg_blob out[2];
+    struct msg_completed answer;
+    OK(claim(w, 0, &g));
+    make_outputs(w, 1, out);
+    w->unchecked = true;
+    assert_int_equal(complete(w, 0, &g, out, &answer), ERR_UNAVAILABLE);
+    assert_int_equal(job_of(w, g.job).state, JOB_LEASED);
+    w->unchecked = false;
+    OK(complete(w, 0, &g, out, &answer));
+}
+
 static int cancel_run(struct call *c, const void *in, void *out, struct err *e)
 {
     (void)in;
@@ -638,14 +858,21 @@ int main(void)
         TEST(test_claiming_again_gives_the_same_job_a_new_fence),
         TEST(test_another_agent_cannot_use_a_fence),
         TEST(test_heartbeats_keep_a_lease_and_silence_ends_it),
+        TEST(test_cut_off_agent_goes_on_where_nobody_took_over),
+        TEST(test_overtaken_agent_publishes_nothing),
+        TEST(test_given_back_is_not_cut_off),
         TEST(test_restart_gives_a_full_term),
         TEST(test_uncommitted_grant_does_no_harm),
         TEST(test_release_is_no_failure),
         TEST(test_failures_back_off_and_end_in_quarantine),
+        TEST(test_one_broken_agent_does_not_end_a_run),
+        TEST(test_the_only_agent_ends_a_run_that_fails),
+        TEST(test_ungrantable_job_does_not_starve_the_fleet),
         TEST(test_failure_of_settings_ends_the_run_at_once),
         TEST(test_restart_makes_backing_off_jobs_ready),
         TEST(test_completing_gives_the_next_link),
         TEST(test_outputs_must_be_in_the_store),
+        TEST(test_unchecked_outputs_are_not_published),
         TEST(test_cancelled_run_takes_nothing_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <math.h>
 #include <string.h>
+#include "core/base/text.h"
 #include "coordinator/store/conn.h"
 #include "coordinator/store/ops.h"
 #include "coordinator/store/store.h"
@@ -231,39 +232,53 @@ static void test_jobs_change_hands(void **state)
     OK(write_with(jobs_body));
 }
 
+static void fail_once(struct store_conn *c, uint64_t job, const char *error)
+{
+    struct msg_fence f = {1, 1};
+    OK(op_job_take(c, job, w.agent, &f, 1, &err));
+    OK(op_job_return(c, job, true, error, 2, &err));
+}
+
 static int errors_body(struct store_conn *c)
 {
     bool inserted;
     struct job_row job;
-    struct msg_fence f = {1, 1};
     static char text[9000];
     OK(op_job_insert(c, w.run, &link_key, 7, 100, &inserted, &err));
+    OK(op_job_find(c, w.run, &link_key, &w.arena, &job, &err));
     for (int i = 0; i < 12; i++) {
-        OK(op_job_claim(c, false, w.agent, &f, 1, &w.arena, &job, &err));
         int n = snprintf(text, sizeof text, "%02d", i);
         for (; n + 2 < 8500; n += 2) /* two-byte letters: the cut must not split one */
             memcpy(text + n, "é", 3);
         if (i % 2)
             memmove(text + 3, text + 2, strlen(text + 2) + 1);
-        OK(op_job_return(c, job.id, true, text, 2, &err));
+        fail_once(c, job.id, text);
+        /* What a message takes, and no more: else a list of jobs could not be shown. */
+        OK(op_job_get(c, job.id, &w.arena, &job, &err));
+        size_t len = strlen(job.errors);
+        assert_true(text_is_utf8(job.errors, len));
+        assert_in_range(len, i ? PROTOCOL_TEXT_MAX - 2 : 4094, PROTOCOL_TEXT_MAX);
+        const char *end = strchr(job.errors, '\n');
+        assert_in_range(end ? end - job.errors : (long)len, 4094, 4096);
+    }
+    for (int i = 0; i < 12; i++) {
+        snprintf(text, sizeof text, "%02d Latin-1: \xe4, in the middle", i);
+        fail_once(c, job.id, text);
     }
     OK(op_job_get(c, job.id, &w.arena, &job, &err));
-    assert_int_equal(job.failures, 12);
+    assert_int_equal(job.failures, 24);
     unsigned lines = 0;
     for (const char *line = job.errors; line; lines++) {
-        char number[3];
-        snprintf(number, sizeof number, "%02u", 11 - lines);
-        assert_memory_equal(line, number, 2);
+        char wanted[40];
+        snprintf(wanted, sizeof wanted, "%02u Latin-1: ?, in the middle", 11 - lines);
+        assert_memory_equal(line, wanted, strlen(wanted));
         const char *end = strchr(line, '\n');
-        size_t len = end ? (size_t)(end - line) : strlen(line);
-        assert_true(len <= 4096 && len >= 4094);
-        assert_true((unsigned char)line[len - 1] != 0xc3); /* not half a letter */
         line = end ? end + 1 : NULL;
     }
     assert_int_equal(lines, 8);
     struct agent_row agent;
     OK(op_agent_get(c, w.agent, &w.arena, &agent, &err));
-    assert_int_equal(agent.failures, 12);
+    assert_int_equal(agent.failures, 24);
     return 0;
 }
 
@@ -305,6 +320,15 @@ static int runs_body(struct store_conn *c)
     assert_int_equal(op_run_end(c, w.run, RUN_DONE, NULL, 78, &err), ERR_CONFLICT);
     assert_int_equal(op_run_find(c, "none", &w.arena, &run, &err), ERR_NOT_FOUND);
     assert_non_null(strstr(err.message, "none"));
+    /* A reason that no message could carry would hide all runs. */
+    static char reason[9001];
+    for (size_t i = 0; i + 2 < sizeof reason; i += 2)
+        memcpy(reason + i, "é", 3);
+    memmove(reason + 1, reason, 8000);
+    OK(op_run_end(c, id, RUN_CANCELLED, reason, 79, &err));
+    OK(op_run_find(c, "later", &w.arena, &run, &err));
+    assert_in_range(strlen(run.reason), 1, PROTOCOL_TEXT_MAX);
+    assert_true(text_is_utf8(run.reason, strlen(run.reason)));
     return 0;
 }
 
