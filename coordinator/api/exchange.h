@@ -19,6 +19,8 @@ struct api {
     pthread_cond_t calm;   /* deferred has become 0 */
     struct exchange *first, *last; /* claims that wait, oldest first */
     uint64_t sequence;             /* of the newest claim */
+    uint64_t owed;                 /* wake-ups of claims that then failed */
+    int64_t owed_at_ms;            /* when they go to others */
     uint32_t deferred;             /* exchanges between suspend and resume */
     uint32_t uploads;
     bool stopping;
@@ -42,6 +44,7 @@ struct exchange {
     struct exchange *previous, *next;
     uint64_t sequence;
     int64_t deadline_ms;
+    bool woken; /* a job became ready, and this claim was told */
 
     /* An upload. */
     struct blob_upload *upload;

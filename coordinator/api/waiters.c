@@ -9,11 +9,21 @@
 #include "core/protocol/messages.h"
 #include "coordinator/api/exchange.h"
 
+/* What made one claim fail (a full queue, a full disk) would fail the next one in the same instant:
+ * its wake-up goes on to the next waiter a little later. */
+#define OWED_MS 100
+
 static void claim_done(void *arg, int rc, const struct err *e);
 
 static void claim_again(struct exchange *x)
 {
     store_write(x->api->service->store, exchange_run, claim_done, x);
+}
+
+static void claim_woken(struct exchange *x)
+{
+    x->woken = true;
+    claim_again(x);
 }
 
 static void unlink_waiter(struct exchange *x)
@@ -49,28 +59,59 @@ static struct exchange *find_predecessor(const struct exchange *x)
     return NULL;
 }
 
+/* There was nothing for it: it waits on, if it still may. A job that is kept from this agent alone
+ * is offered to whoever came after it (*next). */
+static bool wait_on(struct exchange *x, struct exchange **predecessor, struct exchange **next)
+{
+    struct api *a = x->api;
+
+    pthread_mutex_lock(&a->mutex);
+    bool waits = !a->stopping && env_monotonic_ms() < x->deadline_ms;
+    if (waits) {
+        *predecessor = find_predecessor(x);
+        if (*predecessor)
+            unlink_waiter(*predecessor);
+        link_waiter(x);
+        x->woken = false;
+        *next = x->call.ready ? x->next : NULL;
+    } else if (x->call.ready && x->woken) {
+        *next = a->first;
+    }
+    if (*next)
+        unlink_waiter(*next);
+    pthread_mutex_unlock(&a->mutex);
+    return waits;
+}
+
+static void owe_wakeup(struct api *a)
+{
+    pthread_mutex_lock(&a->mutex);
+    if (a->owed++ == 0)
+        a->owed_at_ms = env_monotonic_ms() + OWED_MS;
+    pthread_mutex_unlock(&a->mutex);
+    if (a->poke)
+        a->poke(a->poke_arg);
+}
+
 static void claim_done(void *arg, int rc, const struct err *e)
 {
-    struct exchange *x = arg, *predecessor = NULL;
+    struct exchange *x = arg, *predecessor = NULL, *next = NULL;
     struct api *a = x->api;
     bool waits = false;
 
+    if (!rc && ((const struct msg_grant *)x->out)->job == 0)
+        rc = ERR_NOT_FOUND;
     x->rc = rc;
     if (rc)
         x->err = *e;
-    if (rc == ERR_NOT_FOUND) {
-        pthread_mutex_lock(&a->mutex);
-        waits = !a->stopping && env_monotonic_ms() < x->deadline_ms;
-        if (waits) {
-            predecessor = find_predecessor(x);
-            if (predecessor)
-                unlink_waiter(predecessor);
-            link_waiter(x);
-        }
-        pthread_mutex_unlock(&a->mutex);
-    }
+    if (rc == ERR_NOT_FOUND)
+        waits = wait_on(x, &predecessor, &next);
+    else if (rc && x->woken)
+        owe_wakeup(a);
     if (predecessor)
         exchange_resume(predecessor); /* it found nothing */
+    if (next)
+        claim_woken(next);
     if (waits && a->poke)
         a->poke(a->poke_arg);
     if (waits) /* x may be gone: the deadline's thread can have had it since */
@@ -102,16 +143,23 @@ void waiters_jobs_ready(void *arg, uint64_t jobs)
         pthread_mutex_unlock(&a->mutex);
         if (!x)
             return;
-        claim_again(x);
+        claim_woken(x);
     }
 }
 
 void api_tick(struct api *a, int64_t now_ms, int64_t *next_ms)
 {
     struct exchange *expired = NULL;
+    uint64_t wakeups = 0;
 
     *next_ms = INT64_MAX;
     pthread_mutex_lock(&a->mutex);
+    if (a->owed > 0 && a->owed_at_ms <= now_ms) {
+        wakeups = a->owed;
+        a->owed = 0;
+    } else if (a->owed > 0) {
+        *next_ms = a->owed_at_ms;
+    }
     for (struct exchange *x = a->first, *next; x; x = next) {
         next = x->next;
         if (x->deadline_ms <= now_ms) {
@@ -129,6 +177,7 @@ void api_tick(struct api *a, int64_t now_ms, int64_t *next_ms)
         x->next = NULL;
         exchange_resume(x);
     }
+    waiters_jobs_ready(a, wakeups);
 }
 
 void waiters_stop(struct api *a)

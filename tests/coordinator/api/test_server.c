@@ -1,6 +1,8 @@
 /* The API over real connections: who may do what, what is refused and how, and claims that wait. */
 #include "tests/coordinator/api/rig.h"
 #include <pthread.h>
+#include <sqlite3.h>
+#include "coordinator/lease/lease_tick.h"
 
 static void health_needs_no_token(void **state)
 {
@@ -356,6 +358,127 @@ static void ready_jobs_wake_as_many_waiters(void **state)
         close(fds[i]);
 }
 
+/* Claims the one job that is ready to this agent; returns its number and fence. */
+static uint64_t claim_one(struct rig *r, const char *token, uint64_t *counter)
+{
+    struct answer a;
+    assert_int_equal(rig_json(r, "POST /v1/claims", token, "{}", &a), 200);
+    uint64_t job = number_after(a.body, "\"job\":");
+    *counter = number_after(a.body, "\"counter\":");
+    answer_free(&a);
+    return job;
+}
+
+/* Ends agent's hold on the job: "release" or "fail". */
+static void give_back(struct rig *r, const char *how, const char *token, uint64_t job,
+                      uint64_t counter)
+{
+    struct answer a;
+    char line[100], json[200];
+    snprintf(line, sizeof line, "POST /v1/jobs/%llu/%s", (unsigned long long)job, how);
+    snprintf(json, sizeof json,
+             strcmp(how, "fail") == 0
+                 ? "{\"fence\":{\"incarnation\":1,\"counter\":%llu},\"error\":\"no\"}"
+                 : "{\"fence\":{\"incarnation\":1,\"counter\":%llu}}",
+             (unsigned long long)counter);
+    assert_int_equal(rig_json(r, line, token, json, &a), 200);
+    answer_free(&a);
+}
+
+/* Five agents; the first three hold all jobs there are, the last two wait for one, in this order.
+ */
+static void hold_all_and_wait(struct rig *r, char tokens[5][PROTOCOL_TOKEN_MAX + 1],
+                              uint64_t job[3], uint64_t counter[3], int fds[2])
+{
+    create_run(r, "a");
+    for (int i = 0; i < 5; i++) {
+        rig_join(r, i, tokens[i]);
+        if (i < 3) {
+            job[i] = claim_one(r, tokens[i], &counter[i]);
+            continue;
+        }
+        fds[i - 3] = rig_connect(r);
+        rig_ask(fds[i - 3], "POST /v1/claims", tokens[i], NULL, "{\"wait_ms\":15000}", 17);
+        env_sleep_ms(100);
+    }
+}
+
+/* Whoever is woken and then fails, for a full disk, say, must not leave the others asleep beside a
+ * job that is ready. */
+static void a_failed_claim_hands_its_wakeup_on(void **state)
+{
+    struct rig *r = *state;
+    char tokens[5][PROTOCOL_TOKEN_MAX + 1], path[100];
+    uint64_t job[3], counter[3];
+    int fds[2];
+    struct answer a;
+    sqlite3 *db;
+
+    hold_all_and_wait(r, tokens, job, counter, fds);
+    snprintf(path, sizeof path, "%s/tacit.db", r->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(
+            db,
+            "CREATE TRIGGER unlucky BEFORE UPDATE ON job WHEN new.state = 1 AND new.agent ="
+            " (SELECT id FROM agent WHERE name = 'agent-3')"
+            " BEGIN SELECT RAISE(ABORT, 'out of luck'); END",
+            NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    int64_t start = env_monotonic_ms();
+    give_back(r, "release", tokens[0], job[0], counter[0]);
+    rig_hear(fds[0], false, &a);
+    assert_int_equal(a.status, 409);
+    answer_free(&a);
+    rig_hear(fds[1], false, &a);
+    assert_int_equal(a.status, 200);
+    assert_true(number_after(a.body, "\"job\":") == job[0]);
+    assert_true(env_monotonic_ms() - start < 3000);
+    answer_free(&a);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* A job that its last agent failed is for others: where that agent is the first to be woken, the
+ * next one hears of it. */
+static void a_job_kept_from_one_goes_to_the_next(void **state)
+{
+    struct rig *r = *state;
+    char tokens[5][PROTOCOL_TOKEN_MAX + 1], byte;
+    uint64_t job[3], counter[3];
+    int64_t next;
+    int fds[2];
+    struct answer a;
+    struct err e = {0};
+
+    hold_all_and_wait(r, tokens, job, counter, fds);
+    must(lease_tick(&r->service, &next, &e), &e);
+    give_back(r, "release", tokens[0], job[0], counter[0]);
+    rig_hear(fds[0], false, &a);
+    assert_int_equal(a.status, 200);
+    counter[0] = number_after(a.body, "\"counter\":");
+    answer_free(&a);
+    /* The first waiter is the one that fails, and the one that waits again. */
+    give_back(r, "fail", tokens[3], job[0], counter[0]);
+    close(fds[1]);
+    env_sleep_ms(100);
+    rig_ask(fds[0], "POST /v1/claims", tokens[3], NULL, "{\"wait_ms\":15000}", 17);
+    env_sleep_ms(100);
+    fds[1] = rig_connect(r);
+    rig_ask(fds[1], "POST /v1/claims", tokens[4], NULL, "{\"wait_ms\":15000}", 17);
+    env_sleep_ms(100);
+    int64_t later = env_monotonic_ms() + LEASE_BACKOFF_MS;
+    must(lease_tick_at(&r->service, later, env_wall_ms(), &next, &e), &e);
+    rig_hear(fds[1], false, &a);
+    assert_int_equal(a.status, 200);
+    assert_true(number_after(a.body, "\"job\":") == job[0]);
+    answer_free(&a);
+    assert_int_equal(recv(fds[0], &byte, 1, MSG_DONTWAIT), -1);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 static void heartbeats_and_fences_travel(void **state)
 {
     struct rig *r = *state;
@@ -385,6 +508,16 @@ static void heartbeats_and_fences_travel(void **state)
     snprintf(json, sizeof json, "{\"fence\":{\"incarnation\":1,\"counter\":%llu},\"outputs\":[]}",
              (unsigned long long)counter);
     assert_int_equal(rig_json(r, line, agent, json, &a), 422);
+    answer_free(&a);
+    /* But not for whoever does not hold the job: it could race the check. */
+    snprintf(json, sizeof json, "{\"fence\":{\"incarnation\":1,\"counter\":%llu},\"outputs\":[]}",
+             (unsigned long long)counter + 1);
+    assert_int_equal(rig_json(r, line, agent, json, &a), 409);
+    answer_free(&a);
+    snprintf(line, sizeof line, "POST /v1/jobs/%llu/complete", (unsigned long long)job + 1);
+    assert_int_equal(rig_json(r, line, agent,
+                              "{\"fence\":{\"incarnation\":0,\"counter\":0},\"outputs\":[]}", &a),
+                     409);
     answer_free(&a);
     /* A run's name is taken once. */
     assert_int_equal(rig_json(r, "GET /v1/runs/a", r->tokens.admin, NULL, &a), 200);
@@ -458,6 +591,8 @@ int main(void)
         RIGGED(a_claim_waits_as_long_as_it_says),
         RIGGED(a_new_claim_ends_the_agents_older_one),
         RIGGED(ready_jobs_wake_as_many_waiters),
+        RIGGED(a_failed_claim_hands_its_wakeup_on),
+        RIGGED(a_job_kept_from_one_goes_to_the_next),
         RIGGED(heartbeats_and_fences_travel),
         RIGGED(stopping_answers_waiting_claims),
     };
