@@ -77,8 +77,6 @@ int exchange_run(struct store_conn *c, void *x, struct err *e);
 
 /* transfer.c */
 enum api_step transfer_begin(struct exchange *x);
-/* After a wait in transfer_begin. */
-enum api_step transfer_opened(struct exchange *x);
 /* True where the exchange goes on without its connection, and frees itself. */
 bool transfer_break(struct exchange *x);
 void exchange_free(struct exchange *x);

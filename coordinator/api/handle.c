@@ -299,8 +299,6 @@ enum api_step api_begin(struct api_exchange *public)
     struct exchange *x = exchange_of(public);
     bool stopping;
 
-    if (x->state == EXCHANGE_DONE)
-        return transfer_opened(x);
     x->call.service = x->api->service;
     x->call.arena = &x->arena;
     if (outside(x) == API_REPLY)

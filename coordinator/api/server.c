@@ -197,10 +197,8 @@ static enum MHD_Result take_head(struct request *r)
     case API_BLOB_GET:
         r->blob = true;
         return reply_to_head(r);
-    case API_REPLY:
+    default:
         return reply_to_head(r);
-    default: /* waits, and begins again */
-        return MHD_YES;
     }
 }
 

@@ -10,7 +10,6 @@
 #include "core/protocol/messages.h"
 #include "coordinator/api/exchange.h"
 #include "coordinator/api/problem.h"
-#include "coordinator/run/works.h"
 
 /* Each holds a chunk: a gigabyte in all would be too much of a small machine's memory. */
 #define UPLOADS_MAX 256
@@ -153,31 +152,16 @@ static enum api_step upload_refuse(struct exchange *x)
     return API_REPLY;
 }
 
-static void open_upload(struct exchange *x)
+static enum api_step open_upload(struct exchange *x)
 {
     uint64_t durable;
 
     x->rc = blob_upload_open(x->api->service->store, &x->match.digest, x->size, x->offset,
                              &x->upload, &durable, &x->err);
-    if (x->rc) {
-        x->upload = NULL;
-        upload_slot_give(x->api);
-    }
-}
-
-static void open_later(void *arg)
-{
-    struct exchange *x = arg;
-
-    open_upload(x);
-    exchange_resume(x);
-}
-
-enum api_step transfer_opened(struct exchange *x)
-{
-    x->state = EXCHANGE_NEW;
     if (!x->rc)
         return API_BLOB_PUT;
+    x->upload = NULL;
+    upload_slot_give(x->api);
     return upload_refuse(x);
 }
 
@@ -221,17 +205,7 @@ static enum api_step up(struct exchange *x)
     if (!upload_slot_take(x->api))
         return exchange_fail(x, 503, ERR_BUSY, "%d uploads are under way; try again later",
                              UPLOADS_MAX);
-    if (x->offset == 0) {
-        open_upload(x);
-        return transfer_opened(x);
-    }
-    /* What is durable is hashed first: minutes for a large blob, so not on a server's thread. */
-    if (!exchange_defer(x)) {
-        upload_slot_give(x->api);
-        return API_REPLY;
-    }
-    works_submit(x->api->service->works, open_later, x);
-    return API_WAIT;
+    return open_upload(x);
 }
 
 enum api_step transfer_begin(struct exchange *x)

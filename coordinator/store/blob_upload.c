@@ -1,11 +1,13 @@
 /* Uploads. A handle holds the chunk being filled and the running hash; each flush writes the
- * chunk's row and moves `durable` in one transaction, so that whatever is durable is there to go on
- * from. */
+ * chunk's row, the hash's state, and moves `durable` in one transaction, so that whatever is
+ * durable is there to go on from, at once: hashing gigabytes anew would keep the client waiting for
+ * longer than it bears. */
 #include "coordinator/store/blobs.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include "core/base/text.h"
+#include "core/env/clock.h"
 #include "core/env/file.h"
 #include "core/protocol/messages.h"
 #include "coordinator/store/blob_rows.h"
@@ -20,6 +22,9 @@
 #define WIDE_MAX 4
 /* Chunks of a dropped blob that one transaction removes. */
 #define DROP_CHUNKS 16
+/* A partial upload that nobody has gone on with for so long is abandoned: its agent has given up,
+ * or somebody else has done its job. */
+#define ABANDONED_MS (7 * 24 * 3600 * (int64_t)1000)
 
 _Static_assert(PROTOCOL_BLOB_MAX / BLOB_CHUNK == 1u << 20, "chunk numbers have 20 bits");
 
@@ -100,9 +105,33 @@ static void drop_start(struct store *s)
     writer_put(s->blob_writer, drop_fn, drop_done, w);
 }
 
-void store__blobs_start(struct store *s)
+/* Drops partial uploads that are abandoned, and those whose hash another library began. */
+static int drop_abandoned(struct store_conn *c, void *arg, struct err *e)
 {
-    drop_start(s);
+#define ABANDONED "complete = 0 AND (touched_ms < ?1 OR hash_kind IS NOT ?2)"
+    static const char mark[] = "INSERT INTO dropped (blob) SELECT id FROM blob WHERE " ABANDONED;
+    static const char forget[] = "DELETE FROM blob WHERE " ABANDONED;
+    int64_t before = env_wall_ms() - ABANDONED_MS;
+    char kind[64];
+    int rc = 0;
+    (void)arg;
+    digest_state_kind(kind);
+    for (int i = 0; !rc && i < 2; i++) {
+        struct query q;
+        query_open(&q, c, i ? forget : mark);
+        query_i64(&q, before);
+        query_text(&q, kind);
+        rc = query_run(&q, NULL, e);
+    }
+    return rc;
+}
+
+int store__blobs_start(struct store *s, struct err *e)
+{
+    int rc = writer_wait(s->blob_writer, drop_abandoned, NULL, e);
+    if (!rc)
+        drop_start(s);
+    return rc;
 }
 
 /* Makes a blob unknown at once; its chunks go later. */
@@ -155,27 +184,41 @@ static int check_space(struct store *s, uint64_t bytes, struct err *e)
                    text_bytes(room + inside, has), s->dir, text_bytes(wanted, needs));
 }
 
-/* Takes in what is durable: hashes it, and loads the chunk that is not full. */
+/* The hash of what is durable. A row that has changed since is not found. */
+static int load_hash(struct store_conn *c, const struct blob_row *b, struct digest_state *hash,
+                     struct err *e)
+{
+    static const char find[] = "SELECT hash FROM blob WHERE id = ? AND durable = ?";
+    struct query q;
+    query_open(&q, c, find);
+    query_u64(&q, b->id);
+    query_u64(&q, b->durable);
+    int rc = query_step(&q, e);
+    bool found = rc == 1 && column_bytes(&q, 0, hash->opaque, sizeof hash->opaque);
+    query_close(&q);
+    return rc < 0 ? rc : found ? 0 : err_set(e, ERR_NOT_FOUND, "the upload is not there");
+}
+
+/* Takes up where the last flush ended: the hash, and the chunk that is not full. */
 static int take_up(struct blob_upload *u, const struct blob_row *b, struct err *e)
 {
-    int rc = 0;
-    for (uint64_t at = 0; !rc && at < u->durable;) {
-        struct store_conn *c;
-        size_t got = 0;
-        /* A snapshot a chunk: a long one would keep the WAL from being written back. */
-        rc = store__blob_read_begin(u->store, &c, e);
-        if (rc)
-            return rc;
-        rc = blob_chunk_read(c, b, at, u->data, BLOB_CHUNK, &got, e);
-        store__blob_read_end(u->store, c);
-        if (!rc)
-            digest_update(&u->hash, u->data, got);
-        at += got;
-    }
-    if (rc == ERR_NOT_FOUND)
-        return err_set(e, ERR_CONFLICT, "what was there of the blob was just dropped; start again");
+    struct store_conn *c;
+    digest_init(&u->hash);
+    if (u->durable == 0)
+        return 0;
     u->chunk = u->durable / BLOB_CHUNK;
     u->fill = (size_t)(u->durable % BLOB_CHUNK);
+    int rc = store__blob_read_begin(u->store, &c, e);
+    if (rc)
+        return rc;
+    size_t got;
+    rc = load_hash(c, b, &u->hash, e);
+    if (!rc && u->fill > 0)
+        rc = blob_chunk_read(c, b, u->chunk * BLOB_CHUNK, u->data, BLOB_CHUNK, &got, e);
+    store__blob_read_end(u->store, c);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, ERR_CONFLICT,
+                       "what was there of the blob has just changed; ask for its offset again");
     return rc;
 }
 
@@ -249,7 +292,6 @@ int blob_upload_open(struct store *s, const struct digest *d, uint64_t size, uin
     u->size = size;
     u->durable = b.durable;
     u->fresh = fresh;
-    digest_init(&u->hash);
     rc = take_up(u, &b, e);
     if (rc)
         blob_upload_close(u);
@@ -352,8 +394,10 @@ static int put_chunks(struct store_conn *c, const struct blob_upload *u, uint64_
 
 static int flush_fn(struct store_conn *c, void *arg, struct err *e)
 {
-    static const char move[] = "UPDATE blob SET durable = ?, complete = ? WHERE id = ?";
+    static const char move[] = "UPDATE blob SET durable = ?, complete = ?, hash = ?, hash_kind = ?,"
+                               " touched_ms = ? WHERE id = ?";
     struct blob_upload *u = arg;
+    char kind[64];
     uint64_t id = 0, durable = blob_upload_offset(u);
     u->mismatch = false;
     if (u->last && durable != u->size)
@@ -376,6 +420,9 @@ static int flush_fn(struct store_conn *c, void *arg, struct err *e)
     query_open(&q, c, move);
     query_u64(&q, durable);
     query_u64(&q, u->last);
+    query_bytes(&q, u->last ? NULL : u->hash.opaque, sizeof u->hash.opaque);
+    query_text(&q, u->last ? NULL : digest_state_kind(kind));
+    query_i64(&q, env_wall_ms());
     query_u64(&q, id);
     return query_run(&q, NULL, e);
 }

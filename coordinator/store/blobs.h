@@ -1,6 +1,7 @@
 /* Content-addressed, immutable blobs in blobs.db: chunk rows of BLOB_CHUNK bytes. A blob becomes
  * visible once all its bytes are there, durable and of the right digest. Partial uploads live on
- * across restarts and go on by offset. */
+ * across restarts and go on by offset; a start drops those that nobody has touched for a week, and,
+ * after an update of the library that hashes, all. */
 #ifndef TACIT_COORDINATOR_STORE_BLOBS_H
 #define TACIT_COORDINATOR_STORE_BLOBS_H
 
@@ -25,8 +26,7 @@ TACIT_MUST_CHECK int blob_stat(struct store *s, const struct digest *d, struct b
 /* --- upload: one handle a request ------------------------------------------------------------- */
 struct blob_upload;
 
-/* Takes as long as hashing the offset's bytes (about a second a gigabyte): not on a server's thread
- * that others wait for. Opens at offset, which must be what is durable so far (else ERR_CONFLICT,
+/* Quick at any offset. Opens at offset, which must be what is durable so far (else ERR_CONFLICT,
  * *durable filled). Says before any byte where there is no room: ERR_NO_SPACE. Already complete:
  * ERR_EXISTS. */
 TACIT_MUST_CHECK int blob_upload_open(struct store *s, const struct digest *d, uint64_t size,

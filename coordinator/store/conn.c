@@ -249,12 +249,19 @@ double column_double(const struct query *q, int column)
     return sqlite3_column_double(q->st, column);
 }
 
-void column_digest(const struct query *q, int column, struct digest *out)
+bool column_bytes(const struct query *q, int column, void *out, size_t len)
 {
     const void *bytes = sqlite3_column_blob(q->st, column);
-    *out = (struct digest){{0}};
-    if (bytes && sqlite3_column_bytes(q->st, column) == DIGEST_BYTES)
-        memcpy(out->bytes, bytes, DIGEST_BYTES);
+    if (!bytes || (size_t)sqlite3_column_bytes(q->st, column) != len)
+        return false;
+    memcpy(out, bytes, len);
+    return true;
+}
+
+void column_digest(const struct query *q, int column, struct digest *out)
+{
+    if (!column_bytes(q, column, out->bytes, DIGEST_BYTES))
+        *out = (struct digest){{0}};
 }
 
 int column_text(const struct query *q, int column, struct arena *a, const char **out, struct err *e)

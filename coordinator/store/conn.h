@@ -72,6 +72,8 @@ TACIT_MUST_CHECK int query_run(struct query *q, uint64_t *changed, struct err *e
 uint64_t column_u64(const struct query *q, int column);                    /* NULL reads 0 */
 double column_double(const struct query *q, int column);                   /* NULL reads NaN */
 void column_digest(const struct query *q, int column, struct digest *out); /* NULL reads zero */
+/* True where it has exactly len bytes, which are copied. */
+bool column_bytes(const struct query *q, int column, void *out, size_t len);
 /* A copy in the arena, or NULL for NULL. */
 TACIT_MUST_CHECK int column_text(const struct query *q, int column, struct arena *a,
                                  const char **out, struct err *e);

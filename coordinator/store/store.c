@@ -175,7 +175,7 @@ static int store_start(struct store *s, int64_t lock_ms, struct err *e)
     if (!rc)
         rc = writer_wait(s->writer, start_incarnation, &s->incarnation, e);
     if (!rc)
-        store__blobs_start(s);
+        rc = store__blobs_start(s, e);
     return rc;
 }
 

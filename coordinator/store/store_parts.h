@@ -32,7 +32,7 @@ struct store {
 /* A snapshot of blobs.db. */
 TACIT_MUST_CHECK int store__blob_read_begin(struct store *s, struct store_conn **c, struct err *e);
 void store__blob_read_end(struct store *s, struct store_conn *c);
-/* Queues the removal of chunks that earlier processes left behind. */
-void store__blobs_start(struct store *s);
+/* Drops abandoned uploads, and queues the removal of what earlier processes left behind. */
+TACIT_MUST_CHECK int store__blobs_start(struct store *s, struct err *e);
 
 #endif

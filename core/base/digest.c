@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 _Static_assert(sizeof(crypto_generichash_state) <= sizeof(struct digest_state),
@@ -37,6 +38,16 @@ void digest_update(struct digest_state *s, const void *data, size_t len)
 void digest_final(struct digest_state *s, struct digest *out)
 {
     crypto_generichash_final(state_of(s), out->bytes, DIGEST_BYTES);
+}
+
+char *digest_state_kind(char out[64])
+{
+    const uint16_t one = 1;
+    bool little = *(const uint8_t *)&one == 1;
+
+    snprintf(out, 64, "libsodium %.20s, %zu bytes, %s", sodium_version_string(),
+             sizeof(crypto_generichash_state), little ? "little" : "big");
+    return out;
 }
 
 void digest_of(const void *data, size_t len, struct digest *out)

@@ -20,6 +20,9 @@ struct digest_state {
 void digest_init(struct digest_state *s);
 void digest_update(struct digest_state *s, const void *data, size_t len);
 void digest_final(struct digest_state *s, struct digest *out);
+/* Names what opaque's bytes mean: stored ones may be gone on with where this is the same (library,
+ * its version, byte order). Returns out. */
+char *digest_state_kind(char out[64]);
 void digest_of(const void *data, size_t len, struct digest *out);
 
 bool digest_equal(const struct digest *a, const struct digest *b);

@@ -212,6 +212,80 @@ static uint64_t chunk_rows(struct store *s)
     return rows;
 }
 
+static void run_sql(struct fixture *f, const char *sql)
+{
+    char path[96];
+    sqlite3 *db;
+    snprintf(path, sizeof path, "%s/blobs.db", f->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void send_part(struct fixture *f, const struct digest *d, const uint8_t *data, size_t len,
+                      size_t to)
+{
+    struct blob_upload *u;
+    uint64_t durable;
+    OK(blob_upload_open(f->s, d, len, 0, &u, &durable, &err));
+    OK(send(f->s, u, data, 0, to, false));
+    blob_upload_close(u);
+}
+
+/* A state of many gigabytes goes on at once: what is durable is not read again, or the client would
+ * give up waiting, at the same place each time. */
+static void test_going_on_reads_nothing_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct digest d;
+    size_t len = 6 * MIB, at = 5 * MIB + 77;
+    uint8_t *data = some_bytes(len, 20, &d);
+    struct blob_upload *u;
+    uint64_t durable;
+    send_part(f, &d, data, len, at);
+    reopen(f);
+    run_sql(f, "CREATE TABLE away AS SELECT * FROM chunk WHERE id % 1048576 < 5;"
+               "DELETE FROM chunk WHERE id % 1048576 < 5");
+    OK(blob_upload_open(f->s, &d, len, at, &u, &durable, &err));
+    run_sql(f, "INSERT INTO chunk SELECT * FROM away");
+    OK(send(f->s, u, data, at, len, true));
+    blob_upload_close(u);
+    expect_bytes(f->s, &d, data, len);
+    free(data);
+}
+
+/* Abandoned uploads do not fill the disk for ever, and a hash that another version of the library
+ * began is not gone on with; what is fresh or complete stays. */
+static void test_start_drops_abandoned_uploads(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const age[] = {
+        "UPDATE blob SET touched_ms = touched_ms - 8 * 86400000",
+        "UPDATE blob SET touched_ms = touched_ms - 6 * 86400000",
+        "UPDATE blob SET hash_kind = 'libsodium 0.0.1' WHERE hash_kind IS NOT NULL"};
+    struct digest d, whole;
+    size_t len = 3 * MIB;
+    uint8_t *data = some_bytes(len, 21, &d);
+    struct blob_info info;
+    OK(blob_put(f->s, "whole", 5, &whole, &err));
+    for (int i = 0; i < 3; i++) {
+        send_part(f, &d, data, len, 2 * MIB);
+        run_sql(f, age[i]);
+        reopen(f);
+        while (store_writer_step(f->s))
+            ;
+        int rc = blob_stat(f->s, &d, &info, &err);
+        assert_int_equal(rc, i == 1 ? 0 : ERR_NOT_FOUND);
+        assert_int_equal(chunk_rows(f->s), i == 1 ? 3 : 1);
+        if (i == 1) {
+            run_sql(f, age[0]);
+            reopen(f);
+        }
+    }
+    expect_bytes(f->s, &whole, (const uint8_t *)"whole", 5);
+    free(data);
+}
+
 static void test_wrong_bytes_leave_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -513,6 +587,8 @@ int main(void)
             test_a_gigabyte_up_and_down_takes_no_memory), /* first: peak memory counts from start */
         TEST(test_stores_and_returns_every_length),
         TEST(test_broken_upload_goes_on),
+        TEST(test_going_on_reads_nothing_anew),
+        TEST(test_start_drops_abandoned_uploads),
         TEST(test_wrong_bytes_leave_nothing),
         TEST(test_interrupted_removal_goes_on),
         TEST(test_short_and_oversized_uploads_are_refused),

@@ -47,6 +47,27 @@ static void pieces_give_the_digest_of_the_whole(void **state)
     assert_false(digest_equal(&whole, &pieces));
 }
 
+/* A state that was stored as bytes goes on in another place; an upload counts on it. */
+static void a_copied_state_goes_on(void **state)
+{
+    struct digest_state s, copy;
+    struct digest whole, pieces;
+    char kind[64], data[3000];
+
+    (void)state;
+    memset(data, 'x', sizeof data);
+    digest_of(data, sizeof data, &whole);
+    digest_init(&s);
+    digest_update(&s, data, 1001);
+    memcpy(copy.opaque, s.opaque, sizeof copy.opaque);
+    memset(&s, 0xff, sizeof s);
+    digest_update(&copy, data + 1001, sizeof data - 1001);
+    digest_final(&copy, &pieces);
+    assert_true(digest_equal(&whole, &pieces));
+    assert_int_equal(strncmp(digest_state_kind(kind), "libsodium ", 10), 0);
+    assert_non_null(strstr(kind, " bytes, "));
+}
+
 static void only_lower_case_hex_of_full_length_is_read(void **state)
 {
     struct digest d;
@@ -68,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_b2sum),
         cmocka_unit_test(pieces_give_the_digest_of_the_whole),
+        cmocka_unit_test(a_copied_state_goes_on),
         cmocka_unit_test(only_lower_case_hex_of_full_length_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
