@@ -15,6 +15,7 @@
 #define HTTP_PROBE_MS 5000    /* the question whether the other scheme is spoken */
 #define HTTP_POLL_MS 1000     /* how often a silent exchange asks whether it should end */
 #define HTTP_TRANSFER_BUFFER (256L << 10)
+#define HTTP_ASK_ABOVE (64u << 10) /* larger bodies wait for 100 Continue: a round trip is less */
 
 struct env_http {
     CURL *easy;
@@ -393,6 +394,13 @@ static int build_headers(const struct env_http *h, const struct env_http_request
             return err_set(e, ERR_INVALID, "the token is too long");
         }
         next = curl_slist_append(list, line);
+        if (!next) {
+            goto no_memory;
+        }
+        list = next;
+    }
+    if (r->read_body && r->body_size <= HTTP_ASK_ABOVE) {
+        next = curl_slist_append(list, "Expect:"); /* libcurl would ask */
         if (!next) {
             goto no_memory;
         }

@@ -35,6 +35,7 @@ struct server {
     uint64_t break_at; /* stop reading a PUT or sending a GET there, once; 0: never */
     const char *version;
     int head, put, get, calls;
+    bool asked;   /* the last PUT waited for 100 Continue */
     bool corrupt; /* sends another byte than it has */
     char authorization[256];
     atomic_bool hang;
@@ -110,6 +111,7 @@ static enum MHD_Result put_blob(struct MHD_Connection *c, struct server *s, cons
     if (!*state) {
         *state = &begun;
         s->put++;
+        s->asked = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Expect") != NULL;
         s->length =
             strtoull(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Upload-Length"), NULL, 10);
         uint64_t offset =
@@ -466,6 +468,7 @@ static void test_upload_goes_on(void **state)
     moved = 0;
     assert_int_equal(client_blob_put(c, &d, path, BLOB_SIZE, NULL, NULL, &moved, &e), 0);
     assert_int_equal(moved, 1u << 20); /* only what was missing */
+    assert_true(s->asked);             /* what would be refused is not sent */
     struct digest got;
     digest_of(s->blob, s->have, &got);
     assert_true(digest_equal(&got, &d));
@@ -491,6 +494,7 @@ static void test_small_upload_follows_409(void **state)
     assert_int_equal(client_blob_put(c, &d, path, 1000, NULL, NULL, &moved, &e), 0);
     assert_int_equal(s->head, 0);
     assert_int_equal(s->put, 2);
+    assert_false(s->asked); /* a round trip more for each small blob */
     digest_of(s->blob, s->have, &got);
     assert_true(digest_equal(&got, &d));
     client_close(c);
