@@ -321,7 +321,7 @@ int cache_adopt(struct cache *c, const struct digest *d, const char *path, struc
         rc = make_folder(x, e);
     }
     if (!rc) {
-        rc = env_file_rename(path, x->path, e);
+        rc = env_file_move(path, x->path, e); /* what a crash damages is found at the next start */
     }
     if (!rc) {
         rc = measure(c, x, e);

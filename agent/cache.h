@@ -22,7 +22,7 @@ void cache_close(struct cache *c); /* accepts NULL; the files stay */
  * its size as announced, 0 where unknown; room for it is made first. */
 TACIT_MUST_CHECK int cache_get(struct cache *c, const struct digest *d, uint64_t bytes,
                                cache_fetch_fn *fetch, void *arg, const char **path, struct err *e);
-/* Takes over the file at path (same file system, synced), whose content is d. */
+/* Takes over the file at path (same file system), whose content is d. */
 TACIT_MUST_CHECK int cache_adopt(struct cache *c, const struct digest *d, const char *path,
                                  struct err *e);
 void cache_unpin_all(struct cache *c);

@@ -110,6 +110,7 @@ static int write_blob(struct evaluation *x, const char *path, struct job_result 
     if (rc) {
         return rc;
     }
+    f.passing = true;
     evalblob_header_write(header, router ? EVALBLOB_ROUTER : EVALBLOB_MODEL, x->sequences.total,
                           x->prefix);
     digest_init(&digest);

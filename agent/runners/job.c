@@ -123,7 +123,16 @@ int job_write_output(const struct job_context *c, struct job_result *r,
     struct msg_blob blob = *facts;
     blob.bytes = len;
     digest_of(data, len, &blob.digest);
-    int rc = env_file_write_atomic(path, data, len, 0600, e);
+    struct env_file_new f;
+    int rc = env_file_new_open(&f, path, 0600, e);
+    f.passing = true; /* durable once it is in the store */
+    if (!rc) {
+        rc = env_file_new_write(&f, data, len, e);
+    }
+    if (!rc) {
+        rc = env_file_new_commit(&f, e);
+    }
+    env_file_new_abandon(&f);
     if (!rc) {
         rc = job_add_output(r, &blob, path, e);
     }

@@ -67,11 +67,11 @@ int saves_write(const char *dir, struct weights *w, const struct checkpoint_posi
         rc = save_path(dir, p->step, "state", &state, e);
     }
     if (!rc) {
-        rc = checkpoint_model_write(model, &w->config, w->parameters, &dm, e);
+        rc = checkpoint_model_write(model, true, &w->config, w->parameters, &dm, e);
     }
     if (!rc) {
-        rc = checkpoint_state_write(state, &w->config, w->moment1, w->moment2, p, &dm.content, &ds,
-                                    e);
+        rc = checkpoint_state_write(state, true, &w->config, w->moment1, w->moment2, p, &dm.content,
+                                    &ds, e);
     }
     if (!rc) {
         w->model = dm.content;

@@ -253,7 +253,8 @@ static int steps(struct loop *l, struct err *e)
  */
 
 /* The cursor of what is published is 0, whatever the length of the link: where a link ends changes
- * no bit. */
+ * no bit. Outputs need not survive a crash: the coordinator makes them durable before they count,
+ * and the local save is what a job goes on from. */
 static int write_outputs(struct loop *l, struct job_result *r, struct err *e)
 {
     const struct training *t = l->t;
@@ -263,11 +264,11 @@ static int write_outputs(struct loop *l, struct job_result *r, struct err *e)
     char *model = job_path(l->c, "model.tar.zst"), *state = job_path(l->c, "state.tar.zst");
     int rc = model && state ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
     if (!rc) {
-        rc = checkpoint_model_write(model, &w->config, w->parameters, &dm, e);
+        rc = checkpoint_model_write(model, false, &w->config, w->parameters, &dm, e);
     }
     if (!rc) {
-        rc = checkpoint_state_write(state, &w->config, w->moment1, w->moment2, &p, &dm.content, &ds,
-                                    e);
+        rc = checkpoint_state_write(state, false, &w->config, w->moment1, w->moment2, &p,
+                                    &dm.content, &ds, e);
     }
     if (!rc) {
         struct msg_blob m = {.role = ROLE_MODEL,

@@ -12,6 +12,7 @@
 #ifndef TACIT_CHECKPOINT_CHECKPOINT_H
 #define TACIT_CHECKPOINT_CHECKPOINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "core/base/digest.h"
@@ -31,12 +32,14 @@ struct checkpoint_digests {
     uint64_t bytes;        /* of the archive */
 };
 
-/* Writes atomically and durably (temporary name, fsync, rename, fsync of the folder). */
-TACIT_MUST_CHECK int checkpoint_model_write(const char *path, const struct model_config *c,
-                                            const float *parameters, struct checkpoint_digests *out,
-                                            struct err *e);
-TACIT_MUST_CHECK int checkpoint_state_write(const char *path, const struct model_config *c,
-                                            const float *moment1, const float *moment2,
+/* Writes atomically (temporary name, rename) and, where `lasting`, durably (fsync before, and of
+ * the folder after); without it for what is made again where a crash of the machine loses it. */
+TACIT_MUST_CHECK int checkpoint_model_write(const char *path, bool lasting,
+                                            const struct model_config *c, const float *parameters,
+                                            struct checkpoint_digests *out, struct err *e);
+TACIT_MUST_CHECK int checkpoint_state_write(const char *path, bool lasting,
+                                            const struct model_config *c, const float *moment1,
+                                            const float *moment2,
                                             const struct checkpoint_position *p,
                                             const struct digest *model_content,
                                             struct checkpoint_digests *out, struct err *e);

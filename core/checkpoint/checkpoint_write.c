@@ -140,13 +140,14 @@ static int entries_write(struct writer *w, const struct tensors *t, const struct
     return rc;
 }
 
-static int file_write(struct writer *w, const char *path, const struct tensors *t,
+static int file_write(struct writer *w, const char *path, bool lasting, const struct tensors *t,
                       const struct model_config *c, const struct tensors_extra *extra,
                       const float *const arrays[2], struct checkpoint_digests *out, struct err *e)
 {
     int rc = env_file_new_open(&w->file, path, 0600, e);
     if (rc != 0)
         return rc;
+    w->file.passing = !lasting;
     digest_init(&w->blob);
     digest_init(&w->content);
     rc = writer_open(w, e);
@@ -167,35 +168,36 @@ static int file_write(struct writer *w, const char *path, const struct tensors *
     return 0;
 }
 
-static int checkpoint_write(const char *path, enum tensors_kind kind, const struct model_config *c,
-                            const struct tensors_extra *extra, const float *const arrays[2],
-                            struct checkpoint_digests *out, struct err *e)
+static int checkpoint_write(const char *path, bool lasting, enum tensors_kind kind,
+                            const struct model_config *c, const struct tensors_extra *extra,
+                            const float *const arrays[2], struct checkpoint_digests *out,
+                            struct err *e)
 {
     struct tensors t;
     int rc = tensors_init(&t, kind, c, e);
     if (rc != 0)
         return rc;
     struct writer *w = calloc(1, sizeof *w);
-    rc = w ? file_write(w, path, &t, c, extra, arrays, out, e)
+    rc = w ? file_write(w, path, lasting, &t, c, extra, arrays, out, e)
            : err_set(e, ERR_NO_MEMORY, "checkpoint: no memory to write %s", path);
     free(w);
     tensors_free(&t);
     return rc;
 }
 
-int checkpoint_model_write(const char *path, const struct model_config *c, const float *parameters,
-                           struct checkpoint_digests *out, struct err *e)
+int checkpoint_model_write(const char *path, bool lasting, const struct model_config *c,
+                           const float *parameters, struct checkpoint_digests *out, struct err *e)
 {
     const float *const arrays[2] = {parameters, NULL};
-    return checkpoint_write(path, TENSORS_MODEL, c, NULL, arrays, out, e);
+    return checkpoint_write(path, lasting, TENSORS_MODEL, c, NULL, arrays, out, e);
 }
 
-int checkpoint_state_write(const char *path, const struct model_config *c, const float *moment1,
-                           const float *moment2, const struct checkpoint_position *p,
-                           const struct digest *model_content, struct checkpoint_digests *out,
-                           struct err *e)
+int checkpoint_state_write(const char *path, bool lasting, const struct model_config *c,
+                           const float *moment1, const float *moment2,
+                           const struct checkpoint_position *p, const struct digest *model_content,
+                           struct checkpoint_digests *out, struct err *e)
 {
     const float *const arrays[2] = {moment1, moment2};
     const struct tensors_extra extra = {.position = *p, .model = *model_content};
-    return checkpoint_write(path, TENSORS_STATE, c, &extra, arrays, out, e);
+    return checkpoint_write(path, lasting, TENSORS_STATE, c, &extra, arrays, out, e);
 }

@@ -20,6 +20,8 @@ TACIT_MUST_CHECK int env_file_write_atomic(const char *path, const void *data, s
 struct env_file_new {
     int fd;
     char *path, *temporary; /* owned; temporary is path + ".new-" + six characters */
+    bool passing; /* set after opening, for what is made again where a crash of the machine loses
+                     or damages it: nothing is synced */
 };
 TACIT_MUST_CHECK int env_file_new_open(struct env_file_new *f, const char *path, int mode,
                                        struct err *e);
@@ -58,6 +60,8 @@ TACIT_MUST_CHECK int env_file_modified_ms(const char *path, int64_t *ms, struct 
 TACIT_MUST_CHECK int env_file_remove(const char *path, struct err *e); /* absent is success */
 /* Renames within a file system, replacing to, and syncs to's folder. The content must be synced. */
 TACIT_MUST_CHECK int env_file_rename(const char *from, const char *to, struct err *e);
+/* The same without syncing: a crash of the machine may undo it. */
+TACIT_MUST_CHECK int env_file_move(const char *from, const char *to, struct err *e);
 /* Makes the folder and its parents (mode 0700). */
 TACIT_MUST_CHECK int env_dir_make(const char *path, struct err *e);
 TACIT_MUST_CHECK int env_dir_remove(const char *path, struct err *e); /* empty; absent is success */

@@ -219,7 +219,7 @@ static UNUSED_FN void forge_write_model(const char *path, struct checkpoint_dige
 {
     float *values = forge_values(1, 0);
     struct err e = {0};
-    if (checkpoint_model_write(path, &CONFIG, values, d, &e) != 0)
+    if (checkpoint_model_write(path, true, &CONFIG, values, d, &e) != 0)
         fail_msg("%s", e.message);
     free(values);
 }
@@ -229,7 +229,7 @@ static UNUSED_FN void forge_write_state(const char *path, struct checkpoint_dige
     float *m1 = forge_values(2, 0), *m2 = forge_values(3, 1);
     const struct digest model = {{9, 8, 7}};
     struct err e = {0};
-    if (checkpoint_state_write(path, &CONFIG, m1, m2, &POSITION, &model, d, &e) != 0)
+    if (checkpoint_state_write(path, true, &CONFIG, m1, m2, &POSITION, &model, d, &e) != 0)
         fail_msg("%s", e.message);
     free(m1);
     free(m2);

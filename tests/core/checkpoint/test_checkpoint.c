@@ -138,10 +138,12 @@ static void test_write_refuses_nan(void **state)
     float *values = forge_values(1, 0);
     struct err e = {0};
     values[100] = NAN;
-    assert_int_equal(checkpoint_model_write(path, &CONFIG, values, &again, &e), ERR_NOT_FINITE);
+    assert_int_equal(checkpoint_model_write(path, true, &CONFIG, values, &again, &e),
+                     ERR_NOT_FINITE);
     assert_non_null(strstr(e.message, "embed.weight"));
     values[100] = -INFINITY;
-    assert_int_equal(checkpoint_model_write(path, &CONFIG, values, &again, NULL), ERR_NOT_FINITE);
+    assert_int_equal(checkpoint_model_write(path, true, &CONFIG, values, &again, NULL),
+                     ERR_NOT_FINITE);
     assert_int_equal(checkpoint_model_load(path, &CONFIG, NULL, &content, NULL), 0);
     assert_true(digest_equal(&content, &d.content));
     free(values);
@@ -153,7 +155,7 @@ static void test_write_errors(void **state)
     float *values = forge_values(1, 0);
     struct checkpoint_digests d;
     struct err e = {0};
-    assert_true(checkpoint_model_write("/nonexistent/x", &CONFIG, values, &d, &e) < 0);
+    assert_true(checkpoint_model_write("/nonexistent/x", true, &CONFIG, values, &d, &e) < 0);
     assert_non_null(strstr(e.message, "/nonexistent/x"));
     assert_true(checkpoint_model_load("/nonexistent/x", &CONFIG, NULL, NULL, &e) < 0);
     free(values);
@@ -231,7 +233,8 @@ static void test_flat_memory(void **state)
     assert_non_null(values);
     for (uint64_t i = 0; i < n; i++)
         values[i] = (float)(i * 2654435761u % 1000003u);
-    assert_int_equal(checkpoint_model_write(forge_path("big", path), &big, values, &d, NULL), 0);
+    assert_int_equal(checkpoint_model_write(forge_path("big", path), true, &big, values, &d, NULL),
+                     0);
     free(values);
     assert_true(n * sizeof *values > 80u << 20);
 
