@@ -1,4 +1,12 @@
-/* SentencePiece: BPE with byte fallback, by libsentencepiece (C++ behind this header). */
+/* SentencePiece, by libsentencepiece (C++ behind this header); tokenizer_train makes BPE with byte
+ * fallback.
+ *
+ * Text longer than 16 KiB is encoded in stretches, since the library's time grows faster than their
+ * length: each ends before the first line end (or run of them) from its 4,096th byte on, or, where
+ * there is none up to 16 KiB, between two characters. A model of tokenizer_train gives the ids of
+ * the whole text, but where a longer line is cut, and the text comes back byte by byte. Another
+ * model's pieces may span line ends, or it may begin each text with a space: then its ids are those
+ * of the stretches, not of the whole. */
 #ifndef TACIT_DATA_TOKENIZER_H
 #define TACIT_DATA_TOKENIZER_H
 

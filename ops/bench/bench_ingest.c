@@ -1,6 +1,7 @@
 /* Ingest against the tokenizer alone on one thread: MB of text a second, seconds by phase, peak
  * memory. Usage: bench_ingest [FILE|FOLDER…]; without, 32 MB of made-up words. The vocabulary, the
- * sequence length and threads by environment: VOCAB (1024), SEQ (128), THREADS (all). */
+ * sequence length, threads and a model by environment: VOCAB (1024), SEQ (128), THREADS (all),
+ * TOKENIZER (trained). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
