@@ -6,13 +6,14 @@
 
 #include "coordinator/service.h"
 
-#define LEASE_MS                                                                                   \
-    60000 /* three lost heartbeats of 20 s; a vanished machine's work is taken up in a minute */
-#define LEASE_FAILURES_MAX 5  /* then quarantine, once two agents have failed, where two are alive \
-                               */
-#define LEASE_BACKOFF_MS 2000 /* doubled at each failure, at most 5 min */
-#define LEASE_ELSEWHERE_MS                                                                         \
-    (5 * 60 * 1000) /* after it, time for others to take the job before its agent gets it again */
+/* Three lost heartbeats of 20 s; a vanished machine's work is taken up in a minute. */
+#define LEASE_MS 60000
+/* Then quarantine, once two agents have failed, where two are alive. */
+#define LEASE_FAILURES_MAX 5
+/* Doubled at each failure, at most 5 min; after that others have LEASE_ELSEWHERE_MS to take the job
+ * before whoever failed gets it again. */
+#define LEASE_BACKOFF_MS 2000
+#define LEASE_ELSEWHERE_MS (5 * 60 * 1000)
 
 TACIT_MUST_CHECK int lease_clock_create(struct lease_clock **out, struct err *e);
 void lease_clock_destroy(struct lease_clock *l);
