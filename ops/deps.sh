@@ -5,7 +5,7 @@
 set -u
 
 build=(gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev libsqlite3-dev
-    libarchive-dev libcurl4-openssl-dev libinih-dev libsentencepiece-dev libopenblas-serial-dev
+    libarchive-dev libcurl4-openssl-dev libinih-dev libsentencepiece-dev libopenblas0-pthread
     libgnutls28-dev)
 # What the demonstration's scripts call.
 demo=(python3 curl jq)

@@ -8,40 +8,49 @@
 /* cblas.h's numbers. */
 enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
 
-/* The serial build first: a threaded one starts a pool of its own at load. */
+/* The build with threads first, which is the one that several threads may call; told to use one a
+ * call, it leaves the dividing to our pool. */
 static void *library_open(void)
 {
 #if defined(__x86_64__)
-    void *serial = dlopen("/usr/lib/x86_64-linux-gnu/openblas-serial/libopenblas.so.0", RTLD_NOW);
+    void *first = dlopen("/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0", RTLD_NOW);
 #elif defined(__aarch64__)
-    void *serial = dlopen("/usr/lib/aarch64-linux-gnu/openblas-serial/libopenblas.so.0", RTLD_NOW);
+    void *first = dlopen("/usr/lib/aarch64-linux-gnu/openblas-pthread/libopenblas.so.0", RTLD_NOW);
 #else
-    void *serial = NULL;
+    void *first = NULL;
 #endif
-    return serial != NULL ? serial : dlopen("libopenblas.so.0", RTLD_NOW);
+    return first != NULL ? first : dlopen("libopenblas.so.0", RTLD_NOW);
+}
+
+/* ISO C converts no object pointer to a function. */
+static bool find(void *library, const char *name, void *function)
+{
+    void *f = dlsym(library, name);
+
+    memcpy(function, &f, sizeof f);
+    return f != NULL;
 }
 
 int blas_open(struct blas *b, struct err *e)
 {
     void (*set_threads)(int);
-    void *f;
+    int (*parallel)(void); /* 0 where the build has no threads, and so no locks */
 
     b->library = library_open();
     if (b->library == NULL)
         return err_set(e, ERR_UNAVAILABLE,
-                       "arithmetic = blas needs OpenBLAS: install libopenblas0-serial, or choose "
+                       "arithmetic = blas needs OpenBLAS: install libopenblas0-pthread, or choose "
                        "arithmetic = exact");
-    f = dlsym(b->library, "cblas_sgemm");
-    memcpy(&b->sgemm, &f, sizeof f); /* ISO C converts no object pointer to a function */
-    f = dlsym(b->library, "openblas_set_num_threads");
-    if (b->sgemm == NULL || f == NULL) {
+    if (!find(b->library, "cblas_sgemm", &b->sgemm) ||
+        !find(b->library, "openblas_set_num_threads", &set_threads) ||
+        !find(b->library, "openblas_get_parallel", &parallel)) {
         blas_close(b);
         return err_set(e, ERR_UNAVAILABLE,
-                       "libopenblas.so.0 has no cblas_sgemm: install "
-                       "libopenblas0-serial, or choose arithmetic = exact");
+                       "libopenblas.so.0 lacks what OpenBLAS has: install libopenblas0-pthread, or "
+                       "choose arithmetic = exact");
     }
-    memcpy(&set_threads, &f, sizeof f);
     set_threads(1);
+    b->one_caller = parallel() == 0;
     return 0;
 }
 

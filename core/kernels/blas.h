@@ -3,13 +3,17 @@
 #ifndef TACIT_KERNELS_BLAS_H
 #define TACIT_KERNELS_BLAS_H
 
+#include <stdbool.h>
 #include "core/kernels/lanes_table.h"
 
-/* Debian's serial OpenBLAS 0.3.21 gives wrong products to more concurrent callers than this. */
+/* OpenBLAS has buffers for so many concurrent callers; more get wrong products. */
 #define BLAS_CALLERS_MAX 64
 
 struct blas {
     void *library;
+    /* A serial build hands out its buffers without a lock: of 120,000 products on three threads
+     * 1,500 came out wrong (Debian's 0.3.21). Such a library gets one caller. */
+    bool one_caller;
     /* cblas_sgemm: order, transpositions, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc. */
     void (*sgemm)(int, int, int, int, int, int, float, const float *, int, const float *, int,
                   float, float *, int);

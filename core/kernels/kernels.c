@@ -166,7 +166,7 @@ void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, s
     if (M == 0 || N == 0)
         return;
     size_t parts = (size_t)k->threads * 4;
-    if (k->threads == 1 || M * N * at_least(K, 1) < ALONE_MULTIPLY_ADDS) {
+    if (k->threads == 1 || k->blas.one_caller || M * N * at_least(K, 1) < ALONE_MULTIPLY_ADDS) {
         product_part(&j, 0, M);
         return;
     }

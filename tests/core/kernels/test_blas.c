@@ -45,6 +45,25 @@ static void blas_is_near_exact(void **state)
     }
 }
 
+/* A library that is not made for several callers gives a wrong product now and then. */
+static void concurrent_parts_do_not_disturb_each_other(void **state)
+{
+    struct check *c = *state;
+    enum { M = 240, N = 100, K = 64 };
+    struct kern *k = blas_of(c->pools[2]);
+    if (k == NULL)
+        skip();
+    float *A = check_array(M * K), *B = check_array(K * N), *first = check_array(M * N);
+    float *again = check_array(M * N);
+    kern_matmul(k, M, N, K, A, K, 1, B, N, 1, first, N, false);
+    for (int i = 0; i < 4000; i++) {
+        kern_matmul(k, M, N, K, A, K, 1, B, N, 1, again, N, false);
+        assert_memory_equal(again, first, M * N * sizeof *again);
+    }
+    free(A), free(B), free(first), free(again);
+    kern_destroy(k);
+}
+
 /* Steps between both rows and columns have no leading dimension; the answer must still come. */
 static void blas_takes_any_stride(void **state)
 {
@@ -64,6 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blas_is_near_exact),
+        cmocka_unit_test(concurrent_parts_do_not_disturb_each_other),
         cmocka_unit_test(blas_takes_any_stride),
     };
     return cmocka_run_group_tests(tests, check_setup, check_teardown);
