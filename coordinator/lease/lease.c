@@ -432,6 +432,6 @@ int lease_complete(struct call *c, const void *in, void *out, struct err *e)
     if (!rc)
         rc = op_job_done(c->conn, job.id, m, NULL, (uint64_t)c->wall_ms, e);
     if (!rc)
-        rc = run_advance(c, job.run, e);
+        rc = run_advance(c, job.run, &job.key, e);
     return rc ? rc : grant_next(c, &job, completed, e);
 }

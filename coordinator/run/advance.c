@@ -5,101 +5,138 @@
 #include "core/mixture/draw.h"
 #include "coordinator/run/works.h"
 
-static int count_done(struct store_conn *c, uint64_t run, struct job_key like, uint64_t *n,
-                      struct err *e)
+/* Rounds and chunks go in order through each stage, so the last one that has jobs of a stage tells
+ * that all before it are through: *next is that one, or the one after it where it is through, too.
+ * none: what *next is where there are no jobs yet. */
+static int load_stage(struct store_conn *c, uint64_t run, const struct run_facts *f, int kind,
+                      bool final, uint32_t none, uint32_t *next, struct err *e)
 {
-    return op_job_count(c, run, &like, JOB_DONE, n, e);
+    struct job_key last;
+    uint64_t done, wanted = 1;
+    *next = none;
+    int rc = op_job_last_stage(c, run, kind, final, &last, e);
+    if (rc == ERR_NOT_FOUND)
+        return 0;
+    if (!rc)
+        rc = op_job_count(c, run, &last, JOB_DONE, &done, e);
+    if (rc)
+        return rc;
+    uint32_t at = final ? last.chunk : last.round;
+    if (kind == JOB_TRAIN_ROUTER)
+        wanted = f->spec->experts;
+    else if (kind == JOB_SCORE)
+        wanted = due_score_parts(f, final, at);
+    else if (kind == JOB_SEGMENT)
+        wanted = due_segment_parts(f, at);
+    *next = at + (done >= wanted);
+    return 0;
 }
 
+/* Draws, and with them scores and assignments, are numbered from 1. */
 static int load_round_facts(struct store_conn *c, uint64_t run, struct run_facts *f, struct err *e)
 {
-    uint32_t rounds = f->spec->router.rounds;
+    uint32_t scored = 1, assigned = 1;
     if (f->spec->router.mode == SPEC_RANDOM)
         return 0;
-    for (uint32_t r = 0; r < rounds; r++) {
-        uint64_t n;
-        struct job_key train = {.kind = JOB_TRAIN_ROUTER, .target = TARGET_ROUTER, .round = r};
-        int rc = count_done(c, run, train, &n, e);
-        if (rc)
-            return rc;
-        if (n < f->spec->experts)
-            return 0;
-        f->rounds_trained = r + 1;
-        if (r + 1 == rounds)
-            return 0;
-        struct job_key score = {.kind = JOB_SCORE, .round = r + 1};
-        if ((rc = count_done(c, run, score, &n, e)))
-            return rc;
-        if (n < due_score_parts(f, false, r + 1))
-            return 0;
-        f->rounds_scored = r + 1;
-        struct job_key assign = {.kind = JOB_ASSIGN, .round = r + 1};
-        if ((rc = count_done(c, run, assign, &n, e)))
-            return rc;
-        if (n == 0)
-            return 0;
-        f->rounds_assigned = r + 1;
-    }
-    return 0;
+    int rc = load_stage(c, run, f, JOB_TRAIN_ROUTER, false, 0, &f->rounds_trained, e);
+    if (!rc)
+        rc = load_stage(c, run, f, JOB_SCORE, false, 1, &scored, e);
+    if (!rc)
+        rc = load_stage(c, run, f, JOB_ASSIGN, false, 1, &assigned, e);
+    f->rounds_scored = scored - 1;
+    f->rounds_assigned = assigned - 1;
+    return rc;
 }
 
-/* Chunks go in order through each stage, so the first that is not through ends a count. */
 static int load_chunk_facts(struct store_conn *c, uint64_t run, struct run_facts *f, struct err *e)
 {
-    uint32_t chunks = (uint32_t)spec_chunks(f->spec, f->train_sequences);
-    uint32_t *stage_done[] = {&f->chunks_scored, &f->chunks_assigned, &f->chunks_segmented};
-    const int kind[] = {JOB_SCORE, JOB_ASSIGN, JOB_SEGMENT};
-    for (int s = 0; s < 3; s++) {
-        uint32_t limit = s == 0 ? chunks : *stage_done[s - 1];
-        for (uint32_t k = 0; k < limit; k++) {
-            struct job_key like = {.kind = kind[s], .final = true, .chunk = k};
-            uint64_t n, wanted = kind[s] == JOB_ASSIGN  ? 1
-                                 : kind[s] == JOB_SCORE ? due_score_parts(f, true, k)
-                                                        : due_segment_parts(f, k);
-            int rc = count_done(c, run, like, &n, e);
-            if (rc)
-                return rc;
-            if (n < wanted)
-                break;
-            *stage_done[s] = k + 1;
-        }
-    }
-    return 0;
+    int rc = load_stage(c, run, f, JOB_SCORE, true, 0, &f->chunks_scored, e);
+    if (!rc)
+        rc = load_stage(c, run, f, JOB_ASSIGN, true, 0, &f->chunks_assigned, e);
+    return rc ? rc : load_stage(c, run, f, JOB_SEGMENT, true, 0, &f->chunks_segmented, e);
 }
 
-static int load_facts(struct store_conn *c, struct run_view *v, bool progress, struct arena *a,
-                      struct err *e)
+static int load_evals(struct store_conn *c, uint64_t run, struct run_facts *f, struct err *e)
 {
-    struct run_facts *f = &v->facts;
-    const struct msg_dataset *d = &v->dataset;
-    *f = (struct run_facts){.spec = &v->spec,
-                            .vocab = (uint32_t)d->vocab,
-                            .seq = (uint32_t)d->seq,
-                            .train_sequences = d->train_sequences,
-                            .heldout_sequences = d->heldout_sequences,
-                            .shard_sequences =
-                                shard_sequences((uint32_t)d->seq, (uint32_t)d->vocab)};
-    if (!progress)
-        return 0;
-    uint64_t *steps = arena_alloc_array(a, v->spec.experts, sizeof *steps);
-    if (!steps)
-        return err_set(e, ERR_NO_MEMORY, "no memory for the facts of run %s", v->row.name);
-    f->expert_step = steps;
-    int rc = load_round_facts(c, v->row.id, f, e);
-    if (!rc)
-        rc = load_chunk_facts(c, v->row.id, f, e);
-    for (uint32_t i = 0; !rc && i < v->spec.experts; i++)
-        rc = op_model_step(c, v->row.id, TARGET_EXPERT, i, &steps[i], e);
-    if (!rc)
-        rc = op_model_step(c, v->row.id, TARGET_DENSE, 0, &f->dense_step, e);
-    if (!rc)
-        rc = op_model_step(c, v->row.id, TARGET_DENSE_FLOPS, 0, &f->dense_flops_step, e);
     uint64_t evals = 0;
     struct job_key eval = {.kind = JOB_EVAL};
-    if (!rc)
-        rc = count_done(c, v->row.id, eval, &evals, e);
+    int rc = op_job_count(c, run, &eval, JOB_DONE, &evals, e);
     f->evals_done = (uint32_t)evals;
     return rc;
+}
+
+/* Room for expert_step, zeros. */
+static uint64_t *steps_alloc(struct run_view *v, struct arena *a, struct err *e)
+{
+    uint64_t *steps = arena_alloc_array(a, v->spec.experts, sizeof *steps);
+    if (!steps)
+        err_set(e, ERR_NO_MEMORY, "no memory for the facts of run %s", v->row.name);
+    v->facts.expert_step = steps;
+    return steps;
+}
+
+static int load_expert_steps(struct store_conn *c, const struct run_view *v, uint64_t *steps,
+                             struct err *e)
+{
+    int rc = 0;
+    for (uint32_t i = 0; !rc && i < v->spec.experts; i++)
+        rc = op_model_step(c, v->row.id, TARGET_EXPERT, i, &steps[i], e);
+    return rc;
+}
+
+static int load_facts(struct store_conn *c, struct run_view *v, struct arena *a, struct err *e)
+{
+    struct run_facts *f = &v->facts;
+    uint64_t run = v->row.id, *steps = steps_alloc(v, a, e);
+    int rc = steps ? load_round_facts(c, run, f, e) : ERR_NO_MEMORY;
+    if (!rc)
+        rc = load_chunk_facts(c, run, f, e);
+    if (!rc)
+        rc = load_expert_steps(c, v, steps, e);
+    if (!rc)
+        rc = op_model_step(c, run, TARGET_DENSE, 0, &f->dense_step, e);
+    if (!rc)
+        rc = op_model_step(c, run, TARGET_DENSE_FLOPS, 0, &f->dense_flops_step, e);
+    return rc ? rc : load_evals(c, run, f, e);
+}
+
+/* What due_after needs to know after this job: a few look-ups, however many models there are. */
+static int load_facts_after(struct store_conn *c, struct run_view *v, const struct job_key *done,
+                            struct arena *a, struct err *e)
+{
+    struct run_facts *f = &v->facts;
+    uint64_t run = v->row.id, open = 0, *steps = steps_alloc(v, a, e);
+    int rc = steps ? 0 : ERR_NO_MEMORY;
+    if (rc)
+        return rc;
+    if (done->kind == JOB_EVAL) {
+        rc = op_jobs_open(c, run, &open, e);
+        return rc || open ? rc : load_evals(c, run, f, e);
+    }
+    if (done->kind == JOB_TRAIN) {
+        uint64_t *step = done->target == TARGET_EXPERT  ? &steps[done->index]
+                         : done->target == TARGET_DENSE ? &f->dense_step
+                                                        : &f->dense_flops_step;
+        rc = op_model_step(c, run, done->target, done->index, step, e);
+        return rc || done->target != TARGET_EXPERT ? rc : load_chunk_facts(c, run, f, e);
+    }
+    rc = load_round_facts(c, run, f, e);
+    if (!rc)
+        rc = load_chunk_facts(c, run, f, e);
+    if (!rc && done->kind == JOB_SEGMENT && f->chunks_segmented > done->chunk)
+        rc = load_expert_steps(c, v, steps, e);
+    return rc;
+}
+
+void run_facts_init(struct run_facts *f, const struct run_spec *spec, const struct msg_dataset *d)
+{
+    uint32_t vocab = (uint32_t)d->vocab, seq = (uint32_t)d->seq;
+    *f = (struct run_facts){.spec = spec,
+                            .vocab = vocab,
+                            .seq = seq,
+                            .train_sequences = d->train_sequences,
+                            .heldout_sequences = d->heldout_sequences,
+                            .shard_sequences = shard_sequences(seq, vocab)};
 }
 
 int run_view_load(struct store_conn *c, uint64_t run, bool progress, struct arena *a,
@@ -112,7 +149,10 @@ int run_view_load(struct store_conn *c, uint64_t run, bool progress, struct aren
                         e);
     if (!rc)
         rc = op_dataset_get(c, out->row.dataset, false, a, &out->dataset, e);
-    return rc ? rc : load_facts(c, out, progress, a, e);
+    if (rc)
+        return rc;
+    run_facts_init(&out->facts, &out->spec, &out->dataset);
+    return progress ? load_facts(c, out, a, e) : 0;
 }
 
 struct advance {
@@ -135,14 +175,17 @@ static int insert_job(void *arg, const struct job_key *k, int priority, struct e
     return 0;
 }
 
-int run_advance(struct call *c, uint64_t run, struct err *e)
+int run_advance(struct call *c, uint64_t run, const struct job_key *done, struct err *e)
 {
     struct run_view v;
-    int rc = run_view_load(c->conn, run, true, c->arena, &v, e);
+    struct advance a = {c, run};
+    int rc = run_view_load(c->conn, run, done == NULL, c->arena, &v, e);
     if (rc || v.row.state != RUN_ACTIVE)
         return rc;
-    struct advance a = {c, run};
-    return due_jobs(&v.facts, insert_job, &a, e);
+    if (!done)
+        return due_jobs(&v.facts, insert_job, &a, e);
+    rc = load_facts_after(c->conn, &v, done, c->arena, e);
+    return rc ? rc : due_after(&v.facts, done, insert_job, &a, e);
 }
 
 const char *run_job_words(struct arena *a, const struct job_key *k)

@@ -17,12 +17,20 @@ struct run_view {
     struct run_facts facts;
 };
 /* progress: whether facts hold what is done, too, or only what follows from spec and data set. */
+/* What follows from spec and data set alone. */
+void run_facts_init(struct run_facts *f, const struct run_spec *spec, const struct msg_dataset *d);
+/* Whether every job of a run to be made can be told its inputs: ERR_INVALID names what to change.
+ */
+TACIT_MUST_CHECK int run_inputs_check(const struct run_facts *f, struct err *e);
 TACIT_MUST_CHECK int run_view_load(struct store_conn *c, uint64_t run, bool progress,
                                    struct arena *a, struct run_view *out, struct err *e);
 
 /* Derives the due jobs of the run in the caller's writer transaction and inserts those that are
- * new; adds to c->ready, and wakes works/ for the coordinator's own. Nothing for an ended run. */
-TACIT_MUST_CHECK int run_advance(struct call *c, uint64_t run, struct err *e);
+ * new; adds to c->ready, and wakes works/ for the coordinator's own. Nothing for an ended run.
+ * done: the job that has just been done in this transaction, to look only at what follows from it;
+ * NULL: at everything. */
+TACIT_MUST_CHECK int run_advance(struct call *c, uint64_t run, const struct job_key *done,
+                                 struct err *e);
 
 /* Fills the grant of a job, all but fence and lease_ms: inputs by digest, from the outputs of the
  * jobs before it. */

@@ -204,56 +204,104 @@ static int due_chain(const struct run_facts *f, const struct emitter *m, int tar
     return m->emit(m->arg, &k, priority, e);
 }
 
-static int due_experts(const struct run_facts *f, const struct emitter *m, struct err *e)
+/* All chunks that are segmented are full ones, unless all are segmented: then data is no limit. */
+static int due_expert(const struct run_facts *f, const struct emitter *m, uint32_t index,
+                      struct err *e)
 {
-    uint32_t chunks = (uint32_t)spec_chunks(f->spec, f->train_sequences);
-    bool all = f->chunks_segmented == chunks;
-    for (uint32_t i = 0; i < f->spec->experts; i++) {
-        uint64_t there = 0;
-        for (uint32_t c = 0; c < f->chunks_segmented && !all; c++)
-            there += assign_capacity(due_chunk_sequences(f, c), f->spec->experts, i);
-        if (f->chunks_segmented == 0)
-            continue;
-        int rc = due_chain(f, m, TARGET_EXPERT, i, f->expert_step[i], f->spec->expert.batch, all,
-                           there, PRIORITY_EXPERT, e);
-        if (rc)
-            return rc;
-    }
-    return 0;
+    uint64_t each = assign_capacity(due_chunk_sequences(f, 0), f->spec->experts, index);
+    bool all = f->chunks_segmented == spec_chunks(f->spec, f->train_sequences);
+    if (f->chunks_segmented == 0)
+        return 0;
+    return due_chain(f, m, TARGET_EXPERT, index, f->expert_step[index], f->spec->expert.batch, all,
+                     f->chunks_segmented * each, PRIORITY_EXPERT, e);
 }
 
-static bool chains_done(const struct run_facts *f)
+static int due_experts(const struct run_facts *f, const struct emitter *m, struct err *e)
 {
-    for (uint32_t i = 0; i < f->spec->experts; i++)
-        if (f->expert_step[i] < due_steps(f, TARGET_EXPERT))
-            return false;
-    return f->dense_step >= due_steps(f, TARGET_DENSE) &&
-           f->dense_flops_step >= due_steps(f, TARGET_DENSE_FLOPS);
+    int rc = 0;
+    for (uint32_t i = 0; !rc && i < f->spec->experts; i++)
+        rc = due_expert(f, m, i, e);
+    return rc;
+}
+
+static int due_dense(const struct run_facts *f, const struct emitter *m, int target, struct err *e)
+{
+    uint64_t step = target == TARGET_DENSE ? f->dense_step : f->dense_flops_step;
+    return due_chain(f, m, target, 0, step, f->spec->dense.batch, true, 0, PRIORITY_DENSE, e);
+}
+
+/* With the routers there, chunks and the routers' evaluations. */
+static int due_routed(const struct run_facts *f, const struct emitter *m, struct err *e)
+{
+    struct job_key k = {.kind = JOB_EVAL, .target = TARGET_ROUTER};
+    int rc = due_chunks(f, m, e);
+    return rc ? rc : emit_each(m, k, f->spec->experts, PRIORITY_EVAL, e);
+}
+
+/* Every model is evaluated at its last step, so that all evaluations mean all models. */
+static int due_report(const struct run_facts *f, const struct emitter *m, struct err *e)
+{
+    struct job_key k = {.kind = JOB_REPORT};
+    return f->evals_done == due_evals_total(f) ? m->emit(m->arg, &k, PRIORITY_EVAL, e) : 0;
+}
+
+static bool routers_ready(const struct run_facts *f)
+{
+    return f->spec->router.mode == SPEC_RANDOM || f->rounds_trained == f->spec->router.rounds;
 }
 
 int due_jobs(const struct run_facts *f, due_emit_fn *emit, void *arg, struct err *e)
 {
     const struct emitter m = {emit, arg};
-    bool routers_ready =
-        f->spec->router.mode == SPEC_RANDOM || f->rounds_trained == f->spec->router.rounds;
-    int rc = due_chain(f, &m, TARGET_DENSE_FLOPS, 0, f->dense_flops_step, f->spec->dense.batch,
-                       true, 0, PRIORITY_DENSE, e);
+    int rc = due_dense(f, &m, TARGET_DENSE_FLOPS, e);
     if (!rc)
-        rc = due_chain(f, &m, TARGET_DENSE, 0, f->dense_step, f->spec->dense.batch, true, 0,
-                       PRIORITY_DENSE, e);
-    if (!rc && !routers_ready)
+        rc = due_dense(f, &m, TARGET_DENSE, e);
+    if (!rc && !routers_ready(f))
         rc = due_round(f, &m, e);
-    if (!rc && routers_ready) {
-        rc = due_chunks(f, &m, e);
-        struct job_key k = {.kind = JOB_EVAL, .target = TARGET_ROUTER};
-        if (!rc)
-            rc = emit_each(&m, k, f->spec->experts, PRIORITY_EVAL, e);
-        if (!rc)
-            rc = due_experts(f, &m, e);
+    if (!rc && routers_ready(f))
+        rc = due_routed(f, &m, e);
+    if (!rc && routers_ready(f))
+        rc = due_experts(f, &m, e);
+    return rc ? rc : due_report(f, &m, e);
+}
+
+/* A stage goes on while one of its jobs is not done: then nothing follows yet. */
+static bool stage_goes_on(const struct run_facts *f, const struct job_key *k)
+{
+    switch (k->kind) {
+    case JOB_TRAIN_ROUTER:
+        return f->rounds_trained <= k->round;
+    case JOB_SCORE:
+        return k->final ? f->chunks_scored <= k->chunk : f->rounds_scored < k->round;
+    case JOB_SEGMENT:
+        return f->chunks_segmented <= k->chunk;
+    default:
+        return false;
     }
-    if (!rc && chains_done(f) && f->evals_done == due_evals_total(f)) {
-        struct job_key k = {.kind = JOB_REPORT};
-        rc = emit(arg, &k, PRIORITY_EVAL, e);
+}
+
+int due_after(const struct run_facts *f, const struct job_key *done, due_emit_fn *emit, void *arg,
+              struct err *e)
+{
+    const struct emitter m = {emit, arg};
+    if (stage_goes_on(f, done))
+        return 0;
+    switch (done->kind) {
+    case JOB_TRAIN_ROUTER:
+        return routers_ready(f) ? due_routed(f, &m, e) : due_round(f, &m, e);
+    case JOB_SCORE:
+    case JOB_ASSIGN:
+        return done->final ? due_chunks(f, &m, e) : due_round(f, &m, e);
+    case JOB_SEGMENT: {
+        int rc = due_chunks(f, &m, e);
+        return rc ? rc : due_experts(f, &m, e);
     }
-    return rc;
+    case JOB_TRAIN:
+        return done->target == TARGET_EXPERT ? due_expert(f, &m, done->index, e)
+                                             : due_dense(f, &m, done->target, e);
+    case JOB_EVAL:
+        return due_report(f, &m, e);
+    default:
+        return 0;
+    }
 }

@@ -16,7 +16,7 @@
 #include "core/protocol/spec.h"
 #include "coordinator/store/ops.h"
 
-/* What the rules look at; counts of done jobs at the frontier alone. */
+/* What the rules look at: how far each stage is. */
 struct run_facts {
     const struct run_spec *spec;
     uint32_t vocab, seq;
@@ -28,13 +28,21 @@ struct run_facts {
     uint32_t chunks_scored, chunks_assigned, chunks_segmented; /* of the experts' corpus */
     const uint64_t *expert_step;                               /* E: steps published */
     uint64_t dense_step, dense_flops_step;
-    uint32_t evals_done;
+    uint32_t evals_done; /* due_after: needed only once no other job is open */
 };
 
 typedef int due_emit_fn(void *arg, const struct job_key *k, int priority, struct err *e);
 /* Emits every job at the frontier, those already there included: the store ignores them. */
 TACIT_MUST_CHECK int due_jobs(const struct run_facts *f, due_emit_fn *emit, void *arg,
                               struct err *e);
+
+/* Those alone that can have become due by the end of `done`, which f counts already: after every
+ * job of a run they make the same jobs as due_jobs, without looking at all models each time. Facts
+ * that they need: for the stages of routers and segments, how far rounds and chunks are, and once
+ * a chunk is segmented every expert_step; for a link, chunks_segmented and the step of its model;
+ * for an evaluation, evals_done. */
+TACIT_MUST_CHECK int due_after(const struct run_facts *f, const struct job_key *done,
+                               due_emit_fn *emit, void *arg, struct err *e);
 
 /* Parts of a round's (round ≥ 1) or chunk's score jobs, and of a chunk's segment jobs. */
 uint32_t due_score_parts(const struct run_facts *f, bool final, uint32_t round_or_chunk);

@@ -184,6 +184,24 @@ static int grant_segment(struct input_list *l, const struct job_key *k, struct m
     return rc ? rc : add_window(l, &w, e);
 }
 
+/* A segment job's outputs are its pieces in the order of the experts. */
+static int add_piece(struct input_list *l, uint32_t chunk, uint32_t part, uint32_t expert,
+                     struct msg_blob **out, struct err *e)
+{
+    struct job_key seg = {.kind = JOB_SEGMENT, .final = true, .chunk = chunk, .part = part};
+    struct job_row job;
+    struct msg_blob *b = *out = list_add(l, e);
+    if (!b)
+        return e->code;
+    int rc = op_job_find(l->call->conn, l->view->row.id, &seg, l->call->arena, &job, e);
+    if (!rc)
+        rc = op_output(l->call->conn, job.id, expert, b, e);
+    if (!rc && (b->role != ROLE_PIECE || b->index != expert))
+        rc = err_set(e, ERR_INTERNAL, "chunk %u, part %u has no piece for expert %u", chunk, part,
+                     expert);
+    return rc;
+}
+
 /* The pieces of an expert that steps first…last read: within the first pass those alone that the
  * link covers, later all of them. Their `first` is the position in the expert's segment. */
 static int add_pieces(struct input_list *l, const struct job_key *k, struct msg_grant *g,
@@ -208,15 +226,10 @@ static int add_pieces(struct input_list *l, const struct job_key *k, struct msg_
             continue;
         }
         for (uint32_t p = 0; p < due_segment_parts(&v->facts, c) && at < to; p++) {
-            struct job_key seg = {.kind = JOB_SEGMENT, .final = true, .chunk = c, .part = p};
-            uint32_t before = l->count;
-            int rc = add_outputs(l, &seg, ROLE_PIECE, ROLE_PIECE, k->index, UINT64_MAX, e);
+            struct msg_blob *b;
+            int rc = add_piece(l, c, p, k->index, &b, e);
             if (rc)
                 return rc;
-            if (l->count != before + 1)
-                return err_set(e, ERR_INTERNAL, "chunk %u, part %u has no piece for expert %u", c,
-                               p, k->index);
-            struct msg_blob *b = &l->items[before];
             b->first = at;
             at += b->count;
             if (b->count == 0 || at <= from)

@@ -17,23 +17,11 @@ static int parse_request(const struct msg_run_create *m, struct run_spec *spec,
     return rc ? rc : spec_canonical(spec, canonical, e);
 }
 
-int runs_prepare_create(struct call *c, const void *in, struct err *e)
-{
-    struct run_spec spec;
-    struct digest d;
-    struct buf canonical;
-    buf_init(&canonical, SPEC_BYTES_MAX);
-    int rc = parse_request(in, &spec, &canonical, e);
-    if (!rc)
-        rc = blob_put(c->service->store, canonical.data, canonical.len, &d, e);
-    buf_free(&canonical);
-    return rc;
-}
-
 /* The data set of a spec, and whether the two fit. */
 static int find_dataset(struct call *c, const struct run_spec *spec, uint64_t *id,
                         struct msg_dataset *d, struct err *e)
 {
+    struct run_facts facts;
     int rc = op_dataset_find(c->conn, spec->dataset, id, e);
     if (rc == ERR_NOT_FOUND)
         return err_set(e, ERR_NOT_FOUND,
@@ -45,6 +33,46 @@ static int find_dataset(struct call *c, const struct run_spec *spec, uint64_t *i
     if (!rc)
         rc = spec_check_dataset(spec, (uint32_t)d->vocab, (uint32_t)d->seq, d->train_sequences,
                                 d->heldout_sequences, e);
+    if (rc)
+        return rc;
+    run_facts_init(&facts, spec, d);
+    return run_inputs_check(&facts, e);
+}
+
+/* All that can be wrong with a new run. */
+static int check_new(struct call *c, const struct run_spec *spec, uint64_t *dataset_id,
+                     struct msg_dataset *dataset, struct err *e)
+{
+    struct run_row taken;
+    int rc = find_dataset(c, spec, dataset_id, dataset, e);
+    if (!rc && op_run_find(c->conn, spec->name, c->arena, &taken, NULL) == 0)
+        rc = err_set(e, ERR_EXISTS, "a run \"%s\" exists already: choose another [run] name",
+                     spec->name);
+    return rc;
+}
+
+/* What is refused, or only tried out, leaves nothing behind: so all is looked at on a snapshot
+ * first. runs_create does it again in its transaction, where nobody comes between. */
+int runs_prepare_create(struct call *c, const void *in, struct err *e)
+{
+    const struct msg_run_create *m = in;
+    struct call look = *c;
+    struct run_spec spec;
+    struct msg_dataset dataset;
+    uint64_t id;
+    struct digest d;
+    struct buf canonical;
+    buf_init(&canonical, SPEC_BYTES_MAX);
+    int rc = parse_request(m, &spec, &canonical, e);
+    if (!rc)
+        rc = store_read_begin(c->service->store, &look.conn, e);
+    if (!rc) {
+        rc = check_new(&look, &spec, &id, &dataset, e);
+        store_read_end(c->service->store, look.conn);
+    }
+    if (!rc && !m->dry_run)
+        rc = blob_put(c->service->store, canonical.data, canonical.len, &d, e);
+    buf_free(&canonical);
     return rc;
 }
 
@@ -55,15 +83,11 @@ int runs_create(struct call *c, const void *in, void *out, struct err *e)
     struct digest d;
     uint64_t dataset_id, id;
     struct msg_dataset dataset;
-    struct run_row taken;
     struct buf canonical;
     buf_init(&canonical, SPEC_BYTES_MAX);
     int rc = parse_request(m, &spec, &canonical, e);
     if (!rc)
-        rc = find_dataset(c, &spec, &dataset_id, &dataset, e);
-    if (!rc && op_run_find(c->conn, spec.name, c->arena, &taken, NULL) == 0)
-        rc = err_set(e, ERR_EXISTS, "a run \"%s\" exists already: choose another [run] name",
-                     spec.name);
+        rc = check_new(c, &spec, &dataset_id, &dataset, e);
     if (!rc && m->dry_run) {
         struct msg_run *r = out;
         *r = (struct msg_run){.name = arena_strndup(c->arena, spec.name, strlen(spec.name)),
@@ -78,7 +102,7 @@ int runs_create(struct call *c, const void *in, void *out, struct err *e)
         rc = op_run_insert(c->conn, spec.name, dataset_id, &d, canonical.data, (uint64_t)c->wall_ms,
                            &id, e);
         if (!rc)
-            rc = run_advance(c, id, e);
+            rc = run_advance(c, id, NULL, e);
         c->name = arena_strndup(c->arena, spec.name, strlen(spec.name));
         if (!rc)
             rc = runs_show(c, NULL, out, e);

@@ -17,7 +17,8 @@ call_fn status_jobs, status_agents, status_show; /* raw arrays of msg_job, msg_a
 /* What precedes an operation, on a works thread, with c->conn NULL: whatever takes long or waits
  * for the blob store. An error is the answer. */
 typedef int prepare_fn(struct call *c, const void *in, struct err *e);
-prepare_fn runs_prepare_create; /* before runs_create: stores the canonical spec as a blob */
+prepare_fn runs_prepare_create; /* before runs_create: checks all, and stores the canonical spec as
+                                   a blob, unless it is a dry run */
 /* Before lease_complete: checks an agent's outputs against what the job must give (roles, counts,
  * shapes, finiteness, digests of content, sizes), reading the blobs as streams. ERR_INVALID says
  * what is wrong. */

@@ -105,7 +105,7 @@ static int do_own(struct own_work *o, struct err *e)
     int rc = store_read_begin(o->service->store, &j->conn, e);
     if (rc)
         return rc;
-    rc = run_view_load(j->conn, o->row.run, true, &o->arena, &j->view, e);
+    rc = run_view_load(j->conn, o->row.run, false, &o->arena, &j->view, e);
     if (!rc)
         rc = o->row.key.kind == JOB_ASSIGN ? own_assign(j, &o->output, &o->detail, e)
                                            : own_report(j, &o->output, e);
@@ -134,7 +134,7 @@ static int publish_own(struct store_conn *c, void *arg, struct err *e)
     if (!rc && o->row.key.kind == JOB_REPORT)
         return op_run_end(c, o->row.run, RUN_DONE, NULL, (uint64_t)call.wall_ms, e);
     if (!rc)
-        rc = run_advance(&call, o->row.run, e);
+        rc = run_advance(&call, o->row.run, &o->row.key, e);
     o->ready = call.ready;
     return rc;
 }

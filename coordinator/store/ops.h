@@ -154,9 +154,28 @@ TACIT_MUST_CHECK int op_job_done(struct store_conn *c, uint64_t id, const struct
 TACIT_MUST_CHECK int op_outputs(struct store_conn *c, uint64_t job, struct arena *a,
                                 struct msg_blob **rows, uint32_t *count, struct err *e);
 
+/* Output `number` of a job alone. */
+TACIT_MUST_CHECK int op_output(struct store_conn *c, uint64_t job, uint32_t number,
+                               struct msg_blob *out, struct err *e);
+
+/* What the done jobs of a run took, by kind and target. */
+struct job_sum {
+    int kind, target;
+    double seconds;
+    uint64_t bytes_down, bytes_up;
+};
+TACIT_MUST_CHECK int op_job_sums(struct store_conn *c, uint64_t run, struct arena *a,
+                                 struct job_sum **rows, uint32_t *count, struct err *e);
+
 /* Jobs of a run of this kind (and round, chunk, final; target where not TARGET_NONE) in a state. */
 TACIT_MUST_CHECK int op_job_count(struct store_conn *c, uint64_t run, const struct job_key *like,
                                   int state, uint64_t *count, struct err *e);
+/* The last round (final: chunk) that has jobs of this kind, as a key for op_job_count. */
+TACIT_MUST_CHECK int op_job_last_stage(struct store_conn *c, uint64_t run, int kind, bool final,
+                                       struct job_key *out, struct err *e);
+/* Whether jobs of the run are waiting or leased: *open is not 0. */
+TACIT_MUST_CHECK int op_jobs_open(struct store_conn *c, uint64_t run, uint64_t *open,
+                                  struct err *e);
 /* Highest step_last of done train jobs of this model; 0 where none. */
 TACIT_MUST_CHECK int op_model_step(struct store_conn *c, uint64_t run, int target, uint32_t index,
                                    uint64_t *step, struct err *e);

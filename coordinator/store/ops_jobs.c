@@ -2,6 +2,7 @@
  * ops_claims.c. */
 #include "coordinator/store/ops.h"
 
+#include <math.h>
 #include "core/base/text.h"
 #include "coordinator/store/conn.h"
 #include "coordinator/store/job_rows.h"
@@ -221,6 +222,44 @@ int op_job_count(struct store_conn *c, uint64_t run, const struct job_key *like,
     return rc < 0 ? rc : 0;
 }
 
+int op_job_last_stage(struct store_conn *c, uint64_t run, int kind, bool final, struct job_key *out,
+                      struct err *e)
+{
+    static const char get[] = "SELECT round, chunk FROM job WHERE run = ? AND kind = ?"
+                              " AND final = ? ORDER BY round DESC, chunk DESC LIMIT 1";
+    struct query q;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    query_i64(&q, kind);
+    query_u64(&q, final);
+    int rc = query_step(&q, e);
+    if (rc == 1) {
+        *out = (struct job_key){.kind = kind,
+                                .round = (uint32_t)column_u64(&q, 0),
+                                .chunk = (uint32_t)column_u64(&q, 1),
+                                .final = final};
+        rc = 0;
+    } else if (rc == 0) {
+        rc = err_set(e, ERR_NOT_FOUND, "the run has no jobs of this kind yet");
+    }
+    query_close(&q);
+    return rc;
+}
+
+int op_jobs_open(struct store_conn *c, uint64_t run, uint64_t *open, struct err *e)
+{
+    static const char get[] = "SELECT EXISTS (SELECT 1 FROM job WHERE run = ?1 AND state = 0)"
+                              " OR EXISTS (SELECT 1 FROM job WHERE run = ?1 AND state = 1)";
+    struct query q;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    int rc = query_step(&q, e);
+    if (rc == 1)
+        *open = column_u64(&q, 0);
+    query_close(&q);
+    return rc < 0 ? rc : 0;
+}
+
 int op_model_step(struct store_conn *c, uint64_t run, int target, uint32_t index, uint64_t *step,
                   struct err *e)
 {
@@ -255,11 +294,72 @@ int op_job_states(struct store_conn *c, uint64_t run, uint64_t out[5], struct er
     return rc;
 }
 
+int op_job_sums(struct store_conn *c, uint64_t run, struct arena *a, struct job_sum **rows,
+                uint32_t *count, struct err *e)
+{
+    /* total: what agents say of themselves must not overflow a sum. */
+    static const char get[] =
+        "SELECT kind, target, total(min(seconds, 1e15)), total(bytes_down), total(bytes_up)"
+        " FROM job WHERE run = ? AND state = 2 GROUP BY kind, target";
+    static const double most = 9e18;
+    struct rows list = {.arena = a, .item_size = sizeof **rows};
+    struct query q;
+    int rc;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    while ((rc = query_step(&q, e)) == 1) {
+        struct job_sum *s = rows_add(&list, e);
+        if (!s) {
+            rc = ERR_NO_MEMORY;
+            break;
+        }
+        s->kind = (int)column_u64(&q, 0);
+        s->target = (int)column_u64(&q, 1);
+        s->seconds = column_double(&q, 2);
+        s->bytes_down = (uint64_t)fmin(column_double(&q, 3), most);
+        s->bytes_up = (uint64_t)fmin(column_double(&q, 4), most);
+    }
+    query_close(&q);
+    *rows = list.items;
+    *count = list.count;
+    return rc;
+}
+
+#define OUTPUT_COLUMNS "role, idx, digest, content, bytes, first, count "
+
+static void output_read(const struct query *q, struct msg_blob *b)
+{
+    b->role = (int)column_u64(q, 0);
+    b->index = column_u64(q, 1);
+    column_digest(q, 2, &b->digest);
+    column_digest(q, 3, &b->content);
+    b->bytes = column_u64(q, 4);
+    b->first = column_u64(q, 5);
+    b->count = column_u64(q, 6);
+}
+
+int op_output(struct store_conn *c, uint64_t job, uint32_t number, struct msg_blob *out,
+              struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "SELECT " OUTPUT_COLUMNS "FROM output WHERE job = ? AND number = ?");
+    query_u64(&q, job);
+    query_u64(&q, number);
+    int rc = query_step(&q, e);
+    if (rc == 1) {
+        output_read(&q, out);
+        rc = 0;
+    } else if (rc == 0) {
+        rc = err_set(e, ERR_NOT_FOUND, "the job has no output %u", number);
+    }
+    query_close(&q);
+    return rc;
+}
+
 int op_outputs(struct store_conn *c, uint64_t job, struct arena *a, struct msg_blob **rows,
                uint32_t *count, struct err *e)
 {
-    static const char get[] = "SELECT role, idx, digest, content, bytes, first, count FROM output"
-                              " WHERE job = ? ORDER BY number";
+    static const char get[] = "SELECT " OUTPUT_COLUMNS "FROM output WHERE job = ? ORDER BY number";
     struct rows list = {.arena = a, .item_size = sizeof **rows};
     struct query q;
     int rc;
@@ -271,13 +371,7 @@ int op_outputs(struct store_conn *c, uint64_t job, struct arena *a, struct msg_b
             rc = ERR_NO_MEMORY;
             break;
         }
-        b->role = (int)column_u64(&q, 0);
-        b->index = column_u64(&q, 1);
-        column_digest(&q, 2, &b->digest);
-        column_digest(&q, 3, &b->content);
-        b->bytes = column_u64(&q, 4);
-        b->first = column_u64(&q, 5);
-        b->count = column_u64(&q, 6);
+        output_read(&q, b);
     }
     query_close(&q);
     *rows = list.items;

@@ -5,7 +5,6 @@
 
 #define EXPERTS_MAX 1024
 #define OUTPUTS_MAX (EXPERTS_MAX + 8) /* a segment job's pieces */
-#define INPUTS_MAX 16384              /* pieces of an expert, shards of a window */
 #define SHARDS_MAX 32768              /* what fits PROTOCOL_BODY_MAX */
 #define LABELS_MAX 64                 /* shard.h */
 #define MODELS_MAX (2 * EXPERTS_MAX + 2)
@@ -155,7 +154,7 @@ static const struct field grant_fields[] = {
     U64(grant, prior_steps, MUST, 0, 0),
     U64(grant, vocab, MUST, 1, 1u << 20),
     U64(grant, seq, MUST, 1, 1u << 16),
-    ARRAY(grant, inputs, input_count, MAY, blob, INPUTS_MAX),
+    ARRAY(grant, inputs, input_count, MAY, blob, PROTOCOL_INPUTS_MAX),
 };
 MESSAGE(grant);
 

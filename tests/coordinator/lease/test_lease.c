@@ -237,7 +237,7 @@ static int make_run(struct call *c, const void *in, void *out, struct err *e)
         rc = op_run_insert(c->conn, "demo", dataset, &d, text.data, 1, &w->run, e);
     w->spec = arena_strndup(&w->arena, text.data, text.len);
     buf_free(&text);
-    return rc ? rc : run_advance(c, w->run, e);
+    return rc ? rc : run_advance(c, w->run, NULL, e);
 }
 
 static int make_other(struct call *c, struct world *w, struct err *e)
@@ -247,7 +247,7 @@ static int make_other(struct call *c, struct world *w, struct err *e)
     int rc = op_run_get(c->conn, w->run, &w->arena, &row, e);
     if (!rc)
         rc = op_run_insert(c->conn, "other", row.dataset, &d, w->spec, 2, &w->other, e);
-    return rc ? rc : run_advance(c, w->other, e);
+    return rc ? rc : run_advance(c, w->other, NULL, e);
 }
 
 static int setup(void **state)

@@ -55,7 +55,7 @@ static uint32_t done_like(const struct world *w, int kind, bool final, uint32_t 
     return n;
 }
 
-static void derive(struct world *w)
+static void update_facts(struct world *w)
 {
     struct run_facts *f = &w->facts;
     uint32_t rounds = w->spec.router.mode == SPEC_EM ? w->spec.router.rounds : 0;
@@ -88,6 +88,12 @@ static void derive(struct world *w)
     f->evals_done = 0;
     for (uint32_t i = 0; i < w->count; i++)
         f->evals_done += w->done[i] && w->jobs[i].kind == JOB_EVAL;
+}
+
+static void derive(struct world *w)
+{
+    struct run_facts *f = &w->facts;
+    update_facts(w);
     w->frontier_count = 0;
     struct err e = {0};
     assert_int_equal(due_jobs(f, emit, w, &e), 0);
@@ -133,6 +139,56 @@ static void check_inputs_are_there(const struct world *w, const struct job_key *
     }
 }
 
+/* The facts that due_after says it needs, and nothing true beside them. */
+static struct run_facts facts_after(const struct world *w, const struct job_key *done,
+                                    uint64_t *steps)
+{
+    const struct run_facts *all = &w->facts;
+    struct run_facts f = *all;
+    uint32_t open = 0;
+    bool link = done->kind == JOB_TRAIN, segmented = done->kind == JOB_SEGMENT;
+    for (uint32_t i = 0; i < w->count; i++)
+        open += !w->done[i];
+    for (uint32_t i = 0; i < w->spec.experts; i++)
+        steps[i] = (segmented && all->chunks_segmented > done->chunk) ||
+                           (link && done->target == TARGET_EXPERT && done->index == i)
+                       ? all->expert_step[i]
+                       : 0;
+    f.expert_step = steps;
+    if (!link || done->target != TARGET_DENSE)
+        f.dense_step = 0;
+    if (!link || done->target != TARGET_DENSE_FLOPS)
+        f.dense_flops_step = 0;
+    if (done->kind != JOB_EVAL || open > 0)
+        f.evals_done = 0;
+    if (link || done->kind == JOB_EVAL)
+        f.rounds_trained = f.rounds_scored = f.rounds_assigned = 0;
+    if (done->kind == JOB_EVAL)
+        f.chunks_scored = f.chunks_assigned = f.chunks_segmented = 0;
+    return f;
+}
+
+/* What is derived from the end of one job must be what is derived from everything. */
+static void check_after(struct world *w, const struct job_key *done)
+{
+    struct err e = {0};
+    uint64_t steps[16];
+    update_facts(w);
+    struct run_facts f = facts_after(w, done, steps);
+    uint32_t before = w->count;
+    w->frontier_count = 0;
+    assert_int_equal(due_after(&f, done, emit, w, &e), 0);
+    uint32_t after = w->count;
+    derive(w);
+    assert_int_equal(w->count, after); /* it missed none */
+    for (uint32_t i = before; i < after; i++) {
+        bool due = false;
+        for (uint32_t k = 0; k < w->frontier_count; k++)
+            due |= same(&w->frontier[k], &w->jobs[i]);
+        assert_true(due); /* and made none too early */
+    }
+}
+
 /* Does the jobs in an order that depends on `pick` until none is left. */
 static uint32_t play(struct world *w, unsigned pick)
 {
@@ -150,6 +206,8 @@ static uint32_t play(struct world *w, unsigned pick)
             if (!w->done[i] && chosen-- == 0) {
                 check_inputs_are_there(w, &w->jobs[i]);
                 w->done[i] = true;
+                struct job_key done = w->jobs[i];
+                check_after(w, &done);
                 break;
             }
         assert_true(++turns < JOBS_MAX);
