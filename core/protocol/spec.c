@@ -42,8 +42,9 @@ static const char *const sections[] = {"run", "router", "expert", "dense", "chec
 #define FFN_MAX (1u << 17)
 #define BATCH_MAX (1u << 16)
 #define STEPS_MAX 1000000000ull
-#define SEQUENCES_MAX (1ull << 40)
-#define CHUNK_MAX (1ull << 28) /* 2E+16 bytes a sequence in the coordinator's memory */
+/* Of a round or chunk, which are assigned at once: 2E+16 bytes a sequence in the coordinator's
+ * memory, and assign.h takes less than 2^32. */
+#define CHUNK_MAX (1ull << 28)
 #define EVERY_STEPS_DEFAULT 250
 
 #define AT(f) .offset = offsetof(struct run_spec, f)
@@ -119,7 +120,7 @@ static const struct key keys[] = {
             "tokens at a sequence's start that decide its expert"),
     WHOLE32("router", "rounds", router.rounds, 1, 4096, "8",
             "training rounds, each on newly drawn sequences"),
-    WHOLE64("router", "sequences", router.sequences, 2, SEQUENCES_MAX, "4096",
+    WHOLE64("router", "sequences", router.sequences, 2, CHUNK_MAX, "4096",
             "sequences drawn for a round, over all routers"),
     WHOLE32("router", "passes", router.passes, 1, 1000, "1",
             "times that a router goes through its sequences in a round"),
@@ -512,6 +513,30 @@ static void check_shape(struct parse *p, const char *section, uint32_t hidden, u
               hidden, heads, 2 * heads);
 }
 
+/* Models are evaluated at every point of the curve, the longest trained the most often. */
+static void check_curve(struct parse *p)
+{
+    const struct run_spec *s = p->spec;
+    uint64_t every = s->eval.every_steps, publish = s->checkpoint.publish_steps;
+    uint64_t longest = s->expert.steps, least;
+
+    if (s->dense.enabled && spec_dense_steps(s) > longest)
+        longest = spec_dense_steps(s);
+    if (every % publish != 0)
+        wrong(p, key_find("eval", "every_steps"),
+              "%llu is not a multiple of [checkpoint] publish_steps, %llu",
+              (unsigned long long)every, (unsigned long long)publish);
+    if (every == 0 || longest / every <= SPEC_CURVE_MAX)
+        return;
+    least = (longest + SPEC_CURVE_MAX - 1) / SPEC_CURVE_MAX;
+    wrong(p, key_find("eval", "every_steps"),
+          "%llu makes %llu points of the longest model's %llu steps, more than %u; accepted: at "
+          "least %llu",
+          (unsigned long long)every, (unsigned long long)(longest / every),
+          (unsigned long long)longest, SPEC_CURVE_MAX,
+          (unsigned long long)((least + publish - 1) / publish * publish));
+}
+
 /* What one key says about another, and defaults that follow from others. */
 static void check_together(struct parse *p)
 {
@@ -548,11 +573,11 @@ static void check_together(struct parse *p)
               "%llu is more than publish_steps, %llu; accepted: at most that",
               (unsigned long long)s->checkpoint.every_steps,
               (unsigned long long)s->checkpoint.publish_steps);
-    if (s->eval.every_steps % s->checkpoint.publish_steps != 0)
-        wrong(p, key_find("eval", "every_steps"),
-              "%llu is not a multiple of [checkpoint] publish_steps, %llu",
-              (unsigned long long)s->eval.every_steps,
-              (unsigned long long)s->checkpoint.publish_steps);
+    if ((uint64_t)s->experts * s->router.prefix > SPEC_SCORES_MAX)
+        wrong(p, key_find("router", "prefix"),
+              "%u tokens for %u experts are more than %u scores a sequence; accepted: at most %u",
+              s->router.prefix, s->experts, SPEC_SCORES_MAX, SPEC_SCORES_MAX / s->experts);
+    check_curve(p);
 }
 
 int spec_parse(const char *text, size_t len, const char *file, struct run_spec *out, struct err *e)

@@ -13,6 +13,9 @@
 #include "core/model/model.h"
 
 #define SPEC_BYTES_MAX (64u << 10)
+#define SPEC_CHUNKS_MAX 4096       /* of the experts' draw: each takes jobs of its own */
+#define SPEC_CURVE_MAX 1000        /* points of a validation curve: each evaluates every model */
+#define SPEC_SCORES_MAX (1u << 22) /* experts times prefix: scores kept of a held-out sequence */
 
 enum spec_arithmetic { SPEC_EXACT, SPEC_BLAS };
 enum spec_router_mode { SPEC_EM, SPEC_RANDOM };
@@ -54,7 +57,8 @@ struct run_spec {
 TACIT_MUST_CHECK int spec_parse(const char *text, size_t len, const char *file,
                                 struct run_spec *out, struct err *e);
 /* The rest: prefix ≤ S, N·T and a router batch against the corpus, each expert's share against its
- * batch, held-out sequences present. sequences: of the train split. */
+ * batch, chunks and points of the curve, held-out sequences present. sequences: of the train split.
+ */
 TACIT_MUST_CHECK int spec_check_dataset(const struct run_spec *s, uint32_t vocab, uint32_t seq,
                                         uint64_t sequences, uint64_t heldout, struct err *e);
 /* Every key, in table order, values in one canonical form: its BLAKE2b names the spec. Parsing it

@@ -41,6 +41,28 @@ static uint64_t smallest_segment(const struct run_spec *s, uint64_t corpus)
            assign_capacity(draw % s->expert.chunk, s->experts, s->experts - 1);
 }
 
+static int check_lengths(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t sequences,
+                         struct err *e)
+{
+    uint64_t draw = spec_expert_draw(s, sequences), chunks = spec_chunks(s, sequences);
+    uint64_t every = s->eval.every_steps, steps = 0;
+
+    if (chunks > SPEC_CHUNKS_MAX)
+        return err_set(e, ERR_INVALID,
+                       "[expert] chunk: %llu makes %llu chunks of the %llu sequences that experts "
+                       "draw, more than %u; accepted: at least %llu",
+                       ull(s->expert.chunk), ull(chunks), ull(draw), SPEC_CHUNKS_MAX,
+                       ull((draw + SPEC_CHUNKS_MAX - 1) / SPEC_CHUNKS_MAX));
+    if (s->dense.enabled && s->dense.match == SPEC_MATCH_BOTH)
+        steps = spec_dense_flops_steps(s, vocab, seq, sequences);
+    if (every > 0 && steps / every > SPEC_CURVE_MAX)
+        return err_set(e, ERR_INVALID,
+                       "[eval] every_steps: %llu evaluates the dense model of equal FLOPs at %llu "
+                       "of its %llu steps, more than %u; raise it, or set [dense] match = tokens",
+                       ull(every), ull(steps / every), ull(steps), SPEC_CURVE_MAX);
+    return 0;
+}
+
 int spec_check_dataset(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t sequences,
                        uint64_t heldout, struct err *e)
 {
@@ -58,6 +80,8 @@ int spec_check_dataset(const struct run_spec *s, uint32_t vocab, uint32_t seq, u
     if (s->router.mode == SPEC_EM && model_config_check(&router, e))
         return err_prefix(e, "[router]");
     int rc = check_routers(s, sequences, e);
+    if (!rc)
+        rc = check_lengths(s, vocab, seq, sequences, e);
     if (rc)
         return rc;
     if (smallest < s->expert.batch)

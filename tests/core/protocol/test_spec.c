@@ -184,6 +184,16 @@ static void keys_must_fit_each_other(void **state)
                                       "among 4 routers; accepted: at least 4"},
         {"[expert]\nchunk = 2\n", "a.ini:14: [expert] chunk: 2 sequences cannot be parted among 4 "
                                   "experts; accepted: at least 4"},
+        /* Each of these would end the run at its assignment or report, after all training. */
+        {"[router]\nsequences = 300000000\n", "a.ini:14: [router] sequences: \"300000000\" is out "
+                                              "of range; accepted: a whole number from 2 "
+                                              "to 268435456"},
+        {"[expert]\nsteps = 1500000\n[eval]\nevery_steps = 1000\n",
+         "a.ini:16: [eval] every_steps: 1000 makes 1500 points of the longest model's 1500000 "
+         "steps, more than 1000; accepted: at least 1500"},
+        {"[dense]\nbatch = 1\n[checkpoint]\npublish_steps = 100\n[eval]\nevery_steps = 100\n",
+         "a.ini:18: [eval] every_steps: 100 makes 1280 points of the longest model's 128000 "
+         "steps, more than 1000; accepted: at least 200"},
     };
     struct run_spec s;
     struct err e;

@@ -75,6 +75,14 @@ static void refusals_say_what_to_do(void **state)
          "399; "},
         {"[router]\nmode = random\n[expert]\nbatch = 100\nchunk = 100\n", 128, 430, 10,
          ""}, /* 4·25 + 7 */
+        {"chunk = 4\n", 128, 110000, 10,
+         "[expert] chunk: 4 makes 27500 chunks of the 110000 sequences that experts draw, more "
+         "than "
+         "4096; accepted: at least 27"},
+        {"chunk = 27\n", 128, 110000, 10, ""},
+        {"[router]\nsequences = 13000\npasses = 1000\n[dense]\nmatch = both\n"
+         "[checkpoint]\npublish_steps = 10\n[eval]\nevery_steps = 10\n",
+         128, 110000, 10, "[eval] every_steps: 10 evaluates the dense model of equal FLOPs at "},
         {"", 128, 110000, 0, "[run] dataset: corpus has no held-out sequences"},
     };
 
