@@ -106,7 +106,12 @@ static int plan_spec(struct cli *cli, const struct plan_input *in, const char *p
     if (rc)
         return rc;
     bool reached = false;
-    if (cli->url && *cli->url) {
+    bool token = cli->token_file && *cli->token_file;
+    if (cli->url && *cli->url && !token)
+        fprintf(stderr,
+                "%s: no --token-file and no TACIT_TOKEN_FILE: planned without the coordinator\n",
+                cli->command);
+    if (cli->url && *cli->url && token) {
         rc = cli_connect(cli, e);
         if (!rc)
             rc = client_call(cli->client, "GET", "/v1/status", NULL, NULL, &message_status, &status,

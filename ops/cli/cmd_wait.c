@@ -17,6 +17,7 @@
 #define AWAY_MS_MAX 5000
 #define CALL_MS 15000
 #define PLAIN_EVERY_MS 10000
+#define PLAIN_SAME_MS 30000 /* a line that only repeats the one before */
 #define VIEW_BYTES (4u << 20)
 #define BAR 32
 
@@ -24,12 +25,14 @@ struct view {
     struct cli *cli;
     struct arena arena; /* of one look */
     bool terminal;
-    int lines; /* of the live view, above the cursor */
-    bool away; /* the coordinator's absence has been told */
+    int lines;    /* of the live view, above the cursor */
+    bool away;    /* the coordinator's absence has been told */
+    bool reached; /* it has shown the run once */
     struct watch_pace pace;
     char phase[64];
     uint64_t round;
     int64_t printed_ms;
+    char printed[512];
 };
 
 /* --- on a terminal ---------------------------------------------------------------------------- */
@@ -120,10 +123,15 @@ static void print_plain(struct view *v, const struct msg_run *r, double left)
     bool news = strcmp(v->phase, r->phase) != 0 || v->round != r->round;
     if (!news && now - v->printed_ms < PLAIN_EVERY_MS)
         return;
+    const char *line = watch_line(&v->arena, r);
+    if (strncmp(line, v->printed, sizeof v->printed - 1) == 0 &&
+        now - v->printed_ms < PLAIN_SAME_MS)
+        return;
     snprintf(v->phase, sizeof v->phase, "%s", r->phase);
+    snprintf(v->printed, sizeof v->printed, "%s", line);
     v->round = r->round;
     v->printed_ms = now;
-    printf("%s%s\n", watch_line(&v->arena, r), left_words(&v->arena, left));
+    printf("%s%s\n", line, left_words(&v->arena, left));
     fflush(stdout);
 }
 
@@ -182,6 +190,15 @@ static int stopped(struct view *v, const char *name)
     return EX_TEMPFAIL;
 }
 
+/* Whether waiting may help. Once the run has been seen, whatever does not speak of the run or of
+ * who asks is a fault on the way (a proxy's page, a full disk) that somebody will mend. */
+static bool may_pass(const struct view *v, int code)
+{
+    bool final = code == ERR_NOT_FOUND || code == ERR_DENIED || code == ERR_VERSION ||
+                 code == ERR_CONFIG || code == ERR_INVALID;
+    return v->reached ? !final : cli_may_pass(code);
+}
+
 static int watch(struct view *v, const char *name, const char *path)
 {
     int64_t away_ms = POLL_MS;
@@ -194,7 +211,7 @@ static int watch(struct view *v, const char *name, const char *path)
                              CALL_MS, &e);
         if (rc == ERR_STOPPED)
             break;
-        if (rc && !cli_may_pass(rc))
+        if (rc && !may_pass(v, rc))
             return cli_fail(v->cli, &e);
         if (rc) {
             tell_away(v, &e);
@@ -202,6 +219,7 @@ static int watch(struct view *v, const char *name, const char *path)
             away_ms = 2 * away_ms < AWAY_MS_MAX ? 2 * away_ms : AWAY_MS_MAX;
         } else {
             tell_back(v);
+            v->reached = true;
             away_ms = POLL_MS;
             if (r.state != RUN_ACTIVE)
                 return finish(v, &r);
