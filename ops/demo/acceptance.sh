@@ -116,16 +116,18 @@ echo "== 4. kill -9"
 (
     kills=0
     while [ ! -e "$DEMO/stop-kills" ]; do
-        sleep $((RANDOM % 4 + 3))
+        sleep $((RANDOM % 6 + 4))
         for victim in tacitd agent-1 agent-2; do
-            [ $((RANDOM % 2)) = 0 ] && kill -9 "$(cat "$SERVICE/$victim.pid" 2>/dev/null)" \
+            [ $((RANDOM % 3)) = 0 ] && kill -9 "$(cat "$SERVICE/$victim.pid" 2>/dev/null)" \
                 2>/dev/null && kills=$((kills + 1))
         done
         echo $kills >"$DEMO/kills"
     done
 ) >/dev/null 2>&1 &
 killer=$!
-run "killed-$stamp" "$(spec "killed-$stamp" run.seed=1)" "$DEMO/killed.json"
+# Saves as often as machines with such short lives want them; they change no bit.
+run "killed-$stamp" "$(spec "killed-$stamp" run.seed=1 checkpoint.every_steps=50)" \
+    "$DEMO/killed.json"
 touch "$DEMO/stop-kills"
 wait $killer
 rm -f "$DEMO/stop-kills"
