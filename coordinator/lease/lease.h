@@ -46,6 +46,12 @@ TACIT_MUST_CHECK int lease_agent_of_token(struct store_conn *c, const char *toke
  * call again (at most 1,000). Called by main's timer thread. */
 TACIT_MUST_CHECK int lease_tick(struct service *s, int64_t *next_ms, struct err *e);
 
+/* A waiting job that is not ready backs off until due_ms (monotonic); then lease_tick makes it
+ * ready. Any thread. */
+TACIT_MUST_CHECK int lease_clock_backoff(struct lease_clock *l, uint64_t job,
+                                         const struct msg_fence *fence, int64_t due_ms,
+                                         struct err *e);
+
 /* The last heartbeat of a leased job; false where there was none since the start. Any thread. */
 struct lease_progress {
     uint64_t step, total;

@@ -16,9 +16,6 @@ int lease_fence_compare(const struct msg_fence *a, const struct msg_fence *b);
 TACIT_MUST_CHECK int lease_clock_lease(struct lease_clock *l, uint64_t job,
                                        const struct msg_fence *fence, int64_t due_ms,
                                        const struct lease_progress *p, struct err *e);
-TACIT_MUST_CHECK int lease_clock_backoff(struct lease_clock *l, uint64_t job,
-                                         const struct msg_fence *fence, int64_t due_ms,
-                                         struct err *e);
 void lease_clock_seen(struct lease_clock *l, uint64_t agent, int64_t now_ms);
 /* Whether any other agent was heard of since then. */
 bool lease_clock_others(struct lease_clock *l, uint64_t agent, int64_t since_ms);

@@ -3,6 +3,7 @@
 
 #include "core/env/clock.h"
 #include "coordinator/lease/lease_clock.h"
+#include "coordinator/run/works.h"
 #include "coordinator/store/ops.h"
 
 #define TICK_MS 1000
@@ -123,6 +124,8 @@ int lease_tick_at(struct service *s, int64_t now_ms, int64_t wall_ms, int64_t *n
     }
     if (t.ready > 0 && s->jobs_ready)
         s->jobs_ready(s->jobs_ready_arg, t.ready);
+    if (t.ready > 0 && s->works) /* the coordinator's own back off, too */
+        works_wake(s->works);
     if (next - now_ms < TICK_MS)
         *next_ms = next > now_ms ? next - now_ms : 1;
     return rc;

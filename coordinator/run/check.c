@@ -7,6 +7,7 @@
 #include <string.h>
 #include "core/checkpoint/checkpoint.h"
 #include "core/data/shard.h"
+#include "core/env/process.h"
 #include "core/mixture/assign.h"
 #include "core/mixture/draw.h"
 #include "core/mixture/evalblob.h"
@@ -33,10 +34,20 @@ struct blob_reader {
     uint64_t offset;
 };
 
+/* A large result takes minutes to check: at a stop its agent is told to come again. */
+static int check_stop(struct err *e)
+{
+    return env_stop_requested()
+               ? err_set(e, ERR_UNAVAILABLE, "the coordinator is being stopped; send it again")
+               : 0;
+}
+
 static long read_blob(void *arg, void *out, size_t cap, struct err *e)
 {
     struct blob_reader *r = arg;
     size_t got;
+    if (check_stop(e))
+        return ERR_UNAVAILABLE;
     int rc = blob_read(r->store, r->digest, r->offset, out, cap, &got, e);
     r->offset += got;
     return rc ? rc : (long)got;
@@ -242,6 +253,8 @@ static int check_eval_rows(const struct check *k, const struct msg_blob *b,
         return err_set(e, ERR_NO_MEMORY, "no memory to check an evaluation");
     int rc = 0;
     for (uint64_t i = 0; !rc && i < v->count; i += block) {
+        if ((rc = check_stop(e)))
+            break;
         uint64_t n = v->count - i < block ? v->count - i : block;
         size_t got;
         rc = blob_read(k->store, &b->digest, EVALBLOB_HEADER + i * v->row_bytes, rows,

@@ -18,13 +18,15 @@ struct own_job {
  * round or chunk. */
 TACIT_MUST_CHECK int own_assign(struct own_job *j, struct msg_blob *output, const char **detail,
                                 struct err *e);
-/* Evaluations → report blob, in blocks: memory does not grow with the held-out sequences but for
- * 2 bytes each. */
+/* Evaluations → report blob, in blocks of a fixed size over all of them: memory does not grow with
+ * models, prefix or held-out sequences, but for 2 bytes of each of these. */
 TACIT_MUST_CHECK int own_report(struct own_job *j, struct msg_blob *output, struct err *e);
 
-/* The outputs of a done job of the same run. */
-TACIT_MUST_CHECK int own_outputs(struct own_job *j, const struct job_key *k, struct msg_blob **rows,
-                                 uint32_t *count, struct err *e);
+/* ERR_STOPPED once the coordinator is to stop: polled in every loop over blobs. */
+TACIT_MUST_CHECK int own_poll(const struct own_job *j, struct err *e);
+/* The first output of a done job of the same run. */
+TACIT_MUST_CHECK int own_output(struct own_job *j, const struct job_key *k, struct msg_blob *out,
+                                struct err *e);
 /* The labels (uint8) of sequences first…first+count−1 of a shard blob, and, where text_bytes is not
  * NULL, the bytes of text of each. */
 TACIT_MUST_CHECK int own_shard_facts(struct own_job *j, const struct msg_shard *shard,

@@ -10,16 +10,20 @@
 #include "coordinator/store/blobs.h"
 
 #define DETAIL_BYTES_MAX (64u << 10)
+#define SCRATCH_MAX (1u << 20)
 
-int own_outputs(struct own_job *j, const struct job_key *k, struct msg_blob **rows, uint32_t *count,
-                struct err *e)
+/* In an arena of its own: a report asks for as many as there are models and points of a curve. */
+int own_output(struct own_job *j, const struct job_key *k, struct msg_blob *out, struct err *e)
 {
+    struct arena scratch;
     struct job_row row;
-    int rc = op_job_find(j->conn, j->view.row.id, k, j->arena, &row, e);
+    arena_init(&scratch, SCRATCH_MAX);
+    int rc = op_job_find(j->conn, j->view.row.id, k, &scratch, &row, e);
     if (!rc)
-        rc = op_outputs(j->conn, row.id, j->arena, rows, count, e);
-    if (!rc && *count == 0)
-        rc = err_set(e, ERR_INTERNAL, "job \"%s\" has no outputs", run_job_words(j->arena, k));
+        rc = op_output(j->conn, row.id, 0, out, e);
+    if (rc == ERR_NOT_FOUND)
+        rc = err_set(e, ERR_INTERNAL, "%s has no result", run_job_words(&scratch, k));
+    arena_free(&scratch);
     return rc;
 }
 
@@ -29,7 +33,7 @@ static int read_exactly(struct own_job *j, const struct digest *d, uint64_t offs
     size_t got;
     int rc = blob_read(j->service->store, d, offset, out, len, &got, e);
     if (!rc && got != len)
-        rc = err_set(e, ERR_IO, "a blob is cut short");
+        rc = err_set(e, ERR_FORMAT, "a blob is cut short");
     return rc;
 }
 
@@ -61,16 +65,16 @@ static int gather_rows(struct own_job *j, uint64_t n, uint8_t *rows, struct err 
     uint64_t at = 0;
     for (uint32_t p = 0; p < due_score_parts(&j->view.facts, k->final, which); p++) {
         struct job_key score = *k;
-        struct msg_blob *outputs;
-        uint32_t count;
+        struct msg_blob scores;
         uint64_t first, length;
         score.kind = JOB_SCORE;
         score.part = p;
         due_part_window(&j->view.facts, JOB_SCORE, k->final, which, p, &first, &length);
-        int rc = own_outputs(j, &score, &outputs, &count, e);
+        int rc = own_poll(j, e);
         if (!rc)
-            rc = read_exactly(j, &outputs[0].digest, SCORES_HEADER, rows + at * row, length * row,
-                              e);
+            rc = own_output(j, &score, &scores, e);
+        if (!rc)
+            rc = read_exactly(j, &scores.digest, SCORES_HEADER, rows + at * row, length * row, e);
         if (rc)
             return rc;
         at += length;
@@ -102,7 +106,9 @@ static int count_labels(struct own_job *j, const struct draw_window *w, const ui
         return err_set(e, ERR_NO_MEMORY, "no memory for labels");
     while (draw_range_next(w, j->view.facts.shard_sequences, &done, &r)) {
         struct msg_shard *shard;
-        int rc = op_shards(j->conn, j->view.row.dataset, 0, r.shard, 1, j->arena, &shard, e);
+        int rc = own_poll(j, e);
+        if (!rc)
+            rc = op_shards(j->conn, j->view.row.dataset, 0, r.shard, 1, j->arena, &shard, e);
         if (!rc)
             rc = own_shard_facts(j, shard, r.first, r.count, labels, NULL, e);
         if (rc)

@@ -1,7 +1,6 @@
 #include "coordinator/run/own.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include "core/base/buf.h"
 #include "core/env/clock.h"
@@ -9,8 +8,14 @@
 #include "core/mixture/evaluate.h"
 #include "coordinator/store/blobs.h"
 
-#define REPORT_BYTES_MAX (64u << 20)
-#define REPORT_BLOCK 256 /* sequences read at a time of every evaluation */
+#define REPORT_BYTES_MAX PROTOCOL_BODY_MAX /* what clients take */
+#define REPORT_BLOCK_MAX 256               /* sequences read at a time of every evaluation … */
+#define REPORT_BLOCK_BYTES (16u << 20) /* … while those rows together take no more than this */
+/* Largest lists of a report in its bytes: 1,024 experts have 32 sources each, and shares are told
+ * of the last rounds. */
+#define REPORT_SOURCES_MAX 32768
+#define REPORT_SHARES_MAX 65536
+#define SCRATCH_MAX (1u << 20) /* a round's shares, as text and read */
 
 /* Evaluations read side by side, block by block: routers' first, then experts', then the dense
  * ones'. */
@@ -25,6 +30,7 @@ struct reading {
     struct own_job *job;
     struct column *routers, *experts, baselines[EVALUATE_BASELINES];
     uint32_t expert_count;
+    uint64_t block;
     float *cumulative;   /* (E, M) */
     double *all, *after; /* E */
     uint16_t *routes;    /* of every held-out sequence: filled by the first pass */
@@ -34,22 +40,20 @@ static int column_open(struct reading *r, int target, uint32_t index, uint64_t s
                        struct column *col, struct err *e)
 {
     struct job_key k = {.kind = JOB_EVAL, .target = target, .index = index, .step_last = step};
-    struct msg_blob *outputs;
-    uint32_t count;
+    struct msg_blob b;
     uint8_t header[EVALBLOB_HEADER] = {0};
     size_t got;
-    int rc = own_outputs(r->job, &k, &outputs, &count, e);
+    int rc = own_output(r->job, &k, &b, e);
     if (!rc)
-        rc = blob_read(r->job->service->store, &outputs[0].digest, 0, header, sizeof header, &got,
-                       e);
+        rc = blob_read(r->job->service->store, &b.digest, 0, header, sizeof header, &got, e);
     if (!rc)
-        rc = evalblob_header_read(header, outputs[0].bytes, &col->blob, e);
+        rc = evalblob_header_read(header, b.bytes, &col->blob, e);
     if (rc)
         return rc;
-    col->digest = outputs[0].digest;
+    col->digest = b.digest;
     col->present = true;
     if (!col->rows)
-        col->rows = arena_alloc_array(r->job->arena, REPORT_BLOCK, col->blob.row_bytes);
+        col->rows = arena_alloc_array(r->job->arena, r->block, col->blob.row_bytes);
     return col->rows ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a report");
 }
 
@@ -60,15 +64,26 @@ static int column_read(struct reading *r, struct column *col, uint64_t first, ui
     int rc = blob_read(r->job->service->store, &col->digest,
                        EVALBLOB_HEADER + first * col->blob.row_bytes, col->rows, len, &got, e);
     if (!rc && got != len)
-        rc = err_set(e, ERR_IO, "an evaluation is cut short");
+        rc = err_set(e, ERR_FORMAT, "an evaluation is cut short");
     return rc;
+}
+
+/* A spec is refused where one row of all would take more (SPEC_SCORES_MAX). */
+static uint64_t block_of(const struct run_spec *s)
+{
+    uint64_t router = 4ull * s->router.prefix, model = 16;
+    uint64_t row = s->experts * (router + model) + EVALUATE_BASELINES * model;
+    uint64_t block = REPORT_BLOCK_BYTES / row;
+    if (block < 1)
+        return 1;
+    return block < REPORT_BLOCK_MAX ? block : REPORT_BLOCK_MAX;
 }
 
 static int reading_init(struct reading *r, struct own_job *j, struct err *e)
 {
     struct arena *a = j->arena;
     uint32_t experts = j->view.spec.experts;
-    *r = (struct reading){.job = j, .expert_count = experts};
+    *r = (struct reading){.job = j, .expert_count = experts, .block = block_of(&j->view.spec)};
     r->routers = arena_alloc_array(a, experts, sizeof *r->routers);
     r->experts = arena_alloc_array(a, experts, sizeof *r->experts);
     r->cumulative =
@@ -147,14 +162,16 @@ static void add_sequence(struct reading *r, struct evaluate *v, uint64_t sequenc
 static int reading_pass(struct reading *r, const struct msg_dataset *d, struct evaluate *v,
                         struct err *e)
 {
-    uint8_t labels[REPORT_BLOCK];
-    uint32_t text_bytes[REPORT_BLOCK];
+    uint8_t labels[REPORT_BLOCK_MAX];
+    uint32_t text_bytes[REPORT_BLOCK_MAX];
     uint64_t sequence = 0;
     for (uint32_t i = 0; i < d->heldout_count; i++) {
-        for (uint64_t at = 0; at < d->heldout[i].sequences; at += REPORT_BLOCK) {
+        for (uint64_t at = 0; at < d->heldout[i].sequences; at += r->block) {
             uint64_t n = d->heldout[i].sequences - at;
-            n = n < REPORT_BLOCK ? n : REPORT_BLOCK;
-            int rc = own_shard_facts(r->job, &d->heldout[i], at, n, labels, text_bytes, e);
+            n = n < r->block ? n : r->block;
+            int rc = own_poll(r->job, e);
+            if (!rc)
+                rc = own_shard_facts(r->job, &d->heldout[i], at, n, labels, text_bytes, e);
             if (!rc)
                 rc = read_block(r, v->o.routed, sequence, n, e);
             if (rc)
@@ -200,11 +217,10 @@ static int last_model_content(struct own_job *j, int target, uint32_t index, str
         k.step_last = due_steps(&j->view.facts, target);
         k.step_first = (k.step_last - 1) / publish * publish;
     }
-    struct msg_blob *outputs;
-    uint32_t count;
-    int rc = own_outputs(j, &k, &outputs, &count, e);
+    struct msg_blob b;
+    int rc = own_output(j, &k, &b, e);
     if (!rc)
-        *out = outputs[0].content;
+        *out = b.content;
     return rc;
 }
 
@@ -244,10 +260,12 @@ static int fill_experts(struct own_job *j, const struct msg_dataset *d,
     for (uint32_t i = 0; !rc && i < experts; i++) {
         const struct evaluate_expert *x = &v->experts[i];
         struct msg_expert_report *r = &m->expert_reports[i];
-        struct msg_source_share *s = arena_alloc_array(j->arena, x->source_count + 1, sizeof *s);
+        uint32_t sources = REPORT_SOURCES_MAX / experts;
+        sources = x->source_count < sources ? x->source_count : sources;
+        struct msg_source_share *s = arena_alloc_array(j->arena, sources + 1, sizeof *s);
         if (!s)
             return err_set(e, ERR_NO_MEMORY, "no memory for a report");
-        for (uint32_t k = 0; k < x->source_count; k++)
+        for (uint32_t k = 0; k < sources; k++)
             s[k] =
                 (struct msg_source_share){d->labels[x->sources[k].label].name, x->sources[k].share};
         *r = (struct msg_expert_report){.index = i,
@@ -255,7 +273,7 @@ static int fill_experts(struct own_job *j, const struct msg_dataset *d,
                                         .perplexity = x->perplexity,
                                         .dense_perplexity = x->dense_perplexity,
                                         .sources = s,
-                                        .source_count = x->source_count};
+                                        .source_count = sources};
         rc = last_model_content(j, TARGET_EXPERT, i, &r->digest, e);
     }
     return rc;
@@ -278,20 +296,25 @@ static int fill_routers(struct own_job *j, struct msg_report *m, struct err *e)
     return rc;
 }
 
-static int read_round(struct own_job *j, const struct job_key *k, struct msg_round_report *out,
-                      struct err *e)
+/* An assignment's detail, in an arena that is reset before. */
+static int read_round(struct own_job *j, const struct job_key *k, struct arena *scratch,
+                      struct msg_round_report *out, struct err *e)
 {
     struct job_row row;
-    int rc = op_job_find(j->conn, j->view.row.id, k, j->arena, &row, e);
+    arena_reset(scratch);
+    int rc = op_job_find(j->conn, j->view.row.id, k, scratch, &row, e);
     if (!rc && !row.detail)
         rc = err_set(e, ERR_INTERNAL, "an assignment has no detail");
-    return rc ? rc
-              : message_decode(&message_round_report, row.detail, strlen(row.detail), out, j->arena,
-                               e);
+    if (!rc)
+        rc = message_decode(&message_round_report, row.detail, strlen(row.detail), out, scratch, e);
+    if (!rc && out->share_count != j->view.spec.experts)
+        rc = err_set(e, ERR_INTERNAL, "an assignment has %u shares", out->share_count);
+    return rc;
 }
 
 /* Chunks together: shares and purity weighted by their sequences. */
-static int fill_final_round(struct own_job *j, struct msg_round_report *out, struct err *e)
+static int fill_final_round(struct own_job *j, struct arena *scratch, struct msg_round_report *out,
+                            struct err *e)
 {
     uint32_t experts = j->view.spec.experts;
     uint32_t chunks = (uint32_t)spec_chunks(&j->view.spec, j->view.dataset.train_sequences);
@@ -307,30 +330,51 @@ static int fill_final_round(struct own_job *j, struct msg_round_report *out, str
         struct job_key k = {.kind = JOB_ASSIGN, .final = true, .chunk = c};
         struct msg_round_report r;
         double weight = (double)due_chunk_sequences(&j->view.facts, c) / total;
-        int rc = read_round(j, &k, &r, e);
+        int rc = read_round(j, &k, scratch, &r, e);
         if (rc)
             return rc;
         out->purity += weight * r.purity;
         out->inverse_purity += weight * r.inverse_purity;
-        for (uint32_t i = 0; i < experts && i < r.share_count; i++)
+        for (uint32_t i = 0; i < experts; i++)
             shares[i] += weight * r.shares[i];
     }
+    return 0;
+}
+
+static int fill_round(struct own_job *j, uint32_t round, bool with_shares, struct arena *scratch,
+                      struct msg_round_report *out, struct err *e)
+{
+    struct job_key k = {.kind = JOB_ASSIGN, .round = round};
+    int rc = read_round(j, &k, scratch, out, e);
+    if (rc)
+        return rc;
+    const double *read = out->shares;
+    double *kept = arena_alloc_array(j->arena, out->share_count, sizeof *kept);
+    if (!kept)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a report");
+    memcpy(kept, read, out->share_count * sizeof *kept);
+    out->shares = kept;
+    out->share_count = with_shares ? out->share_count : 0;
     return 0;
 }
 
 static int fill_rounds(struct own_job *j, struct msg_report *m, struct err *e)
 {
     uint32_t between = j->view.spec.router.mode == SPEC_EM ? j->view.spec.router.rounds - 1 : 0;
+    uint32_t with_shares = REPORT_SHARES_MAX / j->view.spec.experts - 1;
+    struct arena scratch;
     m->rounds = arena_alloc_array(j->arena, between + 1, sizeof *m->rounds);
     if (!m->rounds)
         return err_set(e, ERR_NO_MEMORY, "no memory for a report");
     m->round_count = between + 1;
+    arena_init(&scratch, SCRATCH_MAX);
     int rc = 0;
-    for (uint32_t r = 0; !rc && r < between; r++) {
-        struct job_key k = {.kind = JOB_ASSIGN, .round = r + 1};
-        rc = read_round(j, &k, &m->rounds[r], e);
-    }
-    return rc ? rc : fill_final_round(j, &m->rounds[between], e);
+    for (uint32_t r = 0; !rc && r < between; r++)
+        rc = fill_round(j, r + 1, between - r <= with_shares, &scratch, &m->rounds[r], e);
+    if (!rc)
+        rc = fill_final_round(j, &scratch, &m->rounds[between], e);
+    arena_free(&scratch);
+    return rc;
 }
 
 static int fill_costs(struct own_job *j, struct msg_report *m, const struct evaluate_report *v,
@@ -376,9 +420,9 @@ static int fill_costs(struct own_job *j, struct msg_report *m, const struct eval
     return rc;
 }
 
-static double *seconds_of(struct msg_seconds *s, const struct job_key *k)
+static double *seconds_of(struct msg_seconds *s, int kind, int target)
 {
-    switch (k->kind) {
+    switch (kind) {
     case JOB_TRAIN_ROUTER:
         return &s->routers;
     case JOB_SCORE:
@@ -387,9 +431,9 @@ static double *seconds_of(struct msg_seconds *s, const struct job_key *k)
     case JOB_SEGMENT:
         return &s->segments;
     case JOB_TRAIN:
-        return k->target == TARGET_EXPERT  ? &s->experts
-               : k->target == TARGET_DENSE ? &s->dense
-                                           : &s->dense_flops;
+        return target == TARGET_EXPERT  ? &s->experts
+               : target == TARGET_DENSE ? &s->dense
+                                        : &s->dense_flops;
     default:
         return &s->evaluation;
     }
@@ -401,21 +445,21 @@ static int fill_spent(struct own_job *j, struct msg_report *m, struct err *e)
 {
     struct msg_seconds *s = arena_alloc(j->arena, sizeof *s);
     struct msg_bytes *b = arena_alloc(j->arena, sizeof *b);
-    struct job_row *rows;
+    struct job_sum *rows;
     uint32_t count;
     if (!s || !b)
         return err_set(e, ERR_NO_MEMORY, "no memory for a report");
-    int rc = op_jobs(j->conn, j->view.row.id, -1, JOB_DONE, UINT32_MAX, j->arena, &rows, &count, e);
+    int rc = op_job_sums(j->conn, j->view.row.id, j->arena, &rows, &count, e);
     for (uint32_t i = 0; !rc && i < count; i++) {
-        if (isfinite(rows[i].seconds))
-            *seconds_of(s, &rows[i].key) += rows[i].seconds;
+        *seconds_of(s, rows[i].kind, rows[i].target) += rows[i].seconds;
         b->down += rows[i].bytes_down;
         b->up += rows[i].bytes_up;
     }
     struct model_config c;
     spec_expert_model(&j->view.spec, j->view.facts.vocab, j->view.facts.seq, &c);
     b->data_parallel = 8 * model_parameters(&c) * j->view.spec.expert.steps * j->view.spec.experts;
-    s->wall = (double)((uint64_t)env_wall_ms() - j->view.row.created_ms) / 1000;
+    int64_t wall_ms = env_wall_ms() - (int64_t)j->view.row.created_ms;
+    s->wall = wall_ms > 0 ? (double)wall_ms / 1000 : 0; /* the clock may have been set back */
     m->seconds = s;
     m->bytes = b;
     return rc;

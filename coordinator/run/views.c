@@ -109,8 +109,11 @@ static const char *job_reason(const struct job_row *j)
 {
     if (j->errors)
         return j->errors;
+    bool own = j->key.kind == JOB_ASSIGN || j->key.kind == JOB_REPORT;
+    if (j->state == JOB_WAITING && j->ready)
+        return own ? "for the coordinator" : "for an agent";
     if (j->state == JOB_WAITING)
-        return j->ready ? "for an agent" : "backing off after a failure";
+        return "backing off after a failure";
     return NULL;
 }
 

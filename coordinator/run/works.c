@@ -5,12 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/env/clock.h"
+#include "core/env/process.h"
 #include "coordinator/lease/lease.h"
+#include "coordinator/log.h"
 #include "coordinator/run/own.h"
 
 #define WORKS_CHECKERS 2 /* checking is reading and inflating: little processor time */
 #define OWN_ARENA_MAX (256u << 20)
-#define OWN_RETRY_MS 2000 /* after a failure of a job of our own (a full disk, say) */
+#define RETURN_ARENA_MAX (1u << 20)
+#define RETRY_MS 2000 /* after a failure of a job of our own; doubled at each in a row */
+#define RETRY_MS_MAX (60 * 1000)
+#define POLL_MS 100
 
 struct task {
     struct task *next;
@@ -21,6 +26,10 @@ struct task {
 struct works {
     struct service *service;
     pthread_t checkers[WORKS_CHECKERS], own;
+    unsigned checkers_started;
+    bool own_started;
+    int64_t retry_ms;
+    unsigned failures;    /* the own thread's: in a row */
     pthread_mutex_t lock; /* guards what follows; nothing else is taken while it is held */
     pthread_cond_t tasks_wake, own_wake;
     struct task *first, **last;
@@ -40,6 +49,14 @@ void works_submit(struct works *w, void (*fn)(void *arg), void *arg)
     w->last = &t->next;
     pthread_cond_signal(&w->tasks_wake);
     pthread_mutex_unlock(&w->lock);
+}
+
+bool works_stopping(struct works *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool stop = w->stopping;
+    pthread_mutex_unlock(&w->lock);
+    return stop || env_stop_requested();
 }
 
 void works_wake(struct works *w)
@@ -79,11 +96,18 @@ struct own_work {
     struct arena arena;
     struct job_row row;
     struct msg_blob output;
-    const char *detail, *error;
+    const char *detail;
     double seconds;
     bool claimed;
     uint64_t ready;
 };
+
+int own_poll(const struct own_job *j, struct err *e)
+{
+    return works_stopping(j->service->works)
+               ? err_set(e, ERR_STOPPED, "the coordinator is being stopped")
+               : 0;
+}
 
 static int claim_own(struct store_conn *c, void *arg, struct err *e)
 {
@@ -93,7 +117,7 @@ static int claim_own(struct store_conn *c, void *arg, struct err *e)
     if (!rc)
         rc = op_job_claim(c, true, 0, &fence, (uint64_t)env_wall_ms(), &o->arena, &o->row, e);
     o->claimed = rc == 0;
-    return rc == ERR_NOT_FOUND ? 0 : rc;
+    return rc;
 }
 
 static int do_own(struct own_work *o, struct err *e)
@@ -139,61 +163,134 @@ static int publish_own(struct store_conn *c, void *arg, struct err *e)
     return rc;
 }
 
+/* --- when an own job fails ---------------------------------------------------------------------
+ */
+
+/* What an operator can end: nothing of the job's is wrong, so it does not count against it. */
+static bool is_passing(int code)
+{
+    switch (code) {
+    case ERR_NO_SPACE:
+    case ERR_NO_MEMORY:
+    case ERR_IO:
+    case ERR_UNAVAILABLE:
+    case ERR_BUSY:
+    case ERR_TIMEOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int64_t doubled(int64_t ms, unsigned times)
+{
+    while (times-- > 0 && ms < RETRY_MS_MAX)
+        ms *= 2;
+    return ms < RETRY_MS_MAX ? ms : RETRY_MS_MAX;
+}
+
+static void rest(struct works *w, int64_t ms)
+{
+    int64_t until = env_monotonic_ms() + ms;
+    for (int64_t left = ms; left > 0 && !works_stopping(w); left = until - env_monotonic_ms())
+        env_sleep_ms(left < POLL_MS ? left : POLL_MS);
+}
+
+struct giving_back {
+    struct works *works;
+    const struct job_row *row;
+    const struct err *why;
+    struct arena arena;
+};
+
+/* It rests, longer from time to time, until lease_tick makes it ready. */
+static int back_off(struct store_conn *c, struct giving_back *g, bool counts, struct err *e)
+{
+    struct works *w = g->works;
+    uint64_t now = (uint64_t)env_wall_ms(), id = g->row->id;
+    int64_t due_ms = env_monotonic_ms() + doubled(w->retry_ms, w->failures);
+    int rc = w->failures == 0 && !counts ? op_job_note(c, id, g->why->message, e) : 0;
+    if (!rc)
+        rc = op_job_return(c, id, false, counts ? g->why->message : NULL, now, e);
+    return rc ? rc : lease_clock_backoff(w->service->leases, id, &g->row->fence, due_ms, e);
+}
+
 static int return_own(struct store_conn *c, void *arg, struct err *e)
 {
-    struct own_work *o = arg;
+    struct giving_back *g = arg;
+    const struct job_row *row = g->row;
     struct run_row run;
     uint64_t now = (uint64_t)env_wall_ms();
-    int rc = op_run_get(c, o->row.run, &o->arena, &run, e);
+    arena_reset(&g->arena);
+    int rc = op_run_get(c, row->run, &g->arena, &run, e);
     if (rc || run.state != RUN_ACTIVE)
         return rc;
-    if (o->row.failures + 1 < LEASE_FAILURES_MAX)
-        return op_job_return(c, o->row.id, true, o->error, now, e);
+    if (g->why->code == ERR_STOPPED)
+        return op_job_return(c, row->id, true, NULL, now, e);
+    if (is_passing(g->why->code) || row->failures + 1 < LEASE_FAILURES_MAX)
+        return back_off(c, g, !is_passing(g->why->code), e);
     const char *reason =
-        arena_printf(&o->arena, "%s failed %d times: %s", run_job_words(&o->arena, &o->row.key),
-                     LEASE_FAILURES_MAX, o->error);
-    rc = op_job_quarantine(c, o->row.id, o->error, now, e);
-    if (!rc)
-        rc = op_run_end(c, o->row.run, RUN_FAILED, reason, now, e);
-    return rc;
+        arena_printf(&g->arena, "%s failed %d times: %s", run_job_words(&g->arena, &row->key),
+                     LEASE_FAILURES_MAX, g->why->message);
+    rc = op_job_quarantine(c, row->id, g->why->message, now, e);
+    return rc ? rc : op_run_end(c, row->run, RUN_FAILED, reason, now, e);
 }
 
-/* Takes and does one job; returns whether to look again at once. */
-static bool own_once(struct service *s, bool *failed)
+/* Nobody but us can give our job back, and the disk that was too full for its result may be so for
+ * this, too: until there is room. At a stop one try is enough, since the next start takes it back.
+ */
+static void give_back(struct works *w, const struct job_row *row, const struct err *why)
 {
+    struct giving_back g = {.works = w, .row = row, .why = why};
+    struct err e = {0};
+    arena_init(&g.arena, RETURN_ARENA_MAX);
+    for (unsigned times = 0;; times++) {
+        int rc = store_write_wait(w->service->store, return_own, &g, &e);
+        if (!rc || rc == ERR_CONFLICT || rc == ERR_NOT_FOUND) /* then it is not ours any more */
+            break;
+        log_error("own job cannot be given back job=%llu why=\"%s\"", (unsigned long long)row->id,
+                  e.message);
+        rest(w, doubled(w->retry_ms, times));
+        if (works_stopping(w))
+            break;
+    }
+    arena_free(&g.arena);
+}
+
+/* --- the thread --------------------------------------------------------------------------------
+ */
+
+enum own_outcome { OWN_NOTHING, OWN_DONE, OWN_FAILED, OWN_NO_CLAIM };
+
+/* Takes and does one job. */
+static enum own_outcome own_once(struct works *w)
+{
+    struct service *s = w->service;
     struct own_work o = {.service = s};
     struct err e = {0};
-    *failed = false;
     arena_init(&o.arena, OWN_ARENA_MAX);
     int rc = store_write_wait(s->store, claim_own, &o, &e);
-    if (!rc && o.claimed) {
-        double start = env_monotonic_s();
-        rc = do_own(&o, &e);
-        o.seconds = env_monotonic_s() - start;
-        if (!rc)
-            rc = store_write_wait(s->store, publish_own, &o, &e);
-        if (!rc && o.ready > 0 && s->jobs_ready)
-            s->jobs_ready(s->jobs_ready_arg, o.ready);
-        if (rc) {
-            struct err ignored = {0};
-            o.error = e.message;
-            *failed = true;
-            /* Where this fails too, a restart takes the job up again. */
-            if (store_write_wait(s->store, return_own, &o, &ignored))
-                rc = ignored.code;
-        }
+    if (rc) {
+        arena_free(&o.arena);
+        if (rc == ERR_NOT_FOUND)
+            return OWN_NOTHING;
+        log_error("own jobs cannot be taken why=\"%s\"", e.message);
+        return OWN_NO_CLAIM;
     }
-    *failed |= rc != 0;
+    double start = env_monotonic_s();
+    rc = do_own(&o, &e);
+    o.seconds = env_monotonic_s() - start;
+    if (!rc)
+        rc = store_write_wait(s->store, publish_own, &o, &e);
+    if (!rc && o.ready > 0 && s->jobs_ready)
+        s->jobs_ready(s->jobs_ready_arg, o.ready);
+    if (rc) {
+        log_warn("own job failed job=%llu code=%s why=\"%s\"", (unsigned long long)o.row.id,
+                 err_name(rc), e.message);
+        give_back(w, &o.row, &e);
+    }
     arena_free(&o.arena);
-    return o.claimed || *failed;
-}
-
-static bool stopping(struct works *w)
-{
-    pthread_mutex_lock(&w->lock);
-    bool stop = w->stopping;
-    pthread_mutex_unlock(&w->lock);
-    return stop;
+    return rc ? OWN_FAILED : OWN_DONE;
 }
 
 static void *own_worker(void *arg)
@@ -204,36 +301,57 @@ static void *own_worker(void *arg)
         while (!w->look && !w->stopping)
             pthread_cond_wait(&w->own_wake, &w->lock);
         w->look = false;
-        bool stop = w->stopping;
         pthread_mutex_unlock(&w->lock);
-        if (stop)
+        if (works_stopping(w))
             return NULL;
-        bool failed, again = own_once(w->service, &failed);
-        for (int64_t ms = 0; failed && ms < OWN_RETRY_MS && !stopping(w); ms += 100)
-            env_sleep_ms(100);
-        if (again)
-            works_wake(w);
+        enum own_outcome done = own_once(w);
+        if (done == OWN_NOTHING)
+            continue;
+        if (done == OWN_NO_CLAIM)
+            rest(w, doubled(w->retry_ms, w->failures));
+        w->failures = done == OWN_DONE ? 0 : w->failures + 1;
+        works_wake(w); /* there may be others */
     }
 }
 
-int works_create(struct works **out, struct service *s, struct err *e)
+/* --- starting and stopping ---------------------------------------------------------------------
+ */
+
+static int start_threads(struct works *w, struct err *e)
+{
+    int bad = pthread_create(&w->own, NULL, own_worker, w);
+    w->own_started = !bad;
+    for (int i = 0; !bad && i < WORKS_CHECKERS; i++) {
+        bad = pthread_create(&w->checkers[i], NULL, checker, w);
+        w->checkers_started += !bad;
+    }
+    return bad ? err_set(e, ERR_UNAVAILABLE, "can't start a thread: %s", strerror(bad)) : 0;
+}
+
+int works_create_with(struct works **out, struct service *s, int64_t retry_ms, struct err *e)
 {
     struct works *w = calloc(1, sizeof *w);
     if (!w)
         return err_set(e, ERR_NO_MEMORY, "no memory for the works");
     w->service = s;
+    w->retry_ms = retry_ms;
     w->last = &w->first;
     w->look = true;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->tasks_wake, NULL);
     pthread_cond_init(&w->own_wake, NULL);
-    int bad = pthread_create(&w->own, NULL, own_worker, w);
-    for (int i = 0; !bad && i < WORKS_CHECKERS; i++)
-        bad = pthread_create(&w->checkers[i], NULL, checker, w);
-    if (bad) /* the process ends on it: what was started needs no joining */
-        return err_set(e, ERR_UNAVAILABLE, "can't start a thread: %s", strerror(bad));
-    *out = w;
-    return 0;
+    *out = w; /* before the threads, which find the works where `out` is: in the service */
+    int rc = start_threads(w, e);
+    if (rc) {
+        works_destroy(w);
+        *out = NULL;
+    }
+    return rc;
+}
+
+int works_create(struct works **out, struct service *s, struct err *e)
+{
+    return works_create_with(out, s, RETRY_MS, e);
 }
 
 void works_destroy(struct works *w)
@@ -245,8 +363,9 @@ void works_destroy(struct works *w)
     pthread_cond_broadcast(&w->tasks_wake);
     pthread_cond_broadcast(&w->own_wake);
     pthread_mutex_unlock(&w->lock);
-    pthread_join(w->own, NULL);
-    for (int i = 0; i < WORKS_CHECKERS; i++)
+    if (w->own_started)
+        pthread_join(w->own, NULL);
+    for (unsigned i = 0; i < w->checkers_started; i++)
         pthread_join(w->checkers[i], NULL);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->tasks_wake);

@@ -138,6 +138,9 @@ TACIT_MUST_CHECK int op_job_retake(struct store_conn *c, uint64_t id, uint64_t a
  * are kept, 4 KiB each), counts as a failure, and keeps the job from its holder for now. */
 TACIT_MUST_CHECK int op_job_return(struct store_conn *c, uint64_t id, bool ready, const char *error,
                                    uint64_t wall_ms, struct err *e);
+/* Keeps an error with a job of the coordinator's own without counting a failure. */
+TACIT_MUST_CHECK int op_job_note(struct store_conn *c, uint64_t id, const char *error,
+                                 struct err *e);
 /* Lifts what keeps it from the agent that failed last. */
 TACIT_MUST_CHECK int op_job_allow_all(struct store_conn *c, uint64_t id, struct err *e);
 /* Whether another agent than this one has failed it, too. */

@@ -182,6 +182,11 @@ int op_job_return(struct store_conn *c, uint64_t id, bool ready, const char *err
     return run_one(&q, "the job is not leased", e);
 }
 
+int op_job_note(struct store_conn *c, uint64_t id, const char *error, struct err *e)
+{
+    return error_add(c, id, error, e); /* there is no agent to blame */
+}
+
 int op_job_set_ready(struct store_conn *c, uint64_t id, struct err *e)
 {
     struct query q;
