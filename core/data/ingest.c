@@ -15,6 +15,8 @@
 #define PROGRESS_MS 250
 /* Lines of a JSONL file that may be bad before most of it being bad is taken for a mistake. */
 #define BAD_LINES_MIN 10
+/* An estimate above the limit by as much is beyond doubt. */
+#define TOO_LONG 1.25
 
 struct ingest {
     const struct ingest_options *o;
@@ -31,6 +33,7 @@ struct ingest {
     uint64_t done, total;
     int64_t shown_ms;
     uint64_t good, bad; /* lines of the JSONL file being read */
+    uint64_t text;      /* bytes of the documents that were sampled from */
     uint32_t vocab;
     bool sampling;
     bool began; /* the working folder is ours to clean */
@@ -59,6 +62,45 @@ static int begin_phase(struct ingest *g, const char *phase, uint64_t total, cons
     return show(g, true, e);
 }
 
+/* -- The limit on shards ------------------------------------------------------------------------
+ */
+
+static int too_many(const struct ingest *g, const char *what, double tokens, struct err *e)
+{
+    uint32_t each = shard_sequences(g->o->seq, g->vocab);
+    char have[32], most[32];
+    text_count((uint64_t)tokens, have);
+    text_count(g->o->shards_max * each * g->o->seq, most);
+    return err_set(e, ERR_TOO_LARGE,
+                   "the text gives %s %s tokens, and a data set holds at most %s (%llu shards): "
+                   "give less text",
+                   what, have, most, (unsigned long long)g->o->shards_max);
+}
+
+/* Before hours of tokenizing, where the sample tells. */
+static int check_sample(const struct ingest *g, struct err *e)
+{
+    double tokens, per_shard = (double)shard_sequences(g->o->seq, g->vocab) * g->o->seq;
+    double most = (double)g->o->shards_max * per_shard;
+    if (!g->o->shards_max || (double)g->text < most) /* a token is a byte at least */
+        return 0;
+    int rc = sample_estimate(&g->sample, g->tokenizer, g->text, &tokens, e);
+    return !rc && tokens > TOO_LONG * most ? too_many(g, "about", tokens, e) : rc;
+}
+
+static int check_packs(const struct ingest *g, struct err *e)
+{
+    uint32_t each = shard_sequences(g->o->seq, g->vocab);
+    uint64_t shards = 0, sequences = 0;
+    for (int s = 0; s < 2; s++) {
+        sequences += g->packs[s].sequences;
+        shards += (g->packs[s].sequences + each - 1) / each;
+    }
+    return g->o->shards_max && shards > g->o->shards_max
+               ? too_many(g, "more than", (double)sequences * g->o->seq, e)
+               : 0;
+}
+
 /* -- Reading ----------------------------------------------------------------------------------- */
 
 static int take_item(struct ingest *g, struct batch_item *it, struct err *e)
@@ -83,8 +125,10 @@ static int take_item(struct ingest *g, struct batch_item *it, struct err *e)
     g->bad += it->status == DOCUMENT_JSON;
     if (it->status != DOCUMENT_OK)
         return 0;
-    if (g->sampling)
+    if (g->sampling) {
+        g->text += it->text_bytes;
         return sample_add(&g->sample, &it->lines, e);
+    }
     const struct reader_file *f = &g->batch.files[it->file];
     const char *file = it->json ? f->stem : f->place;
     const uint8_t labels[LABEL_LEVELS] = {
@@ -103,6 +147,8 @@ static int run_batch(struct ingest *g, struct err *e)
     for (uint32_t i = 0; i < g->batch.count && !rc; i++)
         rc = take_item(g, &g->batch.items[i], e);
     batch_clear(&g->batch);
+    if (!rc && !g->sampling)
+        rc = check_packs(g, e);
     return rc ? rc : show(g, false, e);
 }
 
@@ -327,7 +373,6 @@ static int learn_tokenizer(struct ingest *g, struct buf *model, struct err *e)
         rc = no_documents(g, e);
     if (!rc)
         rc = sample_write(&g->sample, sample, e);
-    sample_free(&g->sample);
     if (!rc)
         rc = train(g, sample, model, e);
     if (!rc)
@@ -364,6 +409,9 @@ static int get_tokenizer(struct ingest *g, struct err *e)
                  ? env_file_write_atomic(g->r->tokenizer_path, model.data, model.len, 0600, e)
                  : err_set(e, ERR_NO_MEMORY, "no memory for the tokenizer's name");
     }
+    if (!rc && !given)
+        rc = check_sample(g, e);
+    sample_free(&g->sample);
     buf_free(&model);
     return rc;
 }

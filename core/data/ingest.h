@@ -19,6 +19,7 @@ struct ingest_options {
     uint64_t document_bytes_max;           /* longer ones are skipped; 0: 16 MiB */
     int threads;                           /* 0: all processors */
     const char *work_dir;                  /* made; shard files and temporary files go there */
+    uint64_t shards_max;                   /* of both splits together; 0: any number */
     /* Called now and then from the calling thread; phase is "sample", "tokenizer", "tokens",
      * "shards"; total may be 0: unknown. Non-zero stops: ERR_STOPPED. May be NULL. */
     int (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total, const char *unit);
@@ -49,7 +50,9 @@ struct ingest_result {
 };
 
 /* Errors name the file (and line) and what to do: binary or truncated input, no document at all, a
- * tokenizer that does not fit vocab, fewer tokens than one sequence a split. */
+ * tokenizer that does not fit vocab, fewer tokens than one sequence a split. ERR_TOO_LARGE where the
+ * text gives more than shards_max: before anything is tokenized where the tokenizer is trained here
+ * and the text is clearly too long, else as soon as so many tokens are there. */
 TACIT_MUST_CHECK int ingest_run(const struct ingest_options *o, struct ingest_result *r,
                                 struct err *e);
 void ingest_result_free(struct ingest_result *r);

@@ -86,6 +86,9 @@ TACIT_MUST_CHECK int sample_lines(struct buf *out, const struct document *d, uin
                                   uint64_t threshold, struct err *e);
 /* Takes entries, and lowers the threshold until they fit. */
 TACIT_MUST_CHECK int sample_add(struct sample *s, const struct buf *entries, struct err *e);
+/* Tokens that text bytes of the same text give, from those of the sample. */
+TACIT_MUST_CHECK int sample_estimate(const struct sample *s, const struct tokenizer *t,
+                                     uint64_t text, double *tokens, struct err *e);
 /* Writes the lines, each ended by a newline. */
 TACIT_MUST_CHECK int sample_write(const struct sample *s, const char *path, struct err *e);
 

@@ -1,5 +1,6 @@
 #include "core/data/ingest_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Of the sample: more pieces need more text to be told apart, though little. Bytes a token of 1,024
@@ -111,6 +112,26 @@ int sample_add(struct sample *s, const struct buf *entries, struct err *e)
         keep(s, s->bytes.data, len, s->bytes.data);
     }
     return 0;
+}
+
+int sample_estimate(const struct sample *s, const struct tokenizer *t, uint64_t text,
+                    double *tokens, struct err *e)
+{
+    uint32_t *ids = NULL;
+    size_t cap = 0, count;
+    uint64_t sum = s->lines; /* a line's end is a token, or makes part of one */
+    int rc = 0;
+    for (size_t i = 0; i < s->bytes.len && !rc;) {
+        uint32_t n;
+        count = 0;
+        memcpy(&n, s->bytes.data + i + 8, 4);
+        rc = tokenizer_encode(t, s->bytes.data + i + ENTRY_HEAD, n, &ids, &count, &cap, e);
+        sum += count;
+        i += ENTRY_HEAD + n;
+    }
+    free(ids);
+    *tokens = (double)sum * (double)text / (double)(s->text + s->lines);
+    return rc;
 }
 
 int sample_write(const struct sample *s, const char *path, struct err *e)

@@ -5,7 +5,6 @@
 
 #define EXPERTS_MAX 1024
 #define OUTPUTS_MAX (EXPERTS_MAX + 8) /* a segment job's pieces */
-#define SHARDS_MAX 32768              /* what fits PROTOCOL_BODY_MAX */
 #define LABELS_MAX 64                 /* shard.h */
 #define MODELS_MAX (2 * EXPERTS_MAX + 2)
 #define ROUNDS_MAX 4096
@@ -221,8 +220,8 @@ static const struct field dataset_fields[] = {
     U64(dataset, seq, MUST, 2, 1u << 16),
     DIGEST(dataset, tokenizer, MUST),
     U64(dataset, tokenizer_bytes, MUST, 1, PROTOCOL_BLOB_MAX),
-    ARRAY(dataset, train, train_count, MAY, shard, SHARDS_MAX),
-    ARRAY(dataset, heldout, heldout_count, MAY, shard, SHARDS_MAX),
+    ARRAY(dataset, train, train_count, MAY, shard, PROTOCOL_SHARDS_MAX),
+    ARRAY(dataset, heldout, heldout_count, MAY, shard, PROTOCOL_SHARDS_MAX),
     ARRAY(dataset, labels, label_count, MAY, label, LABELS_MAX),
     U64(dataset, train_sequences, MUST, 0, 0),
     U64(dataset, heldout_sequences, MUST, 0, 0),

@@ -15,6 +15,7 @@
 #define PROTOCOL_TOKEN_MAX 128
 #define PROTOCOL_TEXT_MAX 8192 /* bytes of a reason: the last errors of a job */
 #define PROTOCOL_BLOB_MAX (1ull << 40)
+#define PROTOCOL_SHARDS_MAX 32768 /* of a data set, both splits together: what fits a body */
 #define PROTOCOL_INPUTS_MAX 16384 /* of a job: pieces of an expert, shards of a window */
 
 /* RFC 9457, application/problem+json. `code` is err_name of the cause: clients map it back. */

@@ -247,6 +247,7 @@ static int ingest_in(struct cli *cli, const struct ingest_input *in, const char 
         .document_bytes_max = in->max_mib << 20,
         .threads = (int)in->threads,
         .work_dir = work,
+        .shards_max = PROTOCOL_SHARDS_MAX,
         .progress = on_progress,
         .progress_arg = &progress,
     };

@@ -407,6 +407,41 @@ static int on_tick(void *arg, const char *phase, uint64_t done, uint64_t total, 
 }
 
 /* Memory must not follow the input. */
+/* The last phase that an ingest began. */
+static int on_phase(void *arg, const char *phase, uint64_t done, uint64_t total, const char *unit)
+{
+    (void)done, (void)total, (void)unit;
+    snprintf(arg, 16, "%s", phase);
+    return 0;
+}
+
+/* What a data set can't hold is refused before it is shuffled and sent, and before it is tokenized
+ * where the sample says so. */
+static void too_much_text_is_refused_early(void **state)
+{
+    (void)state;
+    const char *in[] = {files_path("docs.jsonl"), "", ""};
+    char copy[512], phase[16];
+    files_shell("cp docs.jsonl again.jsonl");
+    snprintf(copy, sizeof copy, "%s", files_path("again.jsonl"));
+    in[1] = in[2] = copy;
+    struct ingest_options o = options_for(in, 1);
+    o.progress = on_phase;
+    o.progress_arg = phase;
+    o.shards_max = 1; /* one for each split is one too many */
+    expect_error(&o, ERR_TOO_LARGE, "a data set holds at most 524,288 (1 shards)");
+    assert_string_equal(phase, "tokens");
+    o.input_count = 3;
+    o.seq = 262145; /* one is a shard */
+    o.holdout = 0;
+    expect_error(&o, ERR_TOO_LARGE, "a data set holds at most 262,145 (1 shards)");
+    assert_string_equal(phase, "tokenizer");
+    o.shards_max = 3;
+    struct ingest_result r;
+    run(&o, &r);
+    ingest_result_free(&r);
+}
+
 static void memory_is_flat(void **state)
 {
     (void)state;
@@ -443,6 +478,7 @@ int main(void)
         cmocka_unit_test(labels_fall_back),
         cmocka_unit_test(what_is_skipped_is_counted),
         cmocka_unit_test(errors_name_what_is_wrong),
+        cmocka_unit_test(too_much_text_is_refused_early),
         cmocka_unit_test(memory_is_flat),
     };
     return cmocka_run_group_tests(tests, begin, files_end);
