@@ -78,7 +78,7 @@ int datasets_list(struct call *c, const void *in, void *out, struct err *e)
     struct msg_dataset *rows;
     uint32_t count;
     int rc = op_datasets(c->conn, c->arena, &rows, &count, e);
-    return rc ? rc : reply_array(c, &message_dataset, rows, count, e);
+    return rc ? rc : reply_array(c, &message_dataset_listed, rows, count, e);
 }
 
 int datasets_show(struct call *c, const void *in, void *out, struct err *e)

@@ -214,24 +214,32 @@ static const struct field label_fields[] = {
 };
 MESSAGE(label);
 
+#define DATASET_HEAD                                                                               \
+    STRING(dataset, name, MUST, NAME_MAX_BYTES), U64(dataset, vocab, MUST, 1, 1u << 20),           \
+        U64(dataset, seq, MUST, 2, 1u << 16), DIGEST(dataset, tokenizer, MUST),                    \
+        U64(dataset, tokenizer_bytes, MUST, 1, PROTOCOL_BLOB_MAX)
+#define DATASET_TAIL                                                                               \
+    ARRAY(dataset, labels, label_count, MAY, label, LABELS_MAX),                                   \
+        U64(dataset, train_sequences, MUST, 0, 0), U64(dataset, heldout_sequences, MUST, 0, 0),    \
+        U64(dataset, train_text_bytes, MAY, 0, 0), U64(dataset, heldout_text_bytes, MAY, 0, 0),    \
+        U64(dataset, documents, MAY, 0, 0), U64(dataset, skipped, MAY, 0, 0),                      \
+        U64(dataset, created_at, MAY, 0, 0)
+
 static const struct field dataset_fields[] = {
-    STRING(dataset, name, MUST, NAME_MAX_BYTES),
-    U64(dataset, vocab, MUST, 1, 1u << 20),
-    U64(dataset, seq, MUST, 2, 1u << 16),
-    DIGEST(dataset, tokenizer, MUST),
-    U64(dataset, tokenizer_bytes, MUST, 1, PROTOCOL_BLOB_MAX),
+    DATASET_HEAD,
     ARRAY(dataset, train, train_count, MAY, shard, PROTOCOL_SHARDS_MAX),
     ARRAY(dataset, heldout, heldout_count, MAY, shard, PROTOCOL_SHARDS_MAX),
-    ARRAY(dataset, labels, label_count, MAY, label, LABELS_MAX),
-    U64(dataset, train_sequences, MUST, 0, 0),
-    U64(dataset, heldout_sequences, MUST, 0, 0),
-    U64(dataset, train_text_bytes, MAY, 0, 0),
-    U64(dataset, heldout_text_bytes, MAY, 0, 0),
-    U64(dataset, documents, MAY, 0, 0),
-    U64(dataset, skipped, MAY, 0, 0),
-    U64(dataset, created_at, MAY, 0, 0),
+    DATASET_TAIL,
 };
 MESSAGE(dataset);
+
+static const struct field dataset_listed_fields[] = {DATASET_HEAD, DATASET_TAIL};
+const struct message message_dataset_listed = {
+    .name = "dataset",
+    .size = sizeof(struct msg_dataset),
+    .fields = dataset_listed_fields,
+    .field_count = sizeof dataset_listed_fields / sizeof dataset_listed_fields[0],
+};
 
 /* --- runs --- */
 

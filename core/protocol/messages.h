@@ -164,7 +164,7 @@ struct msg_shard {
 struct msg_label {
     const char *name;
 };
-/* POST /v1/datasets publishes; GET /v1/datasets lists (without shards), /v1/datasets/{name} shows.
+/* POST /v1/datasets publishes; GET /v1/datasets lists (dataset_listed), /v1/datasets/{name} shows.
  */
 struct msg_dataset {
     const char *name;
@@ -339,6 +339,7 @@ struct msg_report {
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;
 MESSAGES(MESSAGE_DECLARE_)
+extern const struct message message_dataset_listed; /* msg_dataset without its shards */
 #undef MESSAGE_DECLARE_
 
 #endif
