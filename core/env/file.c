@@ -288,6 +288,12 @@ bool env_dir_exists(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool env_dir_is_own(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+}
+
 int env_file_size(const char *path, uint64_t *size, struct err *e)
 {
     struct stat st;
@@ -305,6 +311,13 @@ int env_file_modified_ms(const char *path, int64_t *ms, struct err *e)
     if (stat(path, &st) != 0)
         return err_set_errno(e, "cannot read '%s'", path);
     *ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    return 0;
+}
+
+int env_file_touch(const char *path, struct err *e)
+{
+    if (utimensat(AT_FDCWD, path, NULL, 0) != 0)
+        return err_set_errno(e, "cannot change the time of '%s'", path);
     return 0;
 }
 

@@ -54,9 +54,13 @@ void env_file_unmap(struct env_map *m);
 
 bool env_file_exists(const char *path);
 bool env_dir_exists(const char *path);
+/* A folder, not a link to one, that belongs to this process's user. */
+bool env_dir_is_own(const char *path);
 TACIT_MUST_CHECK int env_file_size(const char *path, uint64_t *size, struct err *e);
 /* When its content last changed (a folder's: the names in it), since 1970; for order alone. */
 TACIT_MUST_CHECK int env_file_modified_ms(const char *path, int64_t *ms, struct err *e);
+/* Sets that time to now. */
+TACIT_MUST_CHECK int env_file_touch(const char *path, struct err *e);
 TACIT_MUST_CHECK int env_file_remove(const char *path, struct err *e); /* absent is success */
 /* Renames within a file system, replacing to, and syncs to's folder. The content must be synced. */
 TACIT_MUST_CHECK int env_file_rename(const char *from, const char *to, struct err *e);

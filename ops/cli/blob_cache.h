@@ -1,4 +1,5 @@
-/* Blobs that were downloaded once: files named by digest, kept for the next time. */
+/* Blobs that were downloaded once: files named by digest, kept for the next time; 2 GiB of them,
+ * what was not used for longest goes first. */
 #ifndef TACIT_OPS_CLI_BLOB_CACHE_H
 #define TACIT_OPS_CLI_BLOB_CACHE_H
 
@@ -16,4 +17,8 @@ TACIT_MUST_CHECK int blob_cache_open(struct blob_cache *c, struct cli *cli, stru
  * 2", for progress and errors. */
 TACIT_MUST_CHECK int blob_cache_get(struct blob_cache *c, const struct digest *d, const char *what,
                                     const char **path, struct err *e);
+/* Removes the blobs in the folder that were not used for longest until at most bytes_max are left,
+ * though none that was used within the last keep_ms: another process may just be reading it. */
+TACIT_MUST_CHECK int blob_cache_trim(const char *folder, uint64_t bytes_max, int64_t keep_ms,
+                                     struct err *e);
 #endif

@@ -265,18 +265,18 @@ static int ingest_in(struct cli *cli, const struct ingest_input *in, const char 
 
 static int ingest(struct cli *cli, const struct ingest_input *in, struct err *e)
 {
-    const char *work;
+    struct folder_work work;
     int rc = cli_connect(cli, e);
     if (!rc)
         rc = check_name(cli, cli->args[0], e);
     if (!rc)
-        rc = folder_work_make(&cli->arena, in->work, &work, e);
+        rc = folder_work_make(&work, &cli->arena, in->work, e);
     if (rc)
         return rc;
-    rc = ingest_in(cli, in, work, e);
+    rc = ingest_in(cli, in, work.path, e);
     struct err cleaning = {0};
-    if (folder_remove(work, &cleaning))
-        fprintf(stderr, "%s: %s is left behind: %s\n", cli->command, work, cleaning.message);
+    if (folder_work_remove(&work, &cleaning))
+        fprintf(stderr, "%s: %s is left behind: %s\n", cli->command, work.path, cleaning.message);
     if (rc == ERR_STOPPED)
         err_set(e, ERR_STOPPED,
                 "stopped; no data set '%s' was made. The same command makes it, and sends only "

@@ -431,7 +431,8 @@ int cmd_sample(struct cli *cli, int argc, char **argv)
         .args = "NAME PROMPT",
         .doc = "Continues a prompt: the run's routers read its beginning, the expert whose router "
                "likes it best answers. Which one is said on standard error. Only that expert is "
-               "downloaded, and kept in $XDG_CACHE_HOME/tacit or ~/.cache/tacit.\v"
+               "downloaded. Downloads are kept in $XDG_CACHE_HOME/tacit or ~/.cache/tacit, "
+               "2 GiB of them.\v"
                "Examples:\n  tacit sample my-run \"def main(\" --tokens 100\n"
                "  tacit sample my-run \"Once upon a time\" --expert 2 --seed 7\n"
                "  tacit sample my-run \"The state\" --json | jq .expert",

@@ -5,11 +5,18 @@
 #include "core/base/arena.h"
 #include "core/base/err.h"
 
-/* A new folder of a random name below base (NULL: $TMPDIR, or /tmp); its path in the arena. */
-TACIT_MUST_CHECK int folder_work_make(struct arena *a, const char *base, const char **path,
+/* A folder to work in, locked for as long as this process lives. */
+struct folder_work {
+    const char *path; /* in the arena */
+    int lock;
+};
+
+/* A new folder of a random name below base (NULL: $TMPDIR, or /tmp). Those beside it that nobody
+ * locks, of processes that were killed, are removed first. */
+TACIT_MUST_CHECK int folder_work_make(struct folder_work *w, struct arena *a, const char *base,
                                       struct err *e);
 /* Removes it with all that is in it. */
-TACIT_MUST_CHECK int folder_remove(const char *path, struct err *e);
+TACIT_MUST_CHECK int folder_work_remove(struct folder_work *w, struct err *e);
 /* Where downloaded blobs are kept: $XDG_CACHE_HOME/tacit, or ~/.cache/tacit; made. */
 TACIT_MUST_CHECK int folder_cache(struct arena *a, const char **path, struct err *e);
 
