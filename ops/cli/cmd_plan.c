@@ -93,33 +93,41 @@ static void find_time(struct cli *cli, const struct plan *p, bool reached, struc
         x->seconds = plan_seconds(p, threads, x->agents, x->flops_s);
 }
 
+/* *reached: whether there is a coordinator to ask. A plan needs none, so all that hinders asking is
+ * told and no more; a token that is refused is a mistake. */
+static int reach(struct cli *cli, bool *reached, struct err *e)
+{
+    struct msg_status status;
+    *reached = false;
+    if (!cli->url || !*cli->url)
+        return 0;
+    if (cli_connect(cli, e) == 0) {
+        int rc = client_call(cli->client, "GET", "/v1/status", NULL, NULL, &message_status, &status,
+                             &cli->arena, CALL_MS, e);
+        *reached = rc == 0;
+        if (!rc || rc == ERR_DENIED || rc == ERR_STOPPED)
+            return rc;
+    }
+    fprintf(stderr, "%s: %s\nPlanned without the coordinator.\n", cli->command, e->message);
+    *e = (struct err){0};
+    return 0;
+}
+
 static int plan_spec(struct cli *cli, const struct plan_input *in, const char *path, struct err *e)
 {
     struct buf text;
     struct run_spec spec;
     struct plan_data data;
     struct plan p;
-    struct msg_status status;
     struct plan_context x = {.file = path};
     int rc = spec_file_read(path, &text, &spec, e);
     buf_free(&text);
     if (rc)
         return rc;
     bool reached = false;
-    bool token = cli->token_file && *cli->token_file;
-    if (cli->url && *cli->url && !token)
-        fprintf(stderr,
-                "%s: no --token-file and no TACIT_TOKEN_FILE: planned without the coordinator\n",
-                cli->command);
-    if (cli->url && *cli->url && token) {
-        rc = cli_connect(cli, e);
-        if (!rc)
-            rc = client_call(cli->client, "GET", "/v1/status", NULL, NULL, &message_status, &status,
-                             &cli->arena, CALL_MS, e);
-        if (rc && !cli_may_pass(rc))
-            return rc; /* a wrong token is a mistake to be told, an absent coordinator is not */
-        reached = rc == 0;
-    }
+    rc = reach(cli, &reached, e);
+    if (rc)
+        return rc;
     rc = find_data(cli, in, &spec, reached, &data, &x.dataset_note, e);
     if (!rc)
         rc = plan_make(&spec, &data, &p, e);

@@ -1,5 +1,4 @@
 /* tacit run wait: watches a run until it ends, whatever happens to the coordinator meanwhile. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,10 +15,9 @@
 #define POLL_MODELS 200 /* as many models make the interval a second longer */
 #define AWAY_MS_MAX 5000
 #define CALL_MS 15000
-#define PLAIN_EVERY_MS 10000
-#define PLAIN_SAME_MS 30000 /* a line that only repeats the one before */
 #define VIEW_BYTES (4u << 20)
 #define BAR 32
+#define BAR_MIN 8
 
 struct view {
     struct cli *cli;
@@ -29,10 +27,7 @@ struct view {
     bool away;    /* the coordinator's absence has been told */
     bool reached; /* it has shown the run once */
     struct watch_pace pace;
-    char phase[64];
-    uint64_t round;
-    int64_t printed_ms;
-    char printed[512];
+    struct watch_log log;
 };
 
 /* --- on a terminal ---------------------------------------------------------------------------- */
@@ -65,9 +60,9 @@ static void terminal_size(int *columns, int *rows)
 
 static const char *left_words(struct arena *a, double left)
 {
-    return isnan(left) || left < 1
-               ? ""
-               : arena_printf(a, ", about %s left", format_duration(a, round(left)));
+    char words[24];
+    const char *out = *format_left(left, words) ? arena_printf(a, ", about %s left", words) : NULL;
+    return out ? out : "";
 }
 
 /* The models' table, cut to the width so that a line takes one row. */
@@ -87,9 +82,25 @@ static void draw_models(struct view *v, const struct msg_run *r, int columns, in
         v->lines++;
     }
     if (count < r->model_count) {
-        printf("(%u more models)" TO_LINE_END, r->model_count - count);
+        uint32_t more = r->model_count - count;
+        printf("(%u more model%s)" TO_LINE_END, more, more == 1 ? "" : "s");
         v->lines++;
     }
+}
+
+/* The words matter more than the bar: it takes the room that they leave. */
+static const char *head_line(struct view *v, const struct msg_run *r, double left, int columns)
+{
+    const char *words = arena_printf(&v->arena, "%s  %s%s", r->name, watch_phase(&v->arena, r),
+                                     left_words(&v->arena, left));
+    if (!words)
+        return r->name;
+    int room = columns - (int)format_width(words) - 1, width = room < BAR ? room : BAR;
+    const char *line =
+        width < BAR_MIN
+            ? NULL
+            : arena_printf(&v->arena, "%s %s", watch_bar(&v->arena, r->progress, width), words);
+    return format_cut(&v->arena, line ? line : words, (size_t)columns);
 }
 
 static void draw(struct view *v, const struct msg_run *r, double left)
@@ -97,10 +108,7 @@ static void draw(struct view *v, const struct msg_run *r, double left)
     int columns, rows;
     terminal_size(&columns, &rows);
     go_up(v);
-    const char *head =
-        arena_printf(&v->arena, "%s %s  %s%s", watch_bar(&v->arena, r->progress, BAR), r->name,
-                     watch_phase(&v->arena, r), left_words(&v->arena, left));
-    printf("%s" TO_LINE_END, format_cut(&v->arena, head ? head : r->name, (size_t)columns));
+    printf("%s" TO_LINE_END, head_line(v, r, left, columns));
     v->lines = 1;
     if (r->jobs_quarantined) {
         printf("%llu jobs quarantined: `tacit jobs --run %s --state quarantined` shows "
@@ -114,23 +122,13 @@ static void draw(struct view *v, const struct msg_run *r, double left)
     fflush(stdout);
 }
 
-/* --- elsewhere: a line now and then ------------------------------------------------------------
- */
+/* --- elsewhere: a line now and then ----------------------------------------------------------- */
 
 static void print_plain(struct view *v, const struct msg_run *r, double left)
 {
-    int64_t now = env_monotonic_ms();
-    bool news = strcmp(v->phase, r->phase) != 0 || v->round != r->round;
-    if (!news && now - v->printed_ms < PLAIN_EVERY_MS)
-        return;
     const char *line = watch_line(&v->arena, r);
-    if (strncmp(line, v->printed, sizeof v->printed - 1) == 0 &&
-        now - v->printed_ms < PLAIN_SAME_MS)
+    if (!watch_log_due(&v->log, r, line, env_monotonic_ms()))
         return;
-    snprintf(v->phase, sizeof v->phase, "%s", r->phase);
-    snprintf(v->printed, sizeof v->printed, "%s", line);
-    v->round = r->round;
-    v->printed_ms = now;
     printf("%s%s\n", line, left_words(&v->arena, left));
     fflush(stdout);
 }
@@ -190,15 +188,6 @@ static int stopped(struct view *v, const char *name)
     return EX_TEMPFAIL;
 }
 
-/* Whether waiting may help. Once the run has been seen, whatever does not speak of the run or of
- * who asks is a fault on the way (a proxy's page, a full disk) that somebody will mend. */
-static bool may_pass(const struct view *v, int code)
-{
-    bool final = code == ERR_NOT_FOUND || code == ERR_DENIED || code == ERR_VERSION ||
-                 code == ERR_CONFIG || code == ERR_INVALID;
-    return v->reached ? !final : cli_may_pass(code);
-}
-
 static int watch(struct view *v, const char *name, const char *path)
 {
     int64_t away_ms = POLL_MS;
@@ -211,7 +200,7 @@ static int watch(struct view *v, const char *name, const char *path)
                              CALL_MS, &e);
         if (rc == ERR_STOPPED)
             break;
-        if (rc && !may_pass(v, rc))
+        if (rc && !(v->reached ? cli_may_mend(rc) : cli_may_pass(rc)))
             return cli_fail(v->cli, &e);
         if (rc) {
             tell_away(v, &e);

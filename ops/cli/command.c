@@ -84,12 +84,13 @@ static int check_args(struct parse *p)
     const struct cli_options *o = p->o;
     int n = p->cli->arg_count;
     if (n < o->args_min)
-        return err_set(&p->err, ERR_INVALID, "%s is missing: %s %s",
-                       o->args_min == 1 || n > 0 ? "an argument" : "something", p->cli->command,
+        return err_set(&p->err, ERR_INVALID, "%s missing: %s %s",
+                       o->args_min - n == 1 ? "an argument is" : "arguments are", p->cli->command,
                        o->args);
     if (o->args_max >= 0 && n > o->args_max)
-        return err_set(&p->err, ERR_INVALID, "'%s' is too much: %s%s%s", p->cli->args[o->args_max],
-                       p->cli->command, o->args ? " " : "", o->args ? o->args : "");
+        return err_set(&p->err, ERR_INVALID, "'%s' is one argument too many: %s%s%s",
+                       p->cli->args[o->args_max], p->cli->command, o->args ? " " : "",
+                       o->args ? o->args : "");
     return 0;
 }
 
@@ -176,6 +177,12 @@ int cli_fail(const struct cli *cli, const struct err *e)
 bool cli_may_pass(int code)
 {
     return code == ERR_UNAVAILABLE || code == ERR_BUSY || code == ERR_TIMEOUT;
+}
+
+bool cli_may_mend(int code)
+{
+    return cli_may_pass(code) || code == ERR_NO_SPACE || code == ERR_INTERNAL ||
+           code == ERR_PROTOCOL;
 }
 
 const char *cli_path(struct cli *cli, const char *prefix, const char *name, const char *suffix)

@@ -75,6 +75,9 @@ TACIT_MUST_CHECK int cli_connect(struct cli *cli, struct err *e);
 int cli_fail(const struct cli *cli, const struct err *e);
 /* True for failures that pass when one waits: no answer, busy, timed out. */
 bool cli_may_pass(int code);
+/* The same once the coordinator has answered at this address: then also what somebody will mend, a
+ * full disk, a fault of the service, or a proxy's page in its place. */
+bool cli_may_mend(int code);
 
 /* "/v1/runs/demo": prefix, the percent-encoded name, suffix; in the arena. */
 const char *cli_path(struct cli *cli, const char *prefix, const char *name, const char *suffix);

@@ -59,6 +59,13 @@ static int unknown(const struct command *group, const char *name, const char *wo
 {
     const char *names[WORDS_MAX];
     size_t n = 0;
+    for (const struct command *g = group->sub; g->name; g++)
+        for (const struct command *s = g->sub; s && s->name; s++)
+            if (strcmp(s->name, word) == 0) {
+                fprintf(stderr, "%s: there is no command '%s'; did you mean `%s %s %s`?\n", name,
+                        word, name, g->name, word);
+                return EX_USAGE;
+            }
     for (const struct command *s = group->sub; s->name && n < WORDS_MAX; s++)
         names[n++] = s->name;
     const char *near = text_nearest(word, names, n);

@@ -1,6 +1,7 @@
 #include "ops/cli/format.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "core/base/text.h"
 
@@ -117,6 +118,16 @@ const char *format_duration(struct arena *a, double seconds)
     if (seconds >= 48 * 3600.0)
         return or_nothing(arena_printf(a, "%.1f days", seconds / 86400));
     return or_nothing(arena_printf(a, "%s", text_duration(seconds, out)));
+}
+
+char *format_left(double seconds, char out[24])
+{
+    out[0] = 0;
+    if (seconds >= 59.5) /* not NaN */
+        return text_duration(seconds < 60 ? 60 : seconds, out);
+    if (seconds >= 1)
+        snprintf(out, 24, "%.0f s", seconds);
+    return out;
 }
 
 const char *format_ago(struct arena *a, uint64_t at_ms, int64_t now_ms)

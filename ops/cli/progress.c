@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "core/base/text.h"
 #include "core/env/clock.h"
+#include "ops/cli/format.h"
 
 #define SILENT_MS 2000
 #define TERMINAL_EVERY_MS 200
@@ -44,9 +45,8 @@ void progress_words(char *out, size_t size, const char *phase, uint64_t first, u
         return;
     double rate = moved / seconds;
     n += snprintf(out + n, size - (size_t)n, ", %s/s", amount((uint64_t)(rate + 0.5), unit, x));
-    if (total > done)
-        snprintf(out + n, size - (size_t)n, ", %s left",
-                 text_duration((double)(total - done) / rate, left));
+    if (total > done && *format_left((double)(total - done) / rate, left))
+        snprintf(out + n, size - (size_t)n, ", %s left", left);
 }
 
 static void print_words(struct progress *p, const char *words)

@@ -22,7 +22,7 @@ int upload_persist(struct upload *u, int (*attempt)(void *arg, struct err *e), v
             began = env_monotonic_ms();
             moved = u->moved;
         }
-        if (!cli_may_pass(rc) || env_monotonic_ms() - began > PATIENCE_MS)
+        if (!cli_may_mend(rc) || env_monotonic_ms() - began > PATIENCE_MS)
             return rc;
         if (!told) {
             progress_finish(u->progress);

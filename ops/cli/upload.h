@@ -16,8 +16,8 @@ struct upload {
 /* Tokenizer and shards. */
 TACIT_MUST_CHECK int upload_ingest(struct upload *u, const struct ingest_result *r, struct err *e);
 
-/* Tries again after failures that pass, with pauses that grow, for some minutes; says so once.
- * attempt: an ERR_…, or 0. */
+/* Tries again after failures that pass or are mended, with pauses that grow, for some minutes; says
+ * so once. attempt: an ERR_…, or 0. For a coordinator that has answered before. */
 TACIT_MUST_CHECK int upload_persist(struct upload *u, int (*attempt)(void *arg, struct err *e),
                                     void *arg, struct err *e);
 

@@ -1,10 +1,13 @@
 #include "ops/cli/watch.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "ops/cli/format.h"
 
 #define LINE_MODELS 3
+#define LOG_EVERY_MS 10000
+#define LOG_SAME_MS 30000
 /* Shares move when links are published: less than this says nothing about the pace. */
 #define PACE_SHARE 0.02
 #define PACE_SECONDS 5
@@ -123,6 +126,21 @@ const char *watch_line(struct arena *a, const struct msg_run *r)
         line = or_empty(arena_printf(a, "%s; %llu jobs quarantined", line,
                                      (unsigned long long)r->jobs_quarantined));
     return line;
+}
+
+bool watch_log_due(struct watch_log *g, const struct msg_run *r, const char *line, int64_t now_ms)
+{
+    bool news = !g->began || strcmp(g->phase, r->phase) != 0 || g->round != r->round;
+    bool same = g->began && strncmp(g->line, line, sizeof g->line - 1) == 0;
+    int64_t every = same ? LOG_SAME_MS : news ? 0 : LOG_EVERY_MS;
+    if (g->began && now_ms - g->told_ms < every)
+        return false;
+    snprintf(g->phase, sizeof g->phase, "%s", r->phase);
+    snprintf(g->line, sizeof g->line, "%s", line);
+    g->round = r->round;
+    g->told_ms = now_ms;
+    g->began = true;
+    return true;
 }
 
 const char *watch_bar(struct arena *a, double share, int width)

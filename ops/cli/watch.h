@@ -18,6 +18,16 @@ void watch_table(struct table *t, struct arena *a, const struct msg_model_progre
 uint32_t watch_select(const struct msg_run *r, uint32_t rows, struct msg_model_progress *out);
 /* One line for logs: phase, share, the models in training. */
 const char *watch_line(struct arena *a, const struct msg_run *r);
+/* What a log has been told of a run. */
+struct watch_log {
+    char phase[64], line[512];
+    uint64_t round;
+    int64_t told_ms;
+    bool began;
+};
+/* Whether the line is to be printed now, and then counts as printed: a new phase or round at once,
+ * others now and then, one that only repeats the last seldom. now: monotonic. */
+bool watch_log_due(struct watch_log *g, const struct msg_run *r, const char *line, int64_t now_ms);
 /* "[#####.....]" of `width` columns in all. */
 const char *watch_bar(struct arena *a, double share, int width);
 

@@ -38,6 +38,7 @@ expect 0 "Example" "$tacit" run --help
 # Mistakes name the nearest known word and end with EX_USAGE.
 expect 64 'did you mean `tacit status`' "$tacit" stauts
 expect 64 'did you mean `tacit run list`' "$tacit" run lits
+expect 64 'did you mean `tacit run cancel`' "$tacit" cancel my-run
 expect 64 "did you mean --json" "$tacit" run list --jsn
 expect 64 "did you mean quarantined" "$tacit" jobs --state quarantine
 expect 64 "--vocab" "$tacit" ingest name file --vocab many

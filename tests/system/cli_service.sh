@@ -89,6 +89,17 @@ ingest=("$tacit" ingest letters "$dir/text" --vocab 400 --seq 32 --holdout 0.1)
 expect 66 "no-such-folder" "$tacit" ingest other "$dir/no-such-folder"
 expect 64 "no name" "$tacit" ingest ../other "$dir/text"
 
+# Killed, it leaves a folder, which the next one removes.
+"${ingest[@]}" >/dev/null 2>&1 &
+ingesting=$!
+for _ in $(seq 100); do
+    [ -n "$(ls "$TMPDIR"/tacit-ingest-*/ 2>/dev/null)" ] && break
+    sleep 0.02
+done
+kill -9 $ingesting
+wait $ingesting 2>/dev/null
+[ -n "$(ls "$TMPDIR")" ] || fail "an ingest was killed too early to leave anything"
+
 # Interrupted, it leaves nothing behind, here or there.
 timeout -s INT 0.2 "${ingest[@]}" >/dev/null 2>&1
 [ -z "$(ls "$TMPDIR")" ] || fail "an interrupted ingest left $(ls "$TMPDIR")"
@@ -110,6 +121,65 @@ done
 [ -z "$(ls "$TMPDIR")" ] || fail "ingest left $(ls "$TMPDIR")"
 expect 64 "exists already" "${ingest[@]}"
 expect 0 "letters" "$tacit" datasets
+"$tacit" datasets --json | jq -e '.[0] | .name == "letters" and (has("train") | not)' >/dev/null ||
+    fail "a list of data sets names shards, or an empty list of them"
+
+# --- a proxy in between, and a coordinator that has trouble of its own -----------------------------
+# It fails uploads and the watching of a run a few times, in several ways, then lets them through.
+python3 - "$dir/proxy.port" "$port" <<'END' &
+import http.client, http.server, json, os, sys
+faults = {"PUT /v1/blobs": ["507", "500", "page"], "GET /v1/runs/small": ["", "500", "page"]}
+codes = {"500": "ERR_INTERNAL", "507": "ERR_NO_SPACE"}
+class Proxy(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *_): pass
+    def answer(self, status, headers, body):
+        self.send_response_only(status)
+        for name, value in headers.items(): self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+    def page(self, status):
+        text = b"<html>We will be back soon.</html>"
+        self.answer(status, {"Content-Type": "text/html", "Content-Length": len(text)}, text)
+    def go(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        for key, left in faults.items():
+            fault = left.pop(0) if left and (self.command + " " + self.path).startswith(key) else ""
+            if fault == "page": return self.page(200)
+            if fault:
+                text = json.dumps({"title": "trouble", "status": int(fault), "code": codes[fault],
+                                   "detail": "trouble of kind " + fault}).encode()
+                return self.answer(int(fault), {"Content-Length": len(text), "Tacit-Protocol": "1",
+                                   "Content-Type": "application/problem+json"}, text)
+        try:
+            c = http.client.HTTPConnection("127.0.0.1", int(sys.argv[2]))
+            keep = ("Authorization", "Content-Type", "Upload-Length", "Upload-Offset")
+            c.request(self.command, self.path, body,
+                      {k: self.headers[k] for k in keep if k in self.headers})
+            r = c.getresponse()
+            data = r.read()
+        except OSError:
+            return self.page(502)
+        keep = {k: v for k, v in r.getheaders() if k in ("Tacit-Protocol", "Content-Type",
+                "Upload-Offset")}
+        self.answer(r.status, {**keep, "Content-Length": len(data)}, data)
+    do_GET = do_PUT = do_POST = do_HEAD = go
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+with open(sys.argv[1] + ".new", "w") as f: print(server.server_port, file=f)
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+server.serve_forever()
+END
+pids+=($!)
+for _ in $(seq 100); do
+    [ -f "$dir/proxy.port" ] && break
+    sleep 0.05
+done
+proxy=http://127.0.0.1:$(cat "$dir/proxy.port")
+"$tacit" ingest proxied "$dir/text" --vocab 300 --seq 32 --url "$proxy" >"$dir/proxied.out" 2>&1 ||
+    fail "ingest gives up on troubles that pass: $(cat "$dir/proxied.out")"
+[ "$(grep -c "trouble of kind 507; trying again" "$dir/proxied.out")" = 1 ] &&
+    [ "$(grep -c "trying again" "$dir/proxied.out")" = 1 ] && grep -q "going on" "$dir/proxied.out" ||
+    fail "ingest does not say once what hinders it: $(cat "$dir/proxied.out")"
 
 # --- a run ---------------------------------------------------------------------------------------
 cat >"$dir/spec.ini" <<'INI'
@@ -150,6 +220,9 @@ expect 64 "wrong.ini:" "$tacit" run create "$dir/wrong.ini"
 expect 0 "nothing was created" "$tacit" run create "$dir/spec.ini" --dry-run
 expect 0 "no runs yet" "$tacit" run list
 expect 0 "No agents are connected" "$tacit" plan "$dir/spec.ini"
+expect 0 "Planned without the coordinator" env -u TACIT_TOKEN_FILE "$tacit" plan "$dir/spec.ini"
+expect 0 "Planned without the coordinator" "$tacit" plan "$dir/spec.ini" --token-file "$dir/none"
+expect 77 "admin.token" "$tacit" plan "$dir/spec.ini" --token-file "$dir/data/join.token"
 expect 0 "run small created" "$tacit" run create "$dir/spec.ini"
 expect 64 "exists already" "$tacit" run create "$dir/spec.ini"
 expect 64 "no report yet" "$tacit" report small
@@ -164,6 +237,8 @@ grep -q "run small goes on" "$dir/watch.out" || fail "an interrupted wait says: 
 
 "$tacit" run wait small >"$dir/wait.out" 2>&1 &
 waiting=$!
+"$tacit" run wait small --url "$proxy" >"$dir/proxied.out" 2>&1 &
+waiting_proxied=$!
 "$BIN/tacit-agent" --coordinator "$TACIT_URL" --token-file "$dir/data/join.token" \
     --work "$dir/agent" --threads 1 --name worker >"$dir/agent.log" 2>&1 &
 agent=$!
@@ -180,6 +255,11 @@ wait $waiting || fail "run wait ends with $?: $(cat "$dir/wait.out" "$dir/agent.
 for words in "can't reach" "the coordinator is back" "run small is done"; do
     grep -q "$words" "$dir/wait.out" || fail "run wait does not say \"$words\": $(cat "$dir/wait.out")"
 done
+wait $waiting_proxied || fail "run wait behind a proxy ends with $?: $(cat "$dir/proxied.out")"
+for words in "trouble of kind 500" "the coordinator is back" "run small is done"; do
+    grep -q "$words" "$dir/proxied.out" || fail "run wait does not say \"$words\": $(cat "$dir/proxied.out")"
+done
+grep -q "is not tacitd" "$dir/proxied.out" && fail "run wait tells one absence more than once"
 [ "$(grep -c "can't reach" "$dir/wait.out")" = 1 ] || fail "run wait tells one absence more than once"
 expect 0 "run small is done" "$tacit" run wait small
 expect 0 "small" "$tacit" run list

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <cmocka.h>
+#include "ops/cli/format.h"
 
 static struct arena arena;
 
@@ -93,6 +94,38 @@ static void test_bar(void **state)
 }
 
 /* No end is promised before there is a pace to promise it from. */
+/* A log that says the same line again and again hides what is new. */
+static void test_log(void **state)
+{
+    struct watch_log g = {0};
+    struct msg_run r = {.phase = "routers", .round = 1};
+    (void)state;
+    assert_true(watch_log_due(&g, &r, "routers: 4 %", 0));
+    assert_false(watch_log_due(&g, &r, "routers: 5 %", 9999));
+    assert_true(watch_log_due(&g, &r, "routers: 6 %", 10000));
+    r.round = 2;
+    assert_true(watch_log_due(&g, &r, "routers: round 2", 10500));
+    r.phase = "scoring";
+    r.round = 3;
+    assert_true(watch_log_due(&g, &r, "scoring; 9 %", 11000));
+    r.round = 4; /* news, but not in words */
+    assert_false(watch_log_due(&g, &r, "scoring; 9 %", 12000));
+    assert_false(watch_log_due(&g, &r, "scoring; 9 %", 40999));
+    assert_true(watch_log_due(&g, &r, "scoring; 9 %", 41000)); /* it is alive */
+}
+
+/* An estimate is no more precise than it is, and nothing is left for no time at all. */
+static void test_left_words(void **state)
+{
+    char out[24];
+    (void)state;
+    assert_string_equal(format_left(185.4, out), "3m 05s");
+    assert_string_equal(format_left(59.7, out), "1m 00s");
+    assert_string_equal(format_left(18.2, out), "18 s");
+    assert_string_equal(format_left(0.99, out), "");
+    assert_string_equal(format_left(NAN, out), "");
+}
+
 static void test_left(void **state)
 {
     (void)state;
@@ -111,7 +144,8 @@ static void test_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_phase), TEST(test_line), TEST(test_select), TEST(test_bar), TEST(test_left),
+        TEST(test_phase), TEST(test_line),       TEST(test_select), TEST(test_bar),
+        TEST(test_left),  TEST(test_left_words), TEST(test_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
