@@ -50,9 +50,9 @@ struct ingest_result {
 };
 
 /* Errors name the file (and line) and what to do: binary or truncated input, no document at all, a
- * tokenizer that does not fit vocab, fewer tokens than one sequence a split. ERR_TOO_LARGE where the
- * text gives more than shards_max: before anything is tokenized where the tokenizer is trained here
- * and the text is clearly too long, else as soon as so many tokens are there. */
+ * tokenizer that does not fit vocab, fewer tokens than one sequence a split. ERR_TOO_LARGE where
+ * the text gives more than shards_max: before anything is tokenized where the tokenizer is trained
+ * here and the text is clearly too long, else as soon as so many tokens are there. */
 TACIT_MUST_CHECK int ingest_run(const struct ingest_options *o, struct ingest_result *r,
                                 struct err *e);
 void ingest_result_free(struct ingest_result *r);
