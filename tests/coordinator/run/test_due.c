@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include "core/mixture/assign.h"
 #include "coordinator/run/due.h"
+#include "tests/coordinator/run/job_keys.h"
 
 #define JOBS_MAX 4096
 
@@ -24,13 +25,6 @@ struct world {
     uint32_t frontier_count;
 };
 
-static bool same(const struct job_key *a, const struct job_key *b)
-{
-    return a->kind == b->kind && a->target == b->target && a->index == b->index &&
-           a->round == b->round && a->chunk == b->chunk && a->part == b->part &&
-           a->final == b->final && a->step_first == b->step_first && a->step_last == b->step_last;
-}
-
 static int emit(void *arg, const struct job_key *k, int priority, struct err *e)
 {
     struct world *w = arg;
@@ -38,7 +32,7 @@ static int emit(void *arg, const struct job_key *k, int priority, struct err *e)
     assert_true(priority > 0);
     w->frontier[w->frontier_count++] = *k;
     for (uint32_t i = 0; i < w->count; i++)
-        if (same(&w->jobs[i], k))
+        if (job_keys_equal(&w->jobs[i], k))
             return 0;
     assert_true(w->count < JOBS_MAX);
     w->jobs[w->count++] = *k;
@@ -184,7 +178,7 @@ static void check_after(struct world *w, const struct job_key *done)
     for (uint32_t i = before; i < after; i++) {
         bool due = false;
         for (uint32_t k = 0; k < w->frontier_count; k++)
-            due |= same(&w->frontier[k], &w->jobs[i]);
+            due |= job_keys_equal(&w->frontier[k], &w->jobs[i]);
         assert_true(due); /* and made none too early */
     }
 }
@@ -252,7 +246,7 @@ static void a_run_ends_with_its_report_whatever_the_order(void **state)
         assert_int_equal(other->count, first->count);
         qsort(other->jobs, other->count, sizeof other->jobs[0], by_fields);
         for (uint32_t i = 0; i < first->count; i++)
-            assert_true(same(&other->jobs[i], &first->jobs[i]));
+            assert_true(job_keys_equal(&other->jobs[i], &first->jobs[i]));
     }
     free(first);
     free(other);
