@@ -80,6 +80,7 @@ const char *const job_state_words[] = {"waiting",     "leased",    "done",
                                        "quarantined", "cancelled", NULL};
 const char *const blob_role_words[] = {"model",  "state", "shard",  "piece", "assignment",
                                        "scores", "eval",  "report", NULL};
+const char *const job_phase_words[] = {"fetching", "running", "saving", "uploading", NULL};
 const char *const job_command_words[] = {"continue", "checkpoint", "abandon", NULL};
 const char *const run_state_words[] = {"active", "done", "failed", "cancelled", NULL};
 
@@ -126,8 +127,16 @@ static const struct field blob_fields[] = {
 };
 MESSAGE(blob);
 
+static const struct field saved_fields[] = {
+    U64(saved, job, MUST, 1, 0),
+    U64(saved, step, MUST, 1, 0),
+    DIGEST(saved, content, MAY),
+};
+MESSAGE(saved);
+
 static const struct field claim_fields[] = {
     U64(claim, wait_ms, MAY, 0, 60000),
+    ARRAY(claim, saves, save_count, MAY, saved, PROTOCOL_SAVES_MAX),
 };
 MESSAGE(claim);
 
@@ -151,6 +160,7 @@ static const struct field grant_fields[] = {
     U64(grant, window_count, MUST, 0, 0),
     U64(grant, segment_count, MUST, 0, 0),
     U64(grant, prior_steps, MUST, 0, 0),
+    U64(grant, resume_step, MAY, 0, 0),
     U64(grant, vocab, MUST, 1, 1u << 20),
     U64(grant, seq, MUST, 1, 1u << 16),
     ARRAY(grant, inputs, input_count, MAY, blob, PROTOCOL_INPUTS_MAX),
@@ -158,9 +168,13 @@ static const struct field grant_fields[] = {
 MESSAGE(grant);
 
 static const struct field heartbeat_fields[] = {
-    OBJECT(heartbeat, fence, MUST, fence), U64(heartbeat, step, MAY, 0, 0),
-    U64(heartbeat, total, MAY, 0, 0),      NUMBER(heartbeat, loss, MAY),
+    OBJECT(heartbeat, fence, MUST, fence),
+    U64(heartbeat, step, MAY, 0, 0),
+    U64(heartbeat, total, MAY, 0, 0),
+    NUMBER(heartbeat, loss, MAY),
     NUMBER(heartbeat, rate, MAY),
+    WORD(heartbeat, phase, MAY, job_phase_words),
+    STRING(heartbeat, log, MAY, PROTOCOL_LOG_MAX),
 };
 MESSAGE(heartbeat);
 
@@ -190,13 +204,26 @@ static const struct field fail_fields[] = {
     OBJECT(fail, fence, MUST, fence),
     STRING(fail, error, MUST, 4096),
     BOOL(fail, settings, MAY),
+    STRING(fail, log, MAY, PROTOCOL_LOG_MAX),
 };
 MESSAGE(fail);
 
 static const struct field release_fields[] = {
     OBJECT(release, fence, MUST, fence),
+    U64(release, step, MAY, 0, 0),
+    ARRAY(release, outputs, output_count, MAY, blob, OUTPUTS_MAX),
+    STRING(release, log, MAY, PROTOCOL_LOG_MAX),
 };
 MESSAGE(release);
+
+static const struct field words_fields[] = {
+    OBJECT(words, fence, MUST, fence),
+    U64(words, step, MAY, 0, 0),
+    STRING(words, end, MUST, 256),
+    BOOL(words, crash, MAY),
+    STRING(words, log, MAY, PROTOCOL_LOG_MAX),
+};
+MESSAGE(words);
 
 const struct message message_empty = {.name = "empty", .size = sizeof(struct msg_empty)};
 

@@ -14,6 +14,8 @@
 #define PROTOCOL_BODY_MAX (4u << 20)     /* bytes of a JSON body */
 #define PROTOCOL_TOKEN_MAX 128
 #define PROTOCOL_TEXT_MAX 8192 /* bytes of a reason: the last errors of a job */
+#define PROTOCOL_LOG_MAX 4096  /* bytes of a job's log at a time; older lines are left out */
+#define PROTOCOL_SAVES_MAX 16  /* jobs that a claim offers to go on with */
 #define PROTOCOL_BLOB_MAX (1ull << 40)
 #define PROTOCOL_SHARDS_MAX 32768 /* of a data set, both splits together: what fits a body */
 #define PROTOCOL_INPUTS_MAX 16384 /* of a job: pieces of an expert, shards of a window */
@@ -73,6 +75,10 @@ enum blob_role {
 };
 extern const char *const blob_role_words[];
 
+/* What an agent is at with the job it holds. */
+enum job_phase { PHASE_FETCHING, PHASE_RUNNING, PHASE_SAVING, PHASE_UPLOADING };
+extern const char *const job_phase_words[]; /* "fetching", "running", "saving", "uploading" */
+
 /* An input or output of a job. */
 struct msg_blob {
     int role; /* enum blob_role */
@@ -85,9 +91,18 @@ struct msg_blob {
                               in it are count, and its first is number `first` of the segment */
 };
 
+/* A local save of a job that its holder did not finish: which job, and the step it reached. */
+struct msg_saved {
+    uint64_t job, step;
+    struct digest content; /* of the saved state's canonical content */
+};
+
 /* POST /v1/claims: 200 msg_grant, or 204 after wait_ms without work. */
 struct msg_claim {
     uint64_t wait_ms; /* ≤ 60,000 */
+    struct msg_saved
+        *saves; /* jobs that this agent could go on with: granted first, where they wait */
+    uint32_t save_count;
 };
 struct msg_grant {
     uint64_t job;
@@ -107,7 +122,10 @@ struct msg_grant {
     uint64_t window_count;
     uint64_t segment_count; /* train: sequences in all of the model's own data, an epoch */
     uint64_t prior_steps; /* train-router: optimizer steps that the router did in earlier rounds */
-    uint64_t vocab, seq;  /* of the data set */
+    uint64_t
+        resume_step;     /* a job handed over half done: the step of the model and state among the
+                            inputs, which take the place of those at its start; 0: from its start */
+    uint64_t vocab, seq; /* of the data set */
     struct msg_blob *inputs;
     uint32_t input_count;
 };
@@ -117,8 +135,10 @@ struct msg_heartbeat {
     const struct msg_fence *fence;
     uint64_t step; /* of the model, or units done */
     uint64_t total;
-    double loss; /* NaN where there is none */
-    double rate; /* tokens a second */
+    double loss;     /* NaN where there is none */
+    double rate;     /* tokens a second */
+    int phase;       /* enum job_phase */
+    const char *log; /* lines since the last heartbeat that was answered; or NULL */
 };
 enum job_command { COMMAND_CONTINUE, COMMAND_CHECKPOINT, COMMAND_ABANDON };
 extern const char *const job_command_words[];
@@ -146,10 +166,26 @@ struct msg_fail {
     const struct msg_fence *fence;
     const char *error; /* ≤ 4096 bytes */
     bool settings;
+    const char *log; /* the tail of the job's log; or NULL */
 };
-/* POST /v1/jobs/{id}/release: given back whole; neither failure nor reason to back off. */
+/* POST /v1/jobs/{id}/release: given back; neither failure nor reason to back off. With outputs, it
+ * is handed over half done: model and state at `step`, blobs in the store, from which another goes
+ * on. */
 struct msg_release {
     const struct msg_fence *fence;
+    uint64_t step;
+    struct msg_blob *outputs;
+    uint32_t output_count;
+    const char *log;
+};
+/* POST /v1/jobs/{id}/words: what an agent's new process has to say of the one before, which ended
+ * without a word while it held the job under this fence. Taken whoever holds the job now. */
+struct msg_words {
+    const struct msg_fence *fence;
+    uint64_t step;   /* that it had reached */
+    const char *end; /* "signal 11 (SIGSEGV)", "no last words: killed, or the machine went down" */
+    bool crash;      /* the process failed by itself: counts as a failure of the job */
+    const char *log;
 };
 struct msg_empty {
     char unused;
@@ -332,7 +368,7 @@ struct msg_report {
 /* clang-format off */
 #define MESSAGES(X) \
     X(problem) X(join) X(joined) X(fence) X(blob) X(claim) X(grant) X(heartbeat) X(command) \
-    X(complete) X(completed) X(fail) X(release) X(empty) X(shard) X(label) X(dataset) \
+    X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
     X(run_create) X(model_progress) X(run) X(job) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
     X(costs) X(seconds) X(bytes) X(report)

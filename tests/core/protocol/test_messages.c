@@ -183,7 +183,7 @@ static void no_loss_is_not_zero(void **state)
     arena_init(&a, 1 << 16);
     assert_int_equal(message_encode(&message_heartbeat, &in, &b, &e), 0);
     assert_string_equal(b.data, "{\"fence\":{\"incarnation\":1,\"counter\":2},\"step\":0,\"total\":"
-                                "0,\"loss\":null,\"rate\":3}");
+                                "0,\"loss\":null,\"rate\":3,\"phase\":\"fetching\"}");
     assert_int_equal(message_decode(&message_heartbeat, b.data, b.len, &out, &a, &e), 0);
     assert_true(isnan(out.loss) && out.rate == 3 && out.fence->counter == 2);
     buf_free(&b);
@@ -226,6 +226,8 @@ static void words_follow_their_enums(void **state)
     assert_null(job_state_words[JOB_CANCELLED + 1]);
     assert_string_equal(blob_role_words[ROLE_EVAL], "eval");
     assert_null(blob_role_words[ROLE_REPORT + 1]);
+    assert_string_equal(job_phase_words[PHASE_UPLOADING], "uploading");
+    assert_null(job_phase_words[PHASE_UPLOADING + 1]);
     assert_string_equal(job_command_words[COMMAND_ABANDON], "abandon");
     assert_null(job_command_words[COMMAND_ABANDON + 1]);
     assert_string_equal(run_state_words[RUN_CANCELLED], "cancelled");
