@@ -1,11 +1,11 @@
 #include "agent/heartbeat.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "core/env/clock.h"
+#include "core/env/thread.h"
 
 #define BEAT_FIRST_MS 1000    /* a job that lasts shows its progress soon */
 #define BEAT_TIMEOUT_MS 15000 /* an answer that takes longer is as good as none */
@@ -14,11 +14,11 @@
 #define BEAT_ARENA (64u << 10)
 
 struct heartbeat {
-    pthread_t thread;
+    struct env_thread thread;
     struct client *client; /* the thread's alone */
     /* Guards everything below, and writes to *progress's flags. Not held during an exchange. */
-    pthread_mutex_t lock;
-    pthread_cond_t wake; /* a job began, or the end */
+    struct env_mutex lock;
+    struct env_cond wake; /* a job began, or the end */
     bool ending, active;
     bool token_is_new;
     char token[PROTOCOL_TOKEN_MAX + 1];
@@ -84,31 +84,30 @@ static void beat_once(struct heartbeat *h)
         h->token_is_new = false;
         (void)!client_set_token(h->client, h->token, &e); /* refused tokens show as 401 */
     }
-    pthread_mutex_unlock(&h->lock);
+    env_mutex_unlock(&h->lock);
     int rc = beat(h, job, &m, &command);
-    pthread_mutex_lock(&h->lock);
+    env_mutex_lock(&h->lock);
     if (h->active && h->generation == generation) {
         take_command(h, rc, &command);
     }
 }
 
-static void *heartbeat_main(void *arg)
+static void heartbeat_main(void *arg)
 {
     struct heartbeat *h = arg;
-    pthread_mutex_lock(&h->lock);
+    env_mutex_lock(&h->lock);
     while (!h->ending) {
         if (!h->active) {
-            pthread_cond_wait(&h->wake, &h->lock);
+            env_cond_wait(&h->wake, &h->lock);
         } else if (env_monotonic_ms() >= h->due_ms) {
             beat_once(h);
         } else {
-            pthread_mutex_unlock(&h->lock);
+            env_mutex_unlock(&h->lock);
             env_sleep_ms(BEAT_TICK_MS);
-            pthread_mutex_lock(&h->lock);
+            env_mutex_lock(&h->lock);
         }
     }
-    pthread_mutex_unlock(&h->lock);
-    return NULL;
+    env_mutex_unlock(&h->lock);
 }
 
 int heartbeat_create(struct heartbeat **out, const struct client_options *o, struct err *e)
@@ -123,12 +122,13 @@ int heartbeat_create(struct heartbeat **out, const struct client_options *o, str
         free(h);
         return rc;
     }
-    pthread_mutex_init(&h->lock, NULL);
-    pthread_cond_init(&h->wake, NULL);
-    if (pthread_create(&h->thread, NULL, heartbeat_main, h) != 0) {
+    env_mutex_init(&h->lock);
+    env_cond_init(&h->wake);
+    rc = env_thread_start(&h->thread, heartbeat_main, h, "the heartbeat's thread", e);
+    if (rc) {
         client_close(h->client);
         free(h);
-        return err_set(e, ERR_NO_MEMORY, "can't start a thread for the heartbeat");
+        return rc;
     }
     *out = h;
     return 0;
@@ -139,30 +139,30 @@ void heartbeat_destroy(struct heartbeat *h)
     if (!h) {
         return;
     }
-    pthread_mutex_lock(&h->lock);
+    env_mutex_lock(&h->lock);
     h->ending = true;
-    pthread_cond_signal(&h->wake);
-    pthread_mutex_unlock(&h->lock);
-    pthread_join(h->thread, NULL);
+    env_cond_signal(&h->wake);
+    env_mutex_unlock(&h->lock);
+    env_thread_join(&h->thread);
     client_close(h->client);
-    pthread_mutex_destroy(&h->lock);
-    pthread_cond_destroy(&h->wake);
+    env_mutex_destroy(&h->lock);
+    env_cond_destroy(&h->wake);
     free(h);
 }
 
 void heartbeat_set_token(struct heartbeat *h, const char *token)
 {
-    pthread_mutex_lock(&h->lock);
+    env_mutex_lock(&h->lock);
     snprintf(h->token, sizeof h->token, "%s", token);
     h->token_is_new = true;
-    pthread_mutex_unlock(&h->lock);
+    env_mutex_unlock(&h->lock);
 }
 
 void heartbeat_begin(struct heartbeat *h, uint64_t job, const struct msg_fence *fence,
                      uint64_t lease_ms, struct job_progress *progress)
 {
     int64_t third = (int64_t)(lease_ms / 3);
-    pthread_mutex_lock(&h->lock);
+    env_mutex_lock(&h->lock);
     h->generation++;
     h->active = true;
     h->job = job;
@@ -170,15 +170,15 @@ void heartbeat_begin(struct heartbeat *h, uint64_t job, const struct msg_fence *
     h->lease_ms = lease_ms;
     h->progress = progress;
     h->due_ms = env_monotonic_ms() + (third < BEAT_FIRST_MS ? third : BEAT_FIRST_MS);
-    pthread_cond_signal(&h->wake);
-    pthread_mutex_unlock(&h->lock);
+    env_cond_signal(&h->wake);
+    env_mutex_unlock(&h->lock);
 }
 
 void heartbeat_end(struct heartbeat *h)
 {
-    pthread_mutex_lock(&h->lock);
+    env_mutex_lock(&h->lock);
     h->generation++;
     h->active = false;
     h->progress = NULL;
-    pthread_mutex_unlock(&h->lock);
+    env_mutex_unlock(&h->lock);
 }

@@ -2,7 +2,7 @@
 #ifndef TACIT_COORDINATOR_API_EXCHANGE_H
 #define TACIT_COORDINATOR_API_EXCHANGE_H
 
-#include <pthread.h>
+#include "core/env/thread.h"
 #include "coordinator/api/api.h"
 #include "coordinator/api/routes.h"
 #include "coordinator/store/blobs.h"
@@ -15,8 +15,9 @@ struct api {
     void (*poke)(void *arg);
     void *poke_arg;
 
-    pthread_mutex_t mutex; /* guards what follows; nothing outside this struct is called under it */
-    pthread_cond_t calm;   /* deferred has become 0 */
+    struct env_mutex
+        mutex;            /* guards what follows; nothing outside this struct is called under it */
+    struct env_cond calm; /* deferred has become 0 */
     struct exchange *first, *last; /* claims that wait, oldest first */
     uint64_t sequence;             /* of the newest claim */
     uint64_t owed;                 /* wake-ups of claims that then failed */

@@ -24,8 +24,8 @@ int api_create(struct api **out, struct service *s, const struct api_tokens *t, 
     a->service = s;
     digest_of(t->admin, strlen(t->admin), &a->admin);
     digest_of(t->join, strlen(t->join), &a->join);
-    pthread_mutex_init(&a->mutex, NULL);
-    pthread_cond_init(&a->calm, NULL);
+    env_mutex_init(&a->mutex);
+    env_cond_init(&a->calm);
     s->jobs_ready_arg = a;
     s->jobs_ready = waiters_jobs_ready;
     *out = a;
@@ -37,8 +37,8 @@ void api_destroy(struct api *a)
     if (!a)
         return;
     a->service->jobs_ready = NULL;
-    pthread_cond_destroy(&a->calm);
-    pthread_mutex_destroy(&a->mutex);
+    env_cond_destroy(&a->calm);
+    env_mutex_destroy(&a->mutex);
     free(a);
 }
 
@@ -51,10 +51,10 @@ void api_on_deadline(struct api *a, void (*poke)(void *arg), void *arg)
 void api_stop(struct api *a)
 {
     waiters_stop(a);
-    pthread_mutex_lock(&a->mutex);
+    env_mutex_lock(&a->mutex);
     while (a->deferred > 0)
-        pthread_cond_wait(&a->calm, &a->mutex);
-    pthread_mutex_unlock(&a->mutex);
+        env_cond_wait(&a->calm, &a->mutex);
+    env_mutex_unlock(&a->mutex);
 }
 
 struct api_exchange *api_exchange_create(struct api *a)
@@ -92,10 +92,10 @@ static enum api_step refuse_stopping(struct exchange *x)
 
 bool exchange_defer(struct exchange *x)
 {
-    pthread_mutex_lock(&x->api->mutex);
+    env_mutex_lock(&x->api->mutex);
     bool stopping = x->api->stopping;
     x->api->deferred += !stopping;
-    pthread_mutex_unlock(&x->api->mutex);
+    env_mutex_unlock(&x->api->mutex);
     if (stopping) {
         refuse_stopping(x);
         return false;
@@ -111,10 +111,10 @@ void exchange_resume(struct exchange *x)
 
     x->state = EXCHANGE_DONE;
     x->public.resume(x->public.shell); /* from here on x is its shell's */
-    pthread_mutex_lock(&a->mutex);
+    env_mutex_lock(&a->mutex);
     if (--a->deferred == 0)
-        pthread_cond_broadcast(&a->calm);
-    pthread_mutex_unlock(&a->mutex);
+        env_cond_broadcast(&a->calm);
+    env_mutex_unlock(&a->mutex);
 }
 
 enum api_step exchange_refuse(struct exchange *x, int status)
@@ -303,9 +303,9 @@ enum api_step api_begin(struct api_exchange *public)
     x->call.arena = &x->arena;
     if (outside(x) == API_REPLY)
         return API_REPLY;
-    pthread_mutex_lock(&x->api->mutex);
+    env_mutex_lock(&x->api->mutex);
     stopping = x->api->stopping;
-    pthread_mutex_unlock(&x->api->mutex);
+    env_mutex_unlock(&x->api->mutex);
     if (stopping)
         return refuse_stopping(x);
     x->rc = authenticate(x);

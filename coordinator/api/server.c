@@ -2,16 +2,15 @@
 
 #include <errno.h>
 #include <microhttpd.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "core/base/text.h"
 #include "core/env/clock.h"
 #include "core/env/process.h"
 #include "core/protocol/messages.h"
+#include "coordinator/api/deadlines.h"
 #include "coordinator/log.h"
 #include "coordinator/store/blobs.h"
 
@@ -32,11 +31,7 @@ struct server {
     bool starting;
     atomic_int exchanges;
 
-    pthread_t deadlines;
-    bool has_deadlines;
-    pthread_mutex_t mutex; /* guards poked and ending */
-    pthread_cond_t changed;
-    bool poked, ending;
+    struct deadlines *deadlines;
 };
 
 /* One request. */
@@ -295,68 +290,6 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **context,
     atomic_fetch_sub(&s->exchanges, 1);
 }
 
-/* --- deadlines of waiting claims ------------------------------------------------------------- */
-
-static void on_poke(void *arg)
-{
-    struct server *s = arg;
-
-    pthread_mutex_lock(&s->mutex);
-    s->poked = true;
-    pthread_cond_signal(&s->changed);
-    pthread_mutex_unlock(&s->mutex);
-}
-
-static void *deadlines_main(void *arg)
-{
-    struct server *s = arg;
-    int64_t next;
-
-    pthread_mutex_lock(&s->mutex);
-    while (!s->ending) {
-        s->poked = false;
-        pthread_mutex_unlock(&s->mutex);
-        api_tick(s->api, env_monotonic_ms(), &next);
-        pthread_mutex_lock(&s->mutex);
-        struct timespec until = {.tv_sec = (time_t)(next / 1000),
-                                 .tv_nsec = (long)(next % 1000) * 1000000};
-        int rc = 0;
-        while (!s->poked && !s->ending && rc == 0)
-            rc = next == INT64_MAX ? pthread_cond_wait(&s->changed, &s->mutex)
-                                   : pthread_cond_timedwait(&s->changed, &s->mutex, &until);
-    }
-    pthread_mutex_unlock(&s->mutex);
-    return NULL;
-}
-
-static int deadlines_start(struct server *s, struct err *e)
-{
-    pthread_condattr_t monotonic;
-
-    pthread_mutex_init(&s->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC); /* env_monotonic_ms's */
-    pthread_cond_init(&s->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (pthread_create(&s->deadlines, NULL, deadlines_main, s))
-        return err_set(e, ERR_NO_MEMORY, "cannot start the thread of deadlines");
-    s->has_deadlines = true;
-    api_on_deadline(s->api, on_poke, s);
-    return 0;
-}
-
-static void deadlines_stop(struct server *s)
-{
-    if (!s->has_deadlines)
-        return;
-    pthread_mutex_lock(&s->mutex);
-    s->ending = true;
-    pthread_cond_signal(&s->changed);
-    pthread_mutex_unlock(&s->mutex);
-    pthread_join(s->deadlines, NULL);
-    s->has_deadlines = false;
-}
-
 /* --- starting and stopping ------------------------------------------------------------------- */
 
 static void on_log(void *arg, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
@@ -433,11 +366,12 @@ int server_start(struct server **out, struct api *a, struct service *service,
         return err_set(e, ERR_NO_MEMORY, "no memory for the server");
     s->api = a;
     s->service = service;
-    rc = deadlines_start(s, e);
+    rc = deadlines_start(&s->deadlines, s->api, e);
     if (!rc)
         rc = listen_on(s, o, e);
     if (rc) {
-        deadlines_stop(s);
+        deadlines_stop(s->deadlines);
+        s->deadlines = NULL;
         server_destroy(s);
     } else {
         *out = s;
@@ -461,14 +395,13 @@ void server_stop(struct server *s)
         env_sleep_ms(10);
     MHD_stop_daemon(s->daemon);
     s->daemon = NULL;
-    deadlines_stop(s);
+    deadlines_stop(s->deadlines);
+    s->deadlines = NULL;
 }
 
 void server_destroy(struct server *s)
 {
     if (!s)
         return;
-    pthread_cond_destroy(&s->changed);
-    pthread_mutex_destroy(&s->mutex);
     free(s);
 }

@@ -107,18 +107,18 @@ static enum api_step down(struct exchange *x)
 
 static bool upload_slot_take(struct api *a)
 {
-    pthread_mutex_lock(&a->mutex);
+    env_mutex_lock(&a->mutex);
     bool free_slot = a->uploads < UPLOADS_MAX;
     a->uploads += free_slot;
-    pthread_mutex_unlock(&a->mutex);
+    env_mutex_unlock(&a->mutex);
     return free_slot;
 }
 
 static void upload_slot_give(struct api *a)
 {
-    pthread_mutex_lock(&a->mutex);
+    env_mutex_lock(&a->mutex);
     a->uploads--;
-    pthread_mutex_unlock(&a->mutex);
+    env_mutex_unlock(&a->mutex);
 }
 
 static void close_upload(struct exchange *x)

@@ -65,7 +65,7 @@ static bool wait_on(struct exchange *x, struct exchange **predecessor, struct ex
 {
     struct api *a = x->api;
 
-    pthread_mutex_lock(&a->mutex);
+    env_mutex_lock(&a->mutex);
     bool waits = !a->stopping && env_monotonic_ms() < x->deadline_ms;
     if (waits) {
         *predecessor = find_predecessor(x);
@@ -79,16 +79,16 @@ static bool wait_on(struct exchange *x, struct exchange **predecessor, struct ex
     }
     if (*next)
         unlink_waiter(*next);
-    pthread_mutex_unlock(&a->mutex);
+    env_mutex_unlock(&a->mutex);
     return waits;
 }
 
 static void owe_wakeup(struct api *a)
 {
-    pthread_mutex_lock(&a->mutex);
+    env_mutex_lock(&a->mutex);
     if (a->owed++ == 0)
         a->owed_at_ms = env_monotonic_ms() + OWED_MS;
-    pthread_mutex_unlock(&a->mutex);
+    env_mutex_unlock(&a->mutex);
     if (a->poke)
         a->poke(a->poke_arg);
 }
@@ -125,9 +125,9 @@ void waiters_claim(struct exchange *x)
     const struct msg_claim *m = x->in;
 
     x->deadline_ms = env_monotonic_ms() + (int64_t)m->wait_ms;
-    pthread_mutex_lock(&x->api->mutex);
+    env_mutex_lock(&x->api->mutex);
     x->sequence = ++x->api->sequence;
-    pthread_mutex_unlock(&x->api->mutex);
+    env_mutex_unlock(&x->api->mutex);
     claim_again(x);
 }
 
@@ -136,11 +136,11 @@ void waiters_jobs_ready(void *arg, uint64_t jobs)
     struct api *a = arg;
 
     while (jobs-- > 0) {
-        pthread_mutex_lock(&a->mutex);
+        env_mutex_lock(&a->mutex);
         struct exchange *x = a->first;
         if (x)
             unlink_waiter(x);
-        pthread_mutex_unlock(&a->mutex);
+        env_mutex_unlock(&a->mutex);
         if (!x)
             return;
         claim_woken(x);
@@ -153,7 +153,7 @@ void api_tick(struct api *a, int64_t now_ms, int64_t *next_ms)
     uint64_t wakeups = 0;
 
     *next_ms = INT64_MAX;
-    pthread_mutex_lock(&a->mutex);
+    env_mutex_lock(&a->mutex);
     if (a->owed > 0 && a->owed_at_ms <= now_ms) {
         wakeups = a->owed;
         a->owed = 0;
@@ -170,7 +170,7 @@ void api_tick(struct api *a, int64_t now_ms, int64_t *next_ms)
             *next_ms = x->deadline_ms;
         }
     }
-    pthread_mutex_unlock(&a->mutex);
+    env_mutex_unlock(&a->mutex);
     while (expired) {
         struct exchange *x = expired;
         expired = x->next;
@@ -182,11 +182,11 @@ void api_tick(struct api *a, int64_t now_ms, int64_t *next_ms)
 
 void waiters_stop(struct api *a)
 {
-    pthread_mutex_lock(&a->mutex);
+    env_mutex_lock(&a->mutex);
     struct exchange *x = a->first;
     a->first = a->last = NULL;
     a->stopping = true;
-    pthread_mutex_unlock(&a->mutex);
+    env_mutex_unlock(&a->mutex);
     while (x) {
         struct exchange *next = x->next;
         x->rc = err_set(&x->err, ERR_UNAVAILABLE, "the coordinator is stopping");

@@ -1,7 +1,7 @@
 #include "coordinator/lease/lease_clock.h"
 
-#include <pthread.h>
 #include <stdlib.h>
+#include "core/env/thread.h"
 
 #define BUCKETS 4096u /* chains stay short with tens of thousands of agents */
 
@@ -20,7 +20,7 @@ struct agent_entry {
 };
 
 struct lease_clock {
-    pthread_mutex_t mutex; /* guards everything; nothing is called while it is held */
+    struct env_mutex mutex; /* guards everything; nothing is called while it is held */
     bool started;
     struct job_entry *jobs[BUCKETS];
     struct agent_entry *agents[BUCKETS];
@@ -31,7 +31,7 @@ int lease_clock_create(struct lease_clock **out, struct err *e)
     struct lease_clock *l = calloc(1, sizeof *l);
     if (!l)
         return err_set(e, ERR_NO_MEMORY, "no memory for the leases");
-    pthread_mutex_init(&l->mutex, NULL);
+    env_mutex_init(&l->mutex);
     *out = l;
     return 0;
 }
@@ -52,7 +52,7 @@ void lease_clock_destroy(struct lease_clock *l)
             free(a);
         }
     }
-    pthread_mutex_destroy(&l->mutex);
+    env_mutex_destroy(&l->mutex);
     free(l);
 }
 
@@ -75,7 +75,7 @@ static struct job_entry **find_job(struct lease_clock *l, uint64_t job)
 static int set_entry(struct lease_clock *l, const struct lease_due *d, int64_t due_ms,
                      const struct lease_progress *p, struct err *e)
 {
-    pthread_mutex_lock(&l->mutex);
+    env_mutex_lock(&l->mutex);
     struct job_entry **at = find_job(l, d->job), *j = *at;
     if (!j) {
         j = *at = calloc(1, sizeof *j);
@@ -89,7 +89,7 @@ static int set_entry(struct lease_clock *l, const struct lease_due *d, int64_t d
         if (p)
             j->progress = *p;
     }
-    pthread_mutex_unlock(&l->mutex);
+    env_mutex_unlock(&l->mutex);
     return j ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a lease");
 }
 
@@ -107,7 +107,7 @@ int lease_clock_backoff(struct lease_clock *l, uint64_t job, const struct msg_fe
 
 void lease_clock_seen(struct lease_clock *l, uint64_t agent, int64_t now_ms)
 {
-    pthread_mutex_lock(&l->mutex);
+    env_mutex_lock(&l->mutex);
     struct agent_entry **at = &l->agents[agent % BUCKETS];
     while (*at && (*at)->agent != agent)
         at = &(*at)->next;
@@ -115,17 +115,17 @@ void lease_clock_seen(struct lease_clock *l, uint64_t agent, int64_t now_ms)
         (*at)->agent = agent;
     if (*at)
         (*at)->seen_ms = now_ms;
-    pthread_mutex_unlock(&l->mutex);
+    env_mutex_unlock(&l->mutex);
 }
 
 bool lease_clock_others(struct lease_clock *l, uint64_t agent, int64_t since_ms)
 {
     bool found = false;
-    pthread_mutex_lock(&l->mutex);
+    env_mutex_lock(&l->mutex);
     for (unsigned i = 0; i < BUCKETS && !found; i++)
         for (const struct agent_entry *a = l->agents[i]; a && !found; a = a->next)
             found = a->agent != agent && a->seen_ms >= since_ms;
-    pthread_mutex_unlock(&l->mutex);
+    env_mutex_unlock(&l->mutex);
     return found;
 }
 
@@ -134,7 +134,7 @@ size_t lease_clock_due(struct lease_clock *l, int64_t now_ms, struct lease_due *
 {
     size_t count = 0;
     *next_ms = INT64_MAX;
-    pthread_mutex_lock(&l->mutex);
+    env_mutex_lock(&l->mutex);
     for (unsigned i = 0; i < BUCKETS; i++)
         for (const struct job_entry *j = l->jobs[i]; j; j = j->next) {
             if (j->due_ms <= now_ms && count < cap)
@@ -142,7 +142,7 @@ size_t lease_clock_due(struct lease_clock *l, int64_t now_ms, struct lease_due *
             else if (j->due_ms < *next_ms)
                 *next_ms = j->due_ms < now_ms ? now_ms : j->due_ms;
         }
-    pthread_mutex_unlock(&l->mutex);
+    env_mutex_unlock(&l->mutex);
     return count;
 }
 
@@ -154,29 +154,29 @@ static bool entry_is_due(const struct job_entry *j, const struct lease_due *d, i
 
 bool lease_clock_still_due(struct lease_clock *l, const struct lease_due *d, int64_t now_ms)
 {
-    pthread_mutex_lock(&l->mutex);
+    env_mutex_lock(&l->mutex);
     bool due = entry_is_due(*find_job(l, d->job), d, now_ms);
-    pthread_mutex_unlock(&l->mutex);
+    env_mutex_unlock(&l->mutex);
     return due;
 }
 
 void lease_clock_forget(struct lease_clock *l, const struct lease_due *d, int64_t now_ms)
 {
-    pthread_mutex_lock(&l->mutex);
+    env_mutex_lock(&l->mutex);
     struct job_entry **at = find_job(l, d->job), *j = *at;
     if (entry_is_due(j, d, now_ms)) {
         *at = j->next;
         free(j);
     }
-    pthread_mutex_unlock(&l->mutex);
+    env_mutex_unlock(&l->mutex);
 }
 
 static bool set_started(struct lease_clock *l, bool started)
 {
-    pthread_mutex_lock(&l->mutex);
+    env_mutex_lock(&l->mutex);
     bool before = l->started;
     l->started = started;
-    pthread_mutex_unlock(&l->mutex);
+    env_mutex_unlock(&l->mutex);
     return before;
 }
 
@@ -192,22 +192,22 @@ void lease_clock_start_again(struct lease_clock *l)
 
 bool lease_progress_of(struct lease_clock *l, uint64_t job, struct lease_progress *out)
 {
-    pthread_mutex_lock(&l->mutex);
+    env_mutex_lock(&l->mutex);
     const struct job_entry *j = *find_job(l, job);
     bool found = j && j->has_progress;
     if (found)
         *out = j->progress;
-    pthread_mutex_unlock(&l->mutex);
+    env_mutex_unlock(&l->mutex);
     return found;
 }
 
 int64_t lease_agent_seen(struct lease_clock *l, uint64_t agent)
 {
     int64_t seen = -1;
-    pthread_mutex_lock(&l->mutex);
+    env_mutex_lock(&l->mutex);
     for (const struct agent_entry *a = l->agents[agent % BUCKETS]; a; a = a->next)
         if (a->agent == agent)
             seen = a->seen_ms;
-    pthread_mutex_unlock(&l->mutex);
+    env_mutex_unlock(&l->mutex);
     return seen;
 }

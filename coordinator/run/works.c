@@ -1,11 +1,10 @@
 #include "coordinator/run/works.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include "core/env/clock.h"
 #include "core/env/process.h"
+#include "core/env/thread.h"
 #include "coordinator/lease/lease.h"
 #include "coordinator/log.h"
 #include "coordinator/run/own.h"
@@ -25,13 +24,13 @@ struct task {
 
 struct works {
     struct service *service;
-    pthread_t checkers[WORKS_CHECKERS], own;
+    struct env_thread checkers[WORKS_CHECKERS], own;
     unsigned checkers_started;
     bool own_started;
     int64_t retry_ms;
-    unsigned failures;    /* the own thread's: in a row */
-    pthread_mutex_t lock; /* guards what follows; nothing else is taken while it is held */
-    pthread_cond_t tasks_wake, own_wake;
+    unsigned failures;     /* the own thread's: in a row */
+    struct env_mutex lock; /* guards what follows; nothing else is taken while it is held */
+    struct env_cond tasks_wake, own_wake;
     struct task *first, **last;
     bool look, stopping; /* look: own jobs may be due */
 };
@@ -44,49 +43,48 @@ void works_submit(struct works *w, void (*fn)(void *arg), void *arg)
         return;
     }
     *t = (struct task){NULL, fn, arg};
-    pthread_mutex_lock(&w->lock);
+    env_mutex_lock(&w->lock);
     *w->last = t;
     w->last = &t->next;
-    pthread_cond_signal(&w->tasks_wake);
-    pthread_mutex_unlock(&w->lock);
+    env_cond_signal(&w->tasks_wake);
+    env_mutex_unlock(&w->lock);
 }
 
 bool works_stopping(struct works *w)
 {
-    pthread_mutex_lock(&w->lock);
+    env_mutex_lock(&w->lock);
     bool stop = w->stopping;
-    pthread_mutex_unlock(&w->lock);
+    env_mutex_unlock(&w->lock);
     return stop || env_stop_requested();
 }
 
 void works_wake(struct works *w)
 {
-    pthread_mutex_lock(&w->lock);
+    env_mutex_lock(&w->lock);
     w->look = true;
-    pthread_cond_signal(&w->own_wake);
-    pthread_mutex_unlock(&w->lock);
+    env_cond_signal(&w->own_wake);
+    env_mutex_unlock(&w->lock);
 }
 
-static void *checker(void *arg)
+static void checker(void *arg)
 {
     struct works *w = arg;
-    pthread_mutex_lock(&w->lock);
+    env_mutex_lock(&w->lock);
     for (;;) {
         while (!w->first && !w->stopping)
-            pthread_cond_wait(&w->tasks_wake, &w->lock);
+            env_cond_wait(&w->tasks_wake, &w->lock);
         struct task *t = w->first;
         if (!t)
             break; /* stopping, and all that was queued is done */
         w->first = t->next;
         if (!w->first)
             w->last = &w->first;
-        pthread_mutex_unlock(&w->lock);
+        env_mutex_unlock(&w->lock);
         t->fn(t->arg);
         free(t);
-        pthread_mutex_lock(&w->lock);
+        env_mutex_lock(&w->lock);
     }
-    pthread_mutex_unlock(&w->lock);
-    return NULL;
+    env_mutex_unlock(&w->lock);
 }
 
 /* --- the coordinator's own jobs --------------------------------------------------------------- */
@@ -293,17 +291,17 @@ static enum own_outcome own_once(struct works *w)
     return rc ? OWN_FAILED : OWN_DONE;
 }
 
-static void *own_worker(void *arg)
+static void own_worker(void *arg)
 {
     struct works *w = arg;
     for (;;) {
-        pthread_mutex_lock(&w->lock);
+        env_mutex_lock(&w->lock);
         while (!w->look && !w->stopping)
-            pthread_cond_wait(&w->own_wake, &w->lock);
+            env_cond_wait(&w->own_wake, &w->lock);
         w->look = false;
-        pthread_mutex_unlock(&w->lock);
+        env_mutex_unlock(&w->lock);
         if (works_stopping(w))
-            return NULL;
+            return;
         enum own_outcome done = own_once(w);
         if (done == OWN_NOTHING)
             continue;
@@ -319,13 +317,13 @@ static void *own_worker(void *arg)
 
 static int start_threads(struct works *w, struct err *e)
 {
-    int bad = pthread_create(&w->own, NULL, own_worker, w);
-    w->own_started = !bad;
-    for (int i = 0; !bad && i < WORKS_CHECKERS; i++) {
-        bad = pthread_create(&w->checkers[i], NULL, checker, w);
-        w->checkers_started += !bad;
+    int rc = env_thread_start(&w->own, own_worker, w, "the thread of own jobs", e);
+    w->own_started = !rc;
+    for (int i = 0; !rc && i < WORKS_CHECKERS; i++) {
+        rc = env_thread_start(&w->checkers[i], checker, w, "a thread that checks results", e);
+        w->checkers_started += !rc;
     }
-    return bad ? err_set(e, ERR_UNAVAILABLE, "can't start a thread: %s", strerror(bad)) : 0;
+    return rc;
 }
 
 int works_create_with(struct works **out, struct service *s, int64_t retry_ms, struct err *e)
@@ -337,9 +335,9 @@ int works_create_with(struct works **out, struct service *s, int64_t retry_ms, s
     w->retry_ms = retry_ms;
     w->last = &w->first;
     w->look = true;
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->tasks_wake, NULL);
-    pthread_cond_init(&w->own_wake, NULL);
+    env_mutex_init(&w->lock);
+    env_cond_init(&w->tasks_wake);
+    env_cond_init(&w->own_wake);
     *out = w; /* before the threads, which find the works where `out` is: in the service */
     int rc = start_threads(w, e);
     if (rc) {
@@ -358,17 +356,17 @@ void works_destroy(struct works *w)
 {
     if (!w)
         return;
-    pthread_mutex_lock(&w->lock);
+    env_mutex_lock(&w->lock);
     w->stopping = true;
-    pthread_cond_broadcast(&w->tasks_wake);
-    pthread_cond_broadcast(&w->own_wake);
-    pthread_mutex_unlock(&w->lock);
+    env_cond_broadcast(&w->tasks_wake);
+    env_cond_broadcast(&w->own_wake);
+    env_mutex_unlock(&w->lock);
     if (w->own_started)
-        pthread_join(w->own, NULL);
+        env_thread_join(&w->own);
     for (unsigned i = 0; i < w->checkers_started; i++)
-        pthread_join(w->checkers[i], NULL);
-    pthread_mutex_destroy(&w->lock);
-    pthread_cond_destroy(&w->tasks_wake);
-    pthread_cond_destroy(&w->own_wake);
+        env_thread_join(&w->checkers[i]);
+    env_mutex_destroy(&w->lock);
+    env_cond_destroy(&w->tasks_wake);
+    env_cond_destroy(&w->own_wake);
     free(w);
 }

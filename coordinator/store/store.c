@@ -16,8 +16,8 @@
 
 static void pool_init(struct reader_pool *p)
 {
-    pthread_mutex_init(&p->mutex, NULL);
-    pthread_cond_init(&p->changed, NULL);
+    env_mutex_init(&p->mutex);
+    env_cond_init(&p->changed);
 }
 
 static int pool_open(struct reader_pool *p, const char *path, enum conn_file file, struct err *e)
@@ -35,25 +35,25 @@ static void pool_close(struct reader_pool *p)
 {
     for (unsigned i = 0; i < STORE_READERS; i++)
         conn_close(p->all[i]);
-    pthread_cond_destroy(&p->changed);
-    pthread_mutex_destroy(&p->mutex);
+    env_cond_destroy(&p->changed);
+    env_mutex_destroy(&p->mutex);
 }
 
 static void pool_give(struct reader_pool *p, struct store_conn *c)
 {
-    pthread_mutex_lock(&p->mutex);
+    env_mutex_lock(&p->mutex);
     p->idle[p->count++] = c;
-    pthread_cond_signal(&p->changed);
-    pthread_mutex_unlock(&p->mutex);
+    env_cond_signal(&p->changed);
+    env_mutex_unlock(&p->mutex);
 }
 
 static int pool_begin(struct reader_pool *p, struct store_conn **out, struct err *e)
 {
-    pthread_mutex_lock(&p->mutex);
+    env_mutex_lock(&p->mutex);
     while (p->count == 0)
-        pthread_cond_wait(&p->changed, &p->mutex);
+        env_cond_wait(&p->changed, &p->mutex);
     struct store_conn *c = p->idle[--p->count];
-    pthread_mutex_unlock(&p->mutex);
+    env_mutex_unlock(&p->mutex);
     int rc = conn_run(c, "BEGIN", e);
     if (rc)
         pool_give(p, c);

@@ -2,16 +2,16 @@
 #ifndef TACIT_COORDINATOR_STORE_STORE_PARTS_H
 #define TACIT_COORDINATOR_STORE_STORE_PARTS_H
 
-#include <pthread.h>
 #include <stdatomic.h>
+#include "core/env/thread.h"
 #include "coordinator/store/conn.h"
 #include "coordinator/store/writer.h"
 
 #define STORE_READERS 4 /* a file; at most 2 MiB of cache each */
 
 struct reader_pool {
-    pthread_mutex_t mutex; /* guards idle and count */
-    pthread_cond_t changed;
+    struct env_mutex mutex; /* guards idle and count */
+    struct env_cond changed;
     struct store_conn *all[STORE_READERS];
     struct store_conn *idle[STORE_READERS];
     unsigned count; /* idle ones */

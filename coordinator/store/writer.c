@@ -1,8 +1,8 @@
 #include "coordinator/store/writer.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
+#include "core/env/thread.h"
 #include "coordinator/store/conn.h"
 
 /* More than that many waiting requests mean that the disk does not keep up: better to say so. */
@@ -21,9 +21,9 @@ struct writer {
     struct store_conn *conn; /* the stepping thread's */
     unsigned batch;
     bool stepped;
-    pthread_t thread;
-    pthread_mutex_t mutex; /* guards what follows; nothing is called while it is held */
-    pthread_cond_t changed;
+    struct env_thread thread;
+    struct env_mutex mutex; /* guards what follows; nothing is called while it is held */
+    struct env_cond changed;
     struct piece *first, **last;
     unsigned count;
     bool stopping;
@@ -93,7 +93,7 @@ static void batch_run(struct writer *w, struct piece *first)
 
 static struct piece *queue_take(struct writer *w, unsigned *count)
 {
-    pthread_mutex_lock(&w->mutex);
+    env_mutex_lock(&w->mutex);
     struct piece *first = w->first, **end = &w->first;
     unsigned n = 0;
     while (*end && n < w->batch) {
@@ -105,7 +105,7 @@ static struct piece *queue_take(struct writer *w, unsigned *count)
     if (!w->first)
         w->last = &w->first;
     w->count -= n;
-    pthread_mutex_unlock(&w->mutex);
+    env_mutex_unlock(&w->mutex);
     *count = n;
     return n ? first : NULL;
 }
@@ -125,17 +125,17 @@ unsigned writer_step(struct writer *w)
     return count;
 }
 
-static void *writer_main(void *arg)
+static void writer_main(void *arg)
 {
     struct writer *w = arg;
     for (;;) {
-        pthread_mutex_lock(&w->mutex);
+        env_mutex_lock(&w->mutex);
         while (!w->first && !w->stopping)
-            pthread_cond_wait(&w->changed, &w->mutex);
+            env_cond_wait(&w->changed, &w->mutex);
         bool finished = !w->first;
-        pthread_mutex_unlock(&w->mutex);
+        env_mutex_unlock(&w->mutex);
         if (finished)
-            return NULL;
+            return;
         writer_step(w);
     }
 }
@@ -150,13 +150,16 @@ int writer_create(struct writer **out, struct store_conn *conn, unsigned batch, 
     w->batch = batch;
     w->stepped = stepped;
     w->last = &w->first;
-    pthread_mutex_init(&w->mutex, NULL);
-    pthread_cond_init(&w->changed, NULL);
-    if (!stepped && pthread_create(&w->thread, NULL, writer_main, w)) {
-        pthread_cond_destroy(&w->changed);
-        pthread_mutex_destroy(&w->mutex);
+    env_mutex_init(&w->mutex);
+    env_cond_init(&w->changed);
+    int rc = stepped
+                 ? 0
+                 : env_thread_start(&w->thread, writer_main, w, "the database's writer thread", e);
+    if (rc) {
+        env_cond_destroy(&w->changed);
+        env_mutex_destroy(&w->mutex);
         free(w);
-        return err_set(e, ERR_NO_MEMORY, "cannot start the database's writer thread");
+        return rc;
     }
     *out = w;
     return 0;
@@ -166,12 +169,12 @@ void writer_stop(struct writer *w)
 {
     if (!w)
         return;
-    pthread_mutex_lock(&w->mutex);
+    env_mutex_lock(&w->mutex);
     w->stopping = true;
-    pthread_cond_signal(&w->changed);
-    pthread_mutex_unlock(&w->mutex);
+    env_cond_signal(&w->changed);
+    env_mutex_unlock(&w->mutex);
     if (!w->stepped)
-        pthread_join(w->thread, NULL);
+        env_thread_join(&w->thread);
     while (writer_step(w) > 0)
         ;
 }
@@ -181,8 +184,8 @@ void writer_destroy(struct writer *w)
     if (!w)
         return;
     conn_close(w->conn);
-    pthread_cond_destroy(&w->changed);
-    pthread_mutex_destroy(&w->mutex);
+    env_cond_destroy(&w->changed);
+    env_mutex_destroy(&w->mutex);
     free(w);
 }
 
@@ -191,7 +194,7 @@ void writer_put(struct writer *w, store_write_fn *fn, store_done_fn *done, void 
     struct piece *p = malloc(sizeof *p);
     struct err e;
     int rc = p ? 0 : err_set(&e, ERR_NO_MEMORY, "no memory to queue the request");
-    pthread_mutex_lock(&w->mutex);
+    env_mutex_lock(&w->mutex);
     if (!rc && w->count >= QUEUE_MAX)
         rc = err_set(&e, ERR_UNAVAILABLE, "%u requests wait to be written; try again later",
                      w->count);
@@ -200,9 +203,9 @@ void writer_put(struct writer *w, store_write_fn *fn, store_done_fn *done, void 
         *w->last = p;
         w->last = &p->next;
         w->count++;
-        pthread_cond_signal(&w->changed);
+        env_cond_signal(&w->changed);
     }
-    pthread_mutex_unlock(&w->mutex);
+    env_mutex_unlock(&w->mutex);
     if (rc) {
         free(p);
         done(arg, rc, &e);
@@ -215,8 +218,8 @@ struct waiter {
     struct err *e;
     int rc;
     bool finished;
-    pthread_mutex_t mutex; /* guards rc and finished */
-    pthread_cond_t changed;
+    struct env_mutex mutex; /* guards rc and finished */
+    struct env_cond changed;
 };
 
 static int waiter_fn(struct store_conn *c, void *arg, struct err *e)
@@ -228,29 +231,29 @@ static int waiter_fn(struct store_conn *c, void *arg, struct err *e)
 static void waiter_done(void *arg, int rc, const struct err *e)
 {
     struct waiter *t = arg;
-    pthread_mutex_lock(&t->mutex);
+    env_mutex_lock(&t->mutex);
     t->rc = rc;
     if (rc && t->e)
         *t->e = *e;
     t->finished = true;
-    pthread_cond_signal(&t->changed);
-    pthread_mutex_unlock(&t->mutex);
+    env_cond_signal(&t->changed);
+    env_mutex_unlock(&t->mutex);
 }
 
 int writer_wait(struct writer *w, store_write_fn *fn, void *arg, struct err *e)
 {
     struct waiter t = {.fn = fn, .arg = arg, .e = e};
-    assert(w->stepped || !pthread_equal(pthread_self(), w->thread));
-    pthread_mutex_init(&t.mutex, NULL);
-    pthread_cond_init(&t.changed, NULL);
+    assert(w->stepped || !env_thread_is_self(&w->thread));
+    env_mutex_init(&t.mutex);
+    env_cond_init(&t.changed);
     writer_put(w, waiter_fn, waiter_done, &t);
     while (w->stepped && !t.finished)
         writer_step(w);
-    pthread_mutex_lock(&t.mutex);
+    env_mutex_lock(&t.mutex);
     while (!t.finished)
-        pthread_cond_wait(&t.changed, &t.mutex);
-    pthread_mutex_unlock(&t.mutex);
-    pthread_cond_destroy(&t.changed);
-    pthread_mutex_destroy(&t.mutex);
+        env_cond_wait(&t.changed, &t.mutex);
+    env_mutex_unlock(&t.mutex);
+    env_cond_destroy(&t.changed);
+    env_mutex_destroy(&t.mutex);
     return t.rc;
 }

@@ -1,5 +1,5 @@
-/* Clock, sleep and entropy: with file.h, process.h and http.h the only way to the outside.
- * A simulation links another implementation of these four headers. */
+/* Clock, sleep and entropy: with file.h, read.h, process.h, thread.h and http.h the only way to the
+ * outside. A simulation links another implementation of these headers. */
 #ifndef TACIT_ENV_CLOCK_H
 #define TACIT_ENV_CLOCK_H
 
