@@ -1,0 +1,113 @@
+#include "coordinator/tacitd.h"
+
+#include "core/base/buf.h"
+#include "core/env/clock.h"
+#include "core/env/file.h"
+#include "core/env/process.h"
+#include "core/version.h"
+#include "coordinator/api/server.h"
+#include "coordinator/api/tokens.h"
+#include "coordinator/lease/lease.h"
+#include "coordinator/log.h"
+#include "coordinator/run/works.h"
+#include "coordinator/store/store.h"
+
+#define PREDECESSOR_MS 10000 /* a predecessor that is being stopped finishes within this */
+#define PEM_BYTES_MAX (1u << 20)
+#define TICK_MS_MAX 1000
+
+struct coordinator {
+    struct service service;
+    struct tokens tokens;
+    struct buf certificate, key;
+    struct api *api;
+    struct server *server;
+};
+
+static int read_tls(struct coordinator *c, const struct tacitd_options *o, struct err *e)
+{
+    int rc;
+
+    if (!o->certificate)
+        return 0;
+    rc = env_file_read(o->certificate, PEM_BYTES_MAX, &c->certificate, e);
+    if (rc)
+        return err_prefix(e, "--tls-cert");
+    rc = env_file_read(o->key, PEM_BYTES_MAX, &c->key, e);
+    return rc ? err_prefix(e, "--tls-key") : 0;
+}
+
+/* In this order: the store waits for a predecessor; tokens are there before anybody can ask; the
+ * API hears of ready jobs before anything makes them; the port opens last. */
+static int start(struct coordinator *c, const struct tacitd_options *o, struct err *e)
+{
+    struct server_options so = {.address = o->address, .wait_ms = PREDECESSOR_MS};
+    int rc = read_tls(c, o, e);
+
+    c->service.dir = o->dir;
+    c->service.started_ms = env_monotonic_ms();
+    if (!rc)
+        rc = store_open(&c->service.store, o->dir, e);
+    if (!rc)
+        rc = lease_clock_create(&c->service.leases, e);
+    if (!rc)
+        rc = tokens_open(o->dir, &c->tokens, e);
+    if (!rc)
+        rc = api_create(&c->api, &c->service, &(struct api_tokens){c->tokens.admin, c->tokens.join},
+                        e);
+    if (!rc)
+        rc = works_create(&c->service.works, &c->service, e);
+    so.certificate = c->certificate.data;
+    so.key = c->key.data;
+    return rc ? rc : server_start(&c->server, c->api, &c->service, &so, e);
+}
+
+static void stop(struct coordinator *c)
+{
+    if (c->server)
+        server_stop(c->server);
+    works_destroy(c->service.works);
+    store_close(c->service.store);
+    server_destroy(c->server);
+    api_destroy(c->api);
+    lease_clock_destroy(c->service.leases);
+    buf_free(&c->certificate);
+    buf_free(&c->key);
+}
+
+static void run(struct coordinator *c)
+{
+    int64_t next_ms = 0;
+
+    while (!env_stop_wait_ms(next_ms)) {
+        struct err e = {0};
+        if (lease_tick(&c->service, &next_ms, &e)) {
+            log_error("leases cannot be looked after: %s", e.message);
+            next_ms = TICK_MS_MAX;
+        }
+        if (next_ms < 1 || next_ms > TICK_MS_MAX)
+            next_ms = next_ms < 1 ? 1 : TICK_MS_MAX;
+    }
+}
+
+int tacitd_run(const struct tacitd_options *o, struct err *e)
+{
+    struct coordinator c = {0};
+
+    buf_init(&c.certificate, PEM_BYTES_MAX);
+    buf_init(&c.key, PEM_BYTES_MAX);
+    int rc = start(&c, o, e);
+    if (!rc) {
+        log_info("started version=%s port=%u data=%s incarnation=%llu", TACIT_VERSION,
+                 server_port(c.server), o->dir,
+                 (unsigned long long)store_incarnation(c.service.store));
+        if (o->ready)
+            o->ready(o->ready_arg, server_port(c.server));
+        run(&c);
+        log_info("stopping");
+    }
+    stop(&c);
+    if (!rc)
+        log_info("stopped");
+    return rc;
+}
