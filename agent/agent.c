@@ -10,7 +10,7 @@
 #include "agent/identity.h"
 #include "agent/agent_log.h"
 #include "agent/machine.h"
-#include "agent/runners/kept.h"
+#include "core/runners/kept.h"
 #include "agent/step.h"
 #include "core/base/text.h"
 #include "core/env/clock.h"

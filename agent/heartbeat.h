@@ -5,7 +5,7 @@
 #define TACIT_AGENT_HEARTBEAT_H
 
 #include <stdint.h>
-#include "agent/runners/job.h"
+#include "core/runners/job.h"
 #include "core/client/client.h"
 
 struct heartbeat;

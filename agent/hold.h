@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 #include "agent/cache.h"
-#include "agent/runners/job.h"
+#include "core/runners/job.h"
 #include "core/base/arena.h"
 #include "core/client/client.h"
 

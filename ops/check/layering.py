@@ -26,6 +26,7 @@ MAY_INCLUDE = {
     "core/mixture": MODEL | DATA,
     "core/checkpoint": MODEL | DATA,
     "core/protocol": MODEL | DATA | {"core/mixture", "core/checkpoint"},
+    "core/runners": MODEL | DATA | {"core/mixture", "core/checkpoint", "core/protocol"},
     "core/client": ENV | {"core/protocol"},
     "coordinator": {"core"},
     "coordinator/store": {"core"} | SERVICE,

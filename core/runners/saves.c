@@ -1,4 +1,4 @@
-#include "agent/runners/saves.h"
+#include "core/runners/saves.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "agent/runners/sequences.h"
+#include "core/runners/sequences.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Links of experts and dense models: steps step_first+1…step_last on whole sequences (Eq. 1). */
-#include "agent/runners/training.h"
+#include "core/runners/training.h"
 
 #include <inttypes.h>
 

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-#include "agent/runners/models.h"
-#include "agent/runners/sequences.h"
+#include "core/runners/models.h"
+#include "core/runners/sequences.h"
 #include "core/env/clock.h"
 #include "core/mixture/scores.h"
 

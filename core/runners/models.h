@@ -1,9 +1,9 @@
 /* Engine and parameters for jobs that only read models. */
-#ifndef TACIT_AGENT_RUNNERS_MODELS_H
-#define TACIT_AGENT_RUNNERS_MODELS_H
+#ifndef TACIT_CORE_RUNNERS_MODELS_H
+#define TACIT_CORE_RUNNERS_MODELS_H
 
-#include "agent/runners/job.h"
-#include "agent/runners/kept.h"
+#include "core/runners/job.h"
+#include "core/runners/kept.h"
 
 struct reader {
     struct model_config config;

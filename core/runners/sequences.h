@@ -1,11 +1,11 @@
 /* The sequences a job reads, by position: of a round's draw, of a chunk, or of a model's own
  * segment. They lie in mapped shards or pieces, each opened and checked when it is first touched,
  * so memory stays flat however many there are. */
-#ifndef TACIT_AGENT_RUNNERS_SEQUENCES_H
-#define TACIT_AGENT_RUNNERS_SEQUENCES_H
+#ifndef TACIT_CORE_RUNNERS_SEQUENCES_H
+#define TACIT_CORE_RUNNERS_SEQUENCES_H
 
 #include <stdint.h>
-#include "agent/runners/job.h"
+#include "core/runners/job.h"
 #include "core/data/shard.h"
 #include "core/env/file.h"
 

@@ -1,4 +1,4 @@
-#include "agent/runners/kept.h"
+#include "core/runners/kept.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* What an agent keeps in memory from one job to the next: engines, since jobs may take less time
  * than making one, and the weights it trained last, since the chain's next link starts from them.
  */
-#ifndef TACIT_AGENT_RUNNERS_KEPT_H
-#define TACIT_AGENT_RUNNERS_KEPT_H
+#ifndef TACIT_CORE_RUNNERS_KEPT_H
+#define TACIT_CORE_RUNNERS_KEPT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* What a runner gets and gives. A job is a deterministic function of its inputs: files that are in
  * the cache already; its outputs are files that are uploaded later. So no runner talks to anyone.
  */
-#ifndef TACIT_AGENT_RUNNERS_JOB_H
-#define TACIT_AGENT_RUNNERS_JOB_H
+#ifndef TACIT_CORE_RUNNERS_JOB_H
+#define TACIT_CORE_RUNNERS_JOB_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

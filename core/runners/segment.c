@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "agent/runners/sequences.h"
+#include "core/runners/sequences.h"
 #include "core/mixture/assign.h"
 
 #define SEGMENT_BYTES_MAX ((size_t)SHARD_MAX_BYTES + 4096)

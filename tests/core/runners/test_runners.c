@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "agent/runners/job.h"
-#include "agent/runners/kept.h"
+#include "core/runners/job.h"
+#include "core/runners/kept.h"
 #include "core/base/rng.h"
 #include "core/checkpoint/checkpoint.h"
 #include "core/data/shard.h"

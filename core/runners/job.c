@@ -1,4 +1,4 @@
-#include "agent/runners/job.h"
+#include "core/runners/job.h"
 
 #include <inttypes.h>
 #include <math.h>

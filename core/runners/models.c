@@ -1,4 +1,4 @@
-#include "agent/runners/models.h"
+#include "core/runners/models.h"
 
 #include "core/checkpoint/checkpoint.h"
 

@@ -1,11 +1,11 @@
 /* Local saves of a model in training: two files a save in the job's folder, save-STEP.model and
  * save-STEP.state. The state is written last and names the model's content, so a crash in between
  * leaves the save before as the newest whole one. */
-#ifndef TACIT_AGENT_RUNNERS_SAVES_H
-#define TACIT_AGENT_RUNNERS_SAVES_H
+#ifndef TACIT_CORE_RUNNERS_SAVES_H
+#define TACIT_CORE_RUNNERS_SAVES_H
 
 #include <stdbool.h>
-#include "agent/runners/kept.h"
+#include "core/runners/kept.h"
 #include "core/checkpoint/checkpoint.h"
 
 /* Saves w at p->step, then removes older saves. Fills w's digests. */

@@ -2,7 +2,7 @@
  * before left its weights and moments. */
 #include <inttypes.h>
 #include <stdlib.h>
-#include "agent/runners/training.h"
+#include "core/runners/training.h"
 #include "core/mixture/assign.h"
 #include "core/mixture/draw.h"
 

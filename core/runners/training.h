@@ -1,10 +1,10 @@
 /* The training loop that routers, experts and dense models share: from a model and its state, or
  * the initial weights, over steps of batches to the next model and state; saved locally on the way,
  * and going on bit for bit from the newest save. */
-#ifndef TACIT_AGENT_RUNNERS_TRAINING_H
-#define TACIT_AGENT_RUNNERS_TRAINING_H
+#ifndef TACIT_CORE_RUNNERS_TRAINING_H
+#define TACIT_CORE_RUNNERS_TRAINING_H
 
-#include "agent/runners/sequences.h"
+#include "core/runners/sequences.h"
 
 struct training {
     struct model_config config;

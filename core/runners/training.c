@@ -1,12 +1,12 @@
-#include "agent/runners/training.h"
+#include "core/runners/training.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "agent/runners/kept.h"
-#include "agent/runners/saves.h"
+#include "core/runners/kept.h"
+#include "core/runners/saves.h"
 #include "core/checkpoint/checkpoint.h"
 #include "core/env/clock.h"
 #include "core/mixture/draw.h"
