@@ -5,7 +5,7 @@
 #include <time.h>
 #include "core/env/clock.h"
 
-void log_line(const char *level, const char *fmt, ...)
+void log_event(const char *level, const char *fmt, ...)
 {
     char text[900], stamp[32] = "";
     int64_t now = env_wall_ms();

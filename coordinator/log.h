@@ -3,10 +3,10 @@
 #ifndef TACIT_COORDINATOR_LOG_H
 #define TACIT_COORDINATOR_LOG_H
 
-#define log_info(...) log_line("info", __VA_ARGS__)
-#define log_warn(...) log_line("warn", __VA_ARGS__)
-#define log_error(...) log_line("error", __VA_ARGS__)
+#define log_info(...) log_event("info", __VA_ARGS__)
+#define log_warn(...) log_event("warn", __VA_ARGS__)
+#define log_error(...) log_event("error", __VA_ARGS__)
 
-void log_line(const char *level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void log_event(const char *level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif
