@@ -446,6 +446,13 @@ static int decode_body(struct exchange *x)
     return in ? message_decode(in, b->data, b->len, x->in, &x->arena, &x->err) : 0;
 }
 
+/* A job that is given back with nothing to check does not wait for those that check. */
+static bool needs_prepare(const struct exchange *x)
+{
+    return x->route->prepare && !(x->route->in == &message_release &&
+                                  ((const struct msg_release *)x->in)->output_count == 0);
+}
+
 enum api_step api_handle(struct api_exchange *public)
 {
     struct exchange *x = exchange_of(public);
@@ -461,7 +468,7 @@ enum api_step api_handle(struct api_exchange *public)
         return API_REPLY;
     if (x->route->kind == ROUTE_CLAIM)
         waiters_claim(x);
-    else if (x->route->prepare)
+    else if (needs_prepare(x))
         works_submit(x->api->service->works, prepare, x);
     else
         store_write(x->api->service->store, exchange_run, write_done, x);

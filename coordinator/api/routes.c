@@ -22,7 +22,7 @@ static const struct route routes[] = {
     {"POST", "/v1/jobs/{id}/fail", ROUTE_WRITE, AGENT, &message_fail, &message_empty, lease_fail,
      NULL},
     {"POST", "/v1/jobs/{id}/release", ROUTE_WRITE, AGENT, &message_release, &message_empty,
-     lease_release, NULL},
+     lease_release, runs_prepare_release},
     {"GET", "/v1/jobs", ROUTE_READ, ADMIN, NULL, NULL, status_jobs, NULL},
 
     {"POST", "/v1/datasets", ROUTE_WRITE, ADMIN, &message_dataset, &message_dataset,

@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "core/env/clock.h"
 #include "core/protocol/messages.h"
+#include "coordinator/lease/handover.h"
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/run/advance.h"
 #include "coordinator/store/blobs.h"
@@ -113,7 +114,8 @@ static int claim_withheld(struct call *c, const struct msg_fence *fence, struct 
     return rc ? rc : op_job_get(c->conn, id, c->arena, job, e);
 }
 
-static int next_job(struct call *c, struct msg_fence *fence, struct job_row *job, struct err *e)
+static int next_job(struct call *c, const struct msg_claim *m, struct msg_fence *fence,
+                    struct job_row *job, struct err *e)
 {
     int rc = op_fence_next(c->conn, fence, e);
     if (rc)
@@ -121,6 +123,8 @@ static int next_job(struct call *c, struct msg_fence *fence, struct job_row *job
     rc = op_job_held_by(c->conn, c->agent, c->arena, job, e);
     if (!rc)
         return op_job_refence(c->conn, job->id, fence, e);
+    if (rc == ERR_NOT_FOUND)
+        rc = handover_claim(c, m, fence, job, e);
     if (rc == ERR_NOT_FOUND)
         rc = op_job_claim(c->conn, false, c->agent, fence, (uint64_t)c->wall_ms, c->arena, job, e);
     return rc == ERR_NOT_FOUND ? claim_withheld(c, fence, job, e) : rc;
@@ -147,14 +151,13 @@ static bool is_passing(int code)
 
 int lease_claim(struct call *c, const void *in, void *out, struct err *e)
 {
-    (void)in;
     lease_clock_seen(c->service->leases, c->agent, c->now_ms);
     for (bool changed = false;; changed = true) {
         struct msg_fence fence;
         struct job_row job;
         struct msg_grant *g = out;
         *g = (struct msg_grant){0};
-        int rc = next_job(c, &fence, &job, e);
+        int rc = next_job(c, in, &fence, &job, e);
         if (rc) /* no work: the fence is rolled back with the rest, or stays with what changed */
             return rc == ERR_NOT_FOUND && changed ? 0 : rc;
         rc = grant(c, &job, &fence, g, e);
@@ -281,6 +284,8 @@ int lease_release(struct call *c, const void *in, void *out, struct err *e)
     struct job_row job;
     (void)out;
     int rc = load_fenced(c, m->fence, &job, e);
+    if (!rc && m->output_count > 0 && (job.state == JOB_LEASED || is_former(c, &job)))
+        rc = handover_keep(c, &job, m, e);
     if (rc || job.state != JOB_LEASED) /* ended, or released already: nothing is held */
         return rc;
     rc = op_job_return(c->conn, job.id, true, NULL, (uint64_t)c->wall_ms, e);

@@ -26,6 +26,8 @@ struct check {
     struct run_view view;
     struct job_row job;
     const struct msg_complete *m;
+    uint64_t handed_step; /* of a save that is handed over; 0: m is the job's result */
+    bool ended;           /* the job is done, or was given back: nothing was looked at */
 };
 
 struct blob_reader {
@@ -94,6 +96,27 @@ static uint64_t expected_step(const struct check *k)
     return spec_router_steps(&k->view.spec, j->index) * (j->round + 1);
 }
 
+static uint64_t first_step(const struct check *k)
+{
+    const struct job_key *j = &k->job.key;
+    return j->kind == JOB_TRAIN ? j->step_first
+                                : spec_router_steps(&k->view.spec, j->index) * j->round;
+}
+
+/* Of a result, the cursor is 0; of a save, the steps since the job's start. */
+static int check_position(const struct check *k, const struct checkpoint_position *p, struct err *e)
+{
+    uint64_t step = k->handed_step ? k->handed_step : expected_step(k);
+    uint64_t cursor = k->handed_step ? step - first_step(k) : 0;
+    if (p->step != step)
+        return err_set(e, ERR_INVALID, "the state is at step %" PRIu64 ", not %" PRIu64, p->step,
+                       step);
+    if (k->handed_step && p->round_step != cursor)
+        return err_set(e, ERR_INVALID, "the state is %" PRIu64 " steps into its job, not %" PRIu64,
+                       p->round_step, cursor);
+    return 0;
+}
+
 static uint64_t expected_stream(const struct job_key *j)
 {
     switch (j->target) {
@@ -125,10 +148,7 @@ static int check_state(const struct check *k, const struct model_config *c,
         return err_set(e, ERR_INVALID, "the state belongs to a run with another spec");
     if (p.stream != expected_stream(&k->job.key))
         return err_set(e, ERR_INVALID, "the state belongs to another model of the run");
-    if (p.step != expected_step(k))
-        return err_set(e, ERR_INVALID, "the state is at step %" PRIu64 ", not %" PRIu64, p.step,
-                       expected_step(k));
-    return 0;
+    return check_position(k, &p, e);
 }
 
 static int check_training(const struct check *k, struct err *e)
@@ -287,11 +307,29 @@ static int check_eval(const struct check *k, struct err *e)
     return check_eval_rows(k, b, &v, e);
 }
 
+/* A save must be of a step that the job passes on its way. */
+static int check_handed(const struct check *k, struct err *e)
+{
+    if (k->job.key.kind != JOB_TRAIN_ROUTER && k->job.key.kind != JOB_TRAIN)
+        return err_set(e, ERR_INVALID, "a job of kind %s can't be handed over half done",
+                       job_kind_words[k->job.key.kind]);
+    if (k->handed_step <= first_step(k) || k->handed_step >= expected_step(k))
+        return err_set(e, ERR_INVALID,
+                       "release.step: %" PRIu64 " is not between the job's first step, %" PRIu64
+                       ", and its last, %" PRIu64,
+                       k->handed_step, first_step(k), expected_step(k));
+    return check_training(k, e);
+}
+
 static int check_outputs(struct check *k, const struct call *c, struct err *e)
 {
     int rc = op_job_get(k->conn, c->id, k->arena, &k->job, e);
-    /* Done already, and for good: lease_complete tells a retry from a conflict. */
-    if (rc || k->job.state == JOB_DONE)
+    /* Done already, and for good: lease_complete tells a retry from a conflict. Given back already:
+     * so does lease_release. */
+    k->ended = rc == 0 && (k->job.state == JOB_DONE ||
+                           (k->handed_step && k->job.state != JOB_LEASED &&
+                            !(k->job.state == JOB_WAITING && k->job.former == c->agent)));
+    if (rc || k->ended)
         return rc;
     rc = lease_check_holder(c, &k->job, k->m->fence, e);
     if (rc)
@@ -301,6 +339,8 @@ static int check_outputs(struct check *k, const struct call *c, struct err *e)
         rc = check_present(k, &k->m->outputs[i], e);
     if (rc)
         return rc;
+    if (k->handed_step)
+        return check_handed(k, e);
     switch (k->job.key.kind) {
     case JOB_TRAIN_ROUTER:
     case JOB_TRAIN:
@@ -316,17 +356,36 @@ static int check_outputs(struct check *k, const struct call *c, struct err *e)
     }
 }
 
-int runs_prepare_complete(struct call *c, const void *in, struct err *e)
+static int prepare(struct call *c, const struct msg_complete *m, uint64_t handed_step,
+                   struct err *e)
 {
     struct arena arena;
-    struct check k = {.store = c->service->store, .arena = &arena, .m = in};
+    struct check k = {
+        .store = c->service->store, .arena = &arena, .m = m, .handed_step = handed_step};
     arena_init(&arena, CHECK_ARENA_MAX);
     int rc = store_read_begin(k.store, &k.conn, e);
     if (!rc) {
         rc = check_outputs(&k, c, e);
-        c->checked = rc == 0 && k.job.state != JOB_DONE;
+        c->checked = rc == 0 && !k.ended;
         store_read_end(k.store, k.conn);
     }
     arena_free(&arena);
     return rc;
+}
+
+int runs_prepare_complete(struct call *c, const void *in, struct err *e)
+{
+    return prepare(c, in, 0, e);
+}
+
+int runs_prepare_release(struct call *c, const void *in, struct err *e)
+{
+    const struct msg_release *m = in;
+    struct msg_complete outputs = {
+        .fence = m->fence, .outputs = m->outputs, .output_count = m->output_count};
+    if (m->output_count == 0)
+        return 0;
+    if (m->step == 0)
+        return err_set(e, ERR_INVALID, "release.step: a save is handed over at a step, not at 0");
+    return prepare(c, &outputs, m->step, e);
 }

@@ -293,6 +293,37 @@ static int grant_eval(struct input_list *l, const struct job_key *k, struct err 
     return rc ? rc : add_heldout(l, e);
 }
 
+/* Where the job was handed over half done: its save takes the place of the model and state that it
+ * starts from. */
+static int resume(struct input_list *l, const struct job_row *job, struct msg_grant *g,
+                  struct err *e)
+{
+    struct job_save save;
+    uint32_t kept = 0;
+    if (job->key.kind != JOB_TRAIN && job->key.kind != JOB_TRAIN_ROUTER)
+        return 0;
+    int rc = op_save_get(l->call->conn, job->id, &save, e);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    for (uint32_t i = 0; i < l->count; i++) {
+        if (l->items[i].role == ROLE_STATE)
+            g->start = l->items[i].content;
+        if (l->items[i].role != ROLE_MODEL && l->items[i].role != ROLE_STATE)
+            l->items[kept++] = l->items[i];
+    }
+    l->count = kept;
+    const struct msg_blob both[] = {save.model, save.state};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct msg_blob *b = list_add(l, e);
+        if (!b)
+            return e->code;
+        *b = both[i];
+        b->index = job->key.index;
+    }
+    g->resume_step = save.step;
+    return 0;
+}
+
 int run_grant(struct call *c, const struct job_row *job, struct msg_grant *out, struct err *e)
 {
     struct run_view *v = arena_alloc(c->arena, sizeof *v);
@@ -337,6 +368,8 @@ int run_grant(struct call *c, const struct job_row *job, struct msg_grant *out, 
         return err_set(e, ERR_INTERNAL, "job %llu is the coordinator's own",
                        (unsigned long long)job->id);
     }
+    if (!rc)
+        rc = resume(&l, job, out, e);
     out->inputs = l.items;
     out->input_count = l.count;
     return rc;

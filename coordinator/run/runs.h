@@ -23,5 +23,7 @@ prepare_fn runs_prepare_create; /* before runs_create: checks all, and stores th
  * shapes, finiteness, digests of content, sizes), reading the blobs as streams. ERR_INVALID says
  * what is wrong. */
 prepare_fn runs_prepare_complete;
+/* Before lease_release: the same for a save that is handed over with a job half done. */
+prepare_fn runs_prepare_release;
 
 #endif

@@ -157,6 +157,20 @@ TACIT_MUST_CHECK int op_job_done(struct store_conn *c, uint64_t id, const struct
 TACIT_MUST_CHECK int op_outputs(struct store_conn *c, uint64_t job, struct arena *a,
                                 struct msg_blob **rows, uint32_t *count, struct err *e);
 
+/* A save that was handed over with a job half done (schema/006_handover.sql): its blobs are in use as
+ * outputs are. */
+struct job_save {
+    uint64_t step;
+    struct msg_blob model, state; /* index is 0 */
+};
+/* Keeps it, unless there is one at this step or further on. */
+TACIT_MUST_CHECK int op_save_put(struct store_conn *c, uint64_t job, uint64_t agent,
+                                 const struct job_save *s, uint64_t wall_ms, struct err *e);
+TACIT_MUST_CHECK int op_save_get(struct store_conn *c, uint64_t job, struct job_save *out,
+                                 struct err *e);
+/* Forgets it, if there is one: op_job_done does, and who makes a job's start another. */
+TACIT_MUST_CHECK int op_save_drop(struct store_conn *c, uint64_t job, struct err *e);
+
 /* Output `number` of a job alone. */
 TACIT_MUST_CHECK int op_output(struct store_conn *c, uint64_t job, uint32_t number,
                                struct msg_blob *out, struct err *e);

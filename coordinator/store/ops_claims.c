@@ -278,6 +278,8 @@ int op_job_done(struct store_conn *c, uint64_t id, const struct msg_complete *m,
     int rc = run_one(&q, "the job is not leased", e);
     if (!rc)
         rc = insert_outputs(c, id, m, e);
+    if (!rc)
+        rc = op_save_drop(c, id, e);
     if (rc)
         return rc;
     query_open(&q, c, praise);

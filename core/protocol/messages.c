@@ -161,6 +161,7 @@ static const struct field grant_fields[] = {
     U64(grant, segment_count, MUST, 0, 0),
     U64(grant, prior_steps, MUST, 0, 0),
     U64(grant, resume_step, MAY, 0, 0),
+    DIGEST(grant, start, MAY),
     U64(grant, vocab, MUST, 1, 1u << 20),
     U64(grant, seq, MUST, 1, 1u << 16),
     ARRAY(grant, inputs, input_count, MAY, blob, PROTOCOL_INPUTS_MAX),

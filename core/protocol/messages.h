@@ -125,6 +125,8 @@ struct msg_grant {
     uint64_t
         resume_step;     /* a job handed over half done: the step of the model and state among the
                             inputs, which take the place of those at its start; 0: from its start */
+    struct digest start; /* resume_step > 0: content of the state at its start (which names the
+                            model's); zero where that is the initial weights */
     uint64_t vocab, seq; /* of the data set */
     struct msg_blob *inputs;
     uint32_t input_count;
