@@ -64,7 +64,7 @@ struct api_request {
     const char *method, *path; /* path: decoded, without query */
     const char *authorization, *content_length, *transfer_encoding, *range;
     const char *upload_offset, *upload_length;
-    const char *query_run, *query_state, *query_limit;
+    const char *query_run, *query_state, *query_limit, *query_after;
 };
 
 struct api_exchange {

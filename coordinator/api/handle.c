@@ -268,6 +268,8 @@ static enum api_step read_query(struct exchange *x)
     x->call.query_state = r->query_state;
     if (r->query_limit && !text_to_u64(r->query_limit, &x->call.query_limit))
         return exchange_fail(x, 400, ERR_INVALID, "limit: not a whole number");
+    if (r->query_after && !text_to_u64(r->query_after, &x->call.query_after))
+        return exchange_fail(x, 400, ERR_INVALID, "after: not a whole number");
     return API_BODY;
 }
 

@@ -37,6 +37,12 @@ static const struct route routes[] = {
     {"POST", "/v1/runs/{name}/cancel", ROUTE_WRITE, ADMIN, NULL, &message_run, runs_cancel, NULL},
     {"GET", "/v1/runs/{name}/report", ROUTE_READ, ADMIN, NULL, NULL, runs_report, NULL},
 
+    {"GET", "/v1/runs/{name}/results", ROUTE_READ, ADMIN, NULL, NULL, runs_results, NULL},
+    {"POST", "/v1/runs/{name}/check", ROUTE_WRITE, ADMIN, &message_check, &message_checked,
+     runs_check, runs_prepare_check},
+    {"GET", "/v1/jobs/{id}/made", ROUTE_READ, ADMIN, NULL, &message_made, jobs_made, NULL},
+    {"GET", "/v1/lineage/{name}", ROUTE_READ, ADMIN, NULL, &message_made, lineage_show, NULL},
+
     {"GET", "/v1/status", ROUTE_READ, ADMIN, NULL, &message_status, status_show, NULL},
 
     {"GET", "/v1/blobs/{digest}", ROUTE_BLOB, ADMIN | AGENT, NULL, NULL, NULL, NULL},

@@ -175,7 +175,8 @@ static struct request *request_create(struct server *s, struct MHD_Connection *c
                                       .upload_length = HEADER("Upload-Length"),
                                       .query_run = QUERY("run"),
                                       .query_state = QUERY("state"),
-                                      .query_limit = QUERY("limit")};
+                                      .query_limit = QUERY("limit"),
+                                      .query_after = QUERY("after")};
     atomic_fetch_add(&s->exchanges, 1);
     return r;
 }

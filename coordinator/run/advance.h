@@ -33,9 +33,13 @@ TACIT_MUST_CHECK int run_advance(struct call *c, uint64_t run, const struct job_
                                  struct err *e);
 
 /* Fills the grant of a job, all but fence and lease_ms: inputs by digest, from the outputs of the
- * jobs before it. */
+ * jobs before it. Not for the coordinator's own kinds. */
 TACIT_MUST_CHECK int run_grant(struct call *c, const struct job_row *job, struct msg_grant *out,
                                struct err *e);
+
+/* The same for jobs of every kind: what a done job was made of. */
+TACIT_MUST_CHECK int run_inputs(struct call *c, const struct job_row *job, struct msg_grant *out,
+                                struct err *e);
 
 /* The job's key in the words of people: "train expert 2, steps 500–1,000". In the arena. */
 const char *run_job_words(struct arena *a, const struct job_key *k);

@@ -324,8 +324,42 @@ static int resume(struct input_list *l, const struct job_row *job, struct msg_gr
     return 0;
 }
 
-int run_grant(struct call *c, const struct job_row *job, struct msg_grant *out, struct err *e)
+/* The parts' scores, which the coordinator assigns by. */
+static int grant_assign(struct input_list *l, const struct job_key *k, struct err *e)
 {
+    uint32_t which = k->final ? k->chunk : k->round;
+    int rc = 0;
+    for (uint32_t p = 0; !rc && p < due_score_parts(&l->view->facts, k->final, which); p++) {
+        struct job_key score = *k;
+        score.kind = JOB_SCORE;
+        score.part = p;
+        rc = add_outputs(l, &score, ROLE_SCORES, ROLE_SCORES, UINT64_MAX, p, e);
+    }
+    return rc;
+}
+
+/* Evaluations, and the assignments that are told of; no more than a message takes. */
+static int grant_report(struct input_list *l, struct err *e)
+{
+    static const int kinds[] = {JOB_EVAL, JOB_ASSIGN};
+    int rc = 0;
+    for (size_t k = 0; !rc && k < sizeof kinds / sizeof kinds[0]; k++) {
+        struct job_row *rows;
+        uint32_t count;
+        rc = op_jobs(l->call->conn, l->view->row.id, kinds[k], JOB_DONE, PROTOCOL_INPUTS_MAX,
+                     l->call->arena, &rows, &count, e);
+        for (uint32_t i = rc ? 0 : count; !rc && i > 0 && l->count < PROTOCOL_INPUTS_MAX; i--)
+            rc = add_outputs(l, &rows[i - 1].key, ROLE_EVAL, ROLE_ASSIGNMENT, UINT64_MAX,
+                             rows[i - 1].key.index, e);
+    }
+    return rc;
+}
+
+/* All but what was handed over. */
+static int gather(struct input_list *l, const struct job_row *job, struct msg_grant *out,
+                  struct err *e)
+{
+    struct call *c = l->call;
     struct run_view *v = arena_alloc(c->arena, sizeof *v);
     if (!v)
         return err_set(e, ERR_NO_MEMORY, "no memory for a grant");
@@ -347,30 +381,56 @@ int run_grant(struct call *c, const struct job_row *job, struct msg_grant *out, 
                               .final = k->final,
                               .vocab = v->dataset.vocab,
                               .seq = v->dataset.seq};
-    struct input_list l = {.call = c, .view = v};
+    l->view = v;
     switch (k->kind) {
     case JOB_TRAIN_ROUTER:
-        rc = grant_train_router(&l, k, out, e);
+        rc = grant_train_router(l, k, out, e);
         break;
     case JOB_SCORE:
-        rc = grant_score(&l, k, out, e);
+        rc = grant_score(l, k, out, e);
         break;
     case JOB_SEGMENT:
-        rc = grant_segment(&l, k, out, e);
+        rc = grant_segment(l, k, out, e);
         break;
     case JOB_TRAIN:
-        rc = grant_train(&l, k, out, e);
+        rc = grant_train(l, k, out, e);
         break;
     case JOB_EVAL:
-        rc = grant_eval(&l, k, e);
+        rc = grant_eval(l, k, e);
+        break;
+    case JOB_ASSIGN:
+        rc = grant_assign(l, k, e);
         break;
     default:
+        rc = grant_report(l, e);
+        break;
+    }
+    return rc;
+}
+
+static void put_inputs(const struct input_list *l, struct msg_grant *out)
+{
+    out->inputs = l->items;
+    out->input_count = l->count;
+}
+
+int run_inputs(struct call *c, const struct job_row *job, struct msg_grant *out, struct err *e)
+{
+    struct input_list l = {.call = c};
+    int rc = gather(&l, job, out, e);
+    put_inputs(&l, out);
+    return rc;
+}
+
+int run_grant(struct call *c, const struct job_row *job, struct msg_grant *out, struct err *e)
+{
+    struct input_list l = {.call = c};
+    if (job->key.kind == JOB_ASSIGN || job->key.kind == JOB_REPORT)
         return err_set(e, ERR_INTERNAL, "job %llu is the coordinator's own",
                        (unsigned long long)job->id);
-    }
+    int rc = gather(&l, job, out, e);
     if (!rc)
         rc = resume(&l, job, out, e);
-    out->inputs = l.items;
-    out->input_count = l.count;
+    put_inputs(&l, out);
     return rc;
 }

@@ -14,6 +14,11 @@ call_fn datasets_create; /* msg_dataset → msg_dataset; every blob must be ther
 call_fn datasets_list, datasets_show;
 call_fn status_jobs, status_agents, status_show; /* raw arrays of msg_job, msg_agent; msg_status */
 
+call_fn lineage_show; /* {name}: a digest or its first digits → msg_made */
+call_fn jobs_made;    /* {id} → msg_made */
+call_fn runs_results; /* {name} → raw array of msg_result */
+call_fn runs_check;   /* {name}, msg_check → msg_checked */
+
 /* What precedes an operation, on a works thread, with c->conn NULL: whatever takes long or waits
  * for the blob store. An error is the answer. */
 typedef int prepare_fn(struct call *c, const void *in, struct err *e);
@@ -25,5 +30,6 @@ prepare_fn runs_prepare_create; /* before runs_create: checks all, and stores th
 prepare_fn runs_prepare_complete;
 /* Before lease_release: the same for a save that is handed over with a job half done. */
 prepare_fn runs_prepare_release;
+prepare_fn runs_prepare_check; /* before runs_check: does all of it, since it reads blobs */
 
 #endif

@@ -203,12 +203,32 @@ TACIT_MUST_CHECK int op_job_states(struct store_conn *c, uint64_t run, uint64_t 
 TACIT_MUST_CHECK int op_jobs(struct store_conn *c, uint64_t run, int kind, int state,
                              uint32_t limit, struct arena *a, struct job_row **rows,
                              uint32_t *count, struct err *e);
+/* Done jobs of a run with ids above `after`, in their order. */
+TACIT_MUST_CHECK int op_jobs_done(struct store_conn *c, uint64_t run, uint64_t after,
+                                  uint32_t limit, struct arena *a, struct job_row **rows,
+                                  uint32_t *count, struct err *e);
 /* All leased jobs (after a restart each gets a full term). */
 TACIT_MUST_CHECK int op_jobs_leased(struct store_conn *c, struct arena *a, struct job_row **rows,
                                     uint32_t *count, struct err *e);
 /* Every waiting job ready again (a restart forgets backoffs); the coordinator's own leased jobs
  * (agent 0) become waiting. store_open does it: nobody works yet. */
 TACIT_MUST_CHECK int op_jobs_restart(struct store_conn *c, struct err *e);
+
+/* --- where things come from ------------------------------------------------------------------ */
+/* Names between first and last, both included, that anything has here: outputs (bytes and
+ * content), shards, tokenizers, specs. Up to cap different ones. */
+TACIT_MUST_CHECK int op_digests_between(struct store_conn *c, const struct digest *first,
+                                        const struct digest *last, struct digest *out, uint32_t cap,
+                                        uint32_t *count, struct err *e);
+/* The first done job that gave it, by bytes or content. */
+TACIT_MUST_CHECK int op_maker(struct store_conn *c, const struct digest *d, uint64_t *job,
+                              struct err *e);
+/* The first data set that has this shard (*split -1: that has it as its tokenizer). */
+TACIT_MUST_CHECK int op_dataset_of(struct store_conn *c, const struct digest *d, struct arena *a,
+                                   const char **name, int *split, uint64_t *number, struct err *e);
+/* The first run with this spec. */
+TACIT_MUST_CHECK int op_run_of_spec(struct store_conn *c, const struct digest *d, struct arena *a,
+                                    const char **name, struct err *e);
 
 /* The next counter of fences, durable with the transaction. */
 TACIT_MUST_CHECK int op_fence_next(struct store_conn *c, struct msg_fence *out, struct err *e);

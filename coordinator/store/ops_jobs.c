@@ -192,6 +192,19 @@ int op_jobs(struct store_conn *c, uint64_t run, int kind, int state, uint32_t li
     return job_list(&q, a, rows, count, e);
 }
 
+int op_jobs_done(struct store_conn *c, uint64_t run, uint64_t after, uint32_t limit,
+                 struct arena *a, struct job_row **rows, uint32_t *count, struct err *e)
+{
+    static const char get[] = "SELECT " JOB_COLUMNS "FROM job WHERE run = ? AND state = 2"
+                              " AND id > ? ORDER BY id LIMIT ?";
+    struct query q;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    query_u64(&q, after);
+    query_u64(&q, limit);
+    return job_list(&q, a, rows, count, e);
+}
+
 int op_jobs_leased(struct store_conn *c, struct arena *a, struct job_row **rows, uint32_t *count,
                    struct err *e)
 {

@@ -9,6 +9,7 @@
 #define MODELS_MAX (2 * EXPERTS_MAX + 2)
 #define ROUNDS_MAX 4096
 #define CURVE_MAX 65536
+#define BAD_MAX 65536
 #define NAME_MAX_BYTES 64
 #define SPEC_MAX_BYTES 65536
 
@@ -82,6 +83,7 @@ const char *const blob_role_words[] = {"model",  "state", "shard",  "piece", "as
                                        "scores", "eval",  "report", NULL};
 const char *const job_phase_words[] = {"fetching", "running", "saving", "uploading", NULL};
 const char *const job_command_words[] = {"continue", "checkpoint", "abandon", NULL};
+const char *const made_what_words[] = {"job", "shard", "tokenizer", "spec", NULL};
 const char *const run_state_words[] = {"active", "done", "failed", "cancelled", NULL};
 
 /* One row each. */
@@ -470,3 +472,66 @@ static const struct field report_fields[] = {
     OBJECT_OR_NULL(report, bytes, bytes),
 };
 MESSAGE(report);
+
+/* --- where things come from --- */
+
+static const struct field made_fields[] = {
+    WORD(made, what, MUST, made_what_words),
+    DIGEST(made, digest, MAY),
+    STRING(made, dataset, MAY, NAME_MAX_BYTES),
+    STRING(made, run, MAY, NAME_MAX_BYTES),
+    STRING(made, split, MAY, 16),
+    U64(made, number, MAY, 0, 0),
+    OBJECT(made, grant, MAY, grant),
+    ARRAY(made, outputs, output_count, MAY, blob, OUTPUTS_MAX),
+    U64(made, doer, MAY, 0, 0),
+    STRING(made, agent, MAY, NAME_MAX_BYTES),
+    NUMBER(made, seconds, MAY),
+    U64(made, tokens, MAY, 0, 0),
+    U64(made, attempts, MAY, 0, 0),
+    U64(made, at, MAY, 0, 0),
+};
+MESSAGE(made);
+
+static const struct field result_fields[] = {
+    U64(result, job, MUST, 1, 0),
+    WORD(result, kind, MUST, job_kind_words),
+    WORD(result, target, MUST, job_target_words),
+    U64(result, index, MUST, 0, 0),
+    U64(result, round, MUST, 0, 0),
+    U64(result, chunk, MUST, 0, 0),
+    U64(result, part, MUST, 0, 0),
+    U64(result, step_first, MUST, 0, 0),
+    U64(result, step_last, MUST, 0, 0),
+    BOOL(result, final, MUST),
+    NUMBER(result, seconds, MAY),
+    U64(result, doer, MAY, 0, 0),
+};
+MESSAGE(result);
+
+static const struct field check_fields[] = {
+    BOOL(check, jobs, MAY),
+    U64(check, after, MAY, 0, 0),
+};
+MESSAGE(check);
+
+static const struct field bad_blob_fields[] = {
+    DIGEST(bad_blob, digest, MUST),
+    U64(bad_blob, job, MAY, 0, 0),
+    WORD(bad_blob, role, MAY, blob_role_words),
+    U64(bad_blob, index, MAY, 0, 0),
+    STRING(bad_blob, words, MAY, 512),
+    STRING(bad_blob, why, MAY, 512),
+};
+MESSAGE(bad_blob);
+
+static const struct field checked_fields[] = {
+    BOOL(checked, jobs, MUST),
+    BOOL(checked, more, MUST),
+    U64(checked, after, MUST, 0, 0),
+    U64(checked, blobs, MUST, 0, 0),
+    U64(checked, bytes, MUST, 0, 0),
+    U64(checked, absent, MUST, 0, 0),
+    ARRAY(checked, bad, bad_count, MAY, bad_blob, BAD_MAX),
+};
+MESSAGE(checked);

@@ -364,6 +364,65 @@ struct msg_report {
     const struct msg_seconds *seconds;
     const struct msg_bytes *bytes;
 };
+/* --- where things come from ------------------------------------------------------------------- */
+
+/* What an artifact is: the output of a job, or what people put in. */
+enum made_what { MADE_BY_JOB, MADE_SHARD, MADE_TOKENIZER, MADE_SPEC };
+extern const char *const made_what_words[]; /* "job", "shard", "tokenizer", "spec" */
+
+/* GET /v1/lineage/{digest}, where a digest's first digits will do: one level of the tree, what the
+ * artifact was made of, by whom and when. GET /v1/jobs/{id}/made: the same of a done job. */
+struct msg_made {
+    int what;
+    struct digest digest;          /* what was asked for, whole; zero where a job was */
+    const char *dataset;           /* of a shard or tokenizer: the first one that has it */
+    const char *run;               /* of a job or spec */
+    const char *split;             /* of a shard: "train" or "held-out" */
+    uint64_t number;               /* of a shard, in its split */
+    const struct msg_grant *grant; /* of a job: its inputs, as its doer was told them (fence: under
+                                      which it was published; lease_ms 1) */
+    struct msg_blob *outputs;
+    uint32_t output_count;
+    uint64_t doer;     /* the agent; 0: the coordinator */
+    const char *agent; /* its name, or NULL */
+    double seconds;
+    uint64_t tokens, attempts, at; /* at: published */
+};
+
+/* GET /v1/runs/{name}/results?after=ID&limit=N: the done jobs above an id, in its order; what a job
+ * reads was made by jobs of lower ids. */
+struct msg_result {
+    uint64_t job;
+    int kind, target;
+    uint64_t index, round, chunk, part, step_first, step_last;
+    bool final;
+    double seconds;
+    uint64_t doer;
+};
+
+/* POST /v1/runs/{name}/check: reads blobs of the run in the store, as many as a few seconds allow,
+ * and compares them with their names. First those of its data set, then jobs' outputs; with what
+ * came back as `next`, it goes on from there. */
+struct msg_check {
+    bool jobs; /* else the data set's */
+    uint64_t after;
+};
+struct msg_bad_blob {
+    struct digest digest;
+    uint64_t job; /* whose output it is; 0: of the data set */
+    int role;
+    uint64_t index;
+    const char *words; /* "model of train expert 2, steps 0 to 500, by agent lab-3" */
+    const char *why;
+};
+struct msg_checked {
+    bool jobs, more; /* more: go on, with jobs and after as here */
+    uint64_t after, blobs, bytes;
+    uint64_t absent; /* dropped by retention */
+    struct msg_bad_blob *bad;
+    uint32_t bad_count;
+};
+
 /* JSON names differ from the struct's where noted: expert_reports is "experts"; the count
  * `experts` is "expert_count". Absent objects of a report are written as null. */
 
@@ -373,7 +432,7 @@ struct msg_report {
     X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
     X(run_create) X(model_progress) X(run) X(job) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
-    X(costs) X(seconds) X(bytes) X(report)
+    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked)
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;
 MESSAGES(MESSAGE_DECLARE_)

@@ -25,7 +25,7 @@ enum { SEQ = 16, VOCAB = 64, EXPERTS = 2, PREFIX = 4, TRAIN = 200, HELDOUT = 40,
 
 static struct err err;
 
-static void check_ok(int rc, const struct err *e, const char *what, int line)
+static inline void check_ok(int rc, const struct err *e, const char *what, int line)
 {
     if (rc)
         fail_msg("line %d: %s: %s (%s)", line, what, e->message, err_name(rc));
@@ -59,7 +59,7 @@ struct world {
     uint64_t ready;
 };
 
-static void world_start(struct world *w)
+static inline void world_start(struct world *w)
 {
     w->service = (struct service){.dir = w->dir};
     OK(store_open(&w->service.store, w->dir, &err));
@@ -67,7 +67,7 @@ static void world_start(struct world *w)
     OK(works_create_with(&w->service.works, &w->service, 5, &err));
 }
 
-static void world_stop(struct world *w)
+static inline void world_stop(struct world *w)
 {
     works_destroy(w->service.works);
     store_close(w->service.store);
@@ -83,7 +83,7 @@ struct request {
     void *out;
 };
 
-static int request_fn(struct store_conn *c, void *arg, struct err *e)
+static inline int request_fn(struct store_conn *c, void *arg, struct err *e)
 {
     struct request *r = arg;
     r->call.conn = c;
@@ -91,8 +91,8 @@ static int request_fn(struct store_conn *c, void *arg, struct err *e)
     return r->fn(&r->call, r->in, r->out, e);
 }
 
-static int ask(struct world *w, prepare_fn *prepare, call_fn *fn, const char *name, uint64_t id,
-               const void *in, void *out, struct call *after)
+static inline int ask(struct world *w, prepare_fn *prepare, call_fn *fn, const char *name,
+                      uint64_t id, const void *in, void *out, struct call *after)
 {
     struct request r = {.fn = fn, .in = in, .out = out};
     r.call = (struct call){.service = &w->service,
@@ -111,20 +111,20 @@ static int ask(struct world *w, prepare_fn *prepare, call_fn *fn, const char *na
     return rc;
 }
 
-static int create(struct world *w, const char *text, bool dry_run, struct msg_run *out)
+static inline int create(struct world *w, const char *text, bool dry_run, struct msg_run *out)
 {
     struct msg_run_create m = {.spec = text, .file = "t.ini", .dry_run = dry_run};
     return ask(w, runs_prepare_create, runs_create, NULL, 0, &m, out, NULL);
 }
 
-static struct msg_run show(struct world *w, const char *name)
+static inline struct msg_run show(struct world *w, const char *name)
 {
     struct msg_run run;
     OK(ask(w, NULL, runs_show, name, 0, NULL, &run, NULL));
     return run;
 }
 
-static int report_of(struct world *w, const char *name, struct msg_report *out)
+static inline int report_of(struct world *w, const char *name, struct msg_report *out)
 {
     struct call c;
     int rc = ask(w, NULL, runs_report, name, 0, NULL, NULL, &c);
@@ -136,25 +136,25 @@ static int report_of(struct world *w, const char *name, struct msg_report *out)
 /* --- a data set of two sources, in turn --------------------------------------------------------
  */
 
-static uint32_t label_of(uint64_t sequence)
+static inline uint32_t label_of(uint64_t sequence)
 {
     return sequence % 2;
 }
 
-static struct shard_shape shape_of_data(void)
+static inline struct shard_shape shape_of_data(void)
 {
     struct shard_shape shape = {.seq = SEQ, .vocab = VOCAB, .labels = 2};
     digest_of("words", 5, &shape.tokenizer);
     return shape;
 }
 
-static void put(struct world *w, const void *data, uint64_t len, struct msg_blob *b)
+static inline void put(struct world *w, const void *data, uint64_t len, struct msg_blob *b)
 {
     b->bytes = len;
     OK(blob_put(w->service.store, data, len, &b->digest, &err));
 }
 
-static struct msg_shard put_shard(struct world *w, uint32_t n, struct buf *kept)
+static inline struct msg_shard put_shard(struct world *w, uint32_t n, struct buf *kept)
 {
     struct shard_builder b;
     struct shard_shape shape = shape_of_data();
@@ -172,7 +172,7 @@ static struct msg_shard put_shard(struct world *w, uint32_t n, struct buf *kept)
     return (struct msg_shard){blob.digest, blob.bytes, n};
 }
 
-static void make_dataset(struct world *w)
+static inline void make_dataset(struct world *w)
 {
     struct msg_label labels[] = {{"even"}, {"odd"}};
     struct buf heldout_bytes;
@@ -210,8 +210,8 @@ struct outputs {
     uint32_t count;
 };
 
-static void put_file(struct world *w, const char *path, const struct checkpoint_digests *d,
-                     int role, struct msg_blob *out)
+static inline void put_file(struct world *w, const char *path, const struct checkpoint_digests *d,
+                            int role, struct msg_blob *out)
 {
     static uint8_t data[1u << 20];
     FILE *f = fopen(path, "rb");
@@ -223,7 +223,7 @@ static void put_file(struct world *w, const char *path, const struct checkpoint_
 }
 
 /* Puts a NaN in the place of an archive's last weight. */
-static void spoil(const char *path)
+static inline void spoil(const char *path)
 {
     static const float bad = NAN;
     struct forge f;
@@ -241,7 +241,7 @@ static void spoil(const char *path)
     buf_free(&out);
 }
 
-static uint64_t stream_of(const struct msg_grant *g)
+static inline uint64_t stream_of(const struct msg_grant *g)
 {
     return g->target == TARGET_ROUTER   ? MODEL_STREAM_ROUTER + g->index
            : g->target == TARGET_EXPERT ? MODEL_STREAM_EXPERT + g->index
@@ -249,8 +249,8 @@ static uint64_t stream_of(const struct msg_grant *g)
                                         : MODEL_STREAM_DENSE_FLOPS;
 }
 
-static void make_training(struct world *w, const struct msg_grant *g, enum wrong wrong,
-                          struct outputs *o)
+static inline void make_training(struct world *w, const struct msg_grant *g, enum wrong wrong,
+                                 struct outputs *o)
 {
     struct model_config c;
     struct checkpoint_digests model, state;
@@ -292,8 +292,8 @@ static void make_training(struct world *w, const struct msg_grant *g, enum wrong
     }
 }
 
-static void make_scores(struct world *w, const struct msg_grant *g, enum wrong wrong,
-                        struct outputs *o)
+static inline void make_scores(struct world *w, const struct msg_grant *g, enum wrong wrong,
+                               struct outputs *o)
 {
     uint32_t routers = EXPERTS + (wrong == OTHER_SHAPE);
     uint64_t n = g->window_count - (wrong == FEWER), at = 0;
@@ -318,8 +318,8 @@ static void make_scores(struct world *w, const struct msg_grant *g, enum wrong w
     free(blob);
 }
 
-static void make_pieces(struct world *w, const struct msg_grant *g, enum wrong wrong,
-                        struct outputs *o)
+static inline void make_pieces(struct world *w, const struct msg_grant *g, enum wrong wrong,
+                               struct outputs *o)
 {
     static uint8_t assignment[1u << 16];
     struct shard_builder b[EXPERTS];
@@ -358,7 +358,7 @@ static void make_pieces(struct world *w, const struct msg_grant *g, enum wrong w
 
 /* Losses of a prediction, in nats: experts know their source, the dense models a little of both,
  * and all know less before their last step. */
-static double loss_of(const struct msg_grant *g, uint32_t label, uint64_t steps)
+static inline double loss_of(const struct msg_grant *g, uint32_t label, uint64_t steps)
 {
     double early = g->step_last < steps ? 0.5 : 0;
     if (g->target == TARGET_EXPERT)
@@ -366,8 +366,8 @@ static double loss_of(const struct msg_grant *g, uint32_t label, uint64_t steps)
     return early + (g->target == TARGET_DENSE ? 2.0 : 1.75);
 }
 
-static void make_eval(struct world *w, const struct msg_grant *g, enum wrong wrong,
-                      struct outputs *o)
+static inline void make_eval(struct world *w, const struct msg_grant *g, enum wrong wrong,
+                             struct outputs *o)
 {
     bool router = (g->target == TARGET_ROUTER) != (wrong == OTHER_SHAPE);
     uint32_t row = router ? 4 * PREFIX : 16;
@@ -394,8 +394,8 @@ static void make_eval(struct world *w, const struct msg_grant *g, enum wrong wro
     free(blob);
 }
 
-static void make_outputs(struct world *w, const struct msg_grant *g, enum wrong wrong,
-                         struct outputs *o)
+static inline void make_outputs(struct world *w, const struct msg_grant *g, enum wrong wrong,
+                                struct outputs *o)
 {
     memset(o, 0, sizeof *o);
     if (g->kind == JOB_TRAIN || g->kind == JOB_TRAIN_ROUTER)
@@ -417,13 +417,13 @@ static void make_outputs(struct world *w, const struct msg_grant *g, enum wrong 
 /* --- the agent ---------------------------------------------------------------------------------
  */
 
-static int claim(struct world *w, struct msg_grant *g)
+static inline int claim(struct world *w, struct msg_grant *g)
 {
     struct msg_claim m = {0};
     return ask(w, NULL, lease_claim, NULL, 0, &m, g, NULL);
 }
 
-static struct msg_complete result_of(const struct msg_grant *g, struct outputs *o)
+static inline struct msg_complete result_of(const struct msg_grant *g, struct outputs *o)
 {
     return (struct msg_complete){.fence = g->fence,
                                  .outputs = o->items,
@@ -436,7 +436,7 @@ static struct msg_complete result_of(const struct msg_grant *g, struct outputs *
 }
 
 /* Only what is looked at before the job can be done. */
-static int check(struct world *w, const struct msg_grant *g, enum wrong wrong)
+static inline int check(struct world *w, const struct msg_grant *g, enum wrong wrong)
 {
     struct outputs o;
     make_outputs(w, g, wrong, &o);
@@ -445,7 +445,7 @@ static int check(struct world *w, const struct msg_grant *g, enum wrong wrong)
 }
 
 /* Does the job; *g is the chain's next link where that is true. */
-static bool do_job(struct world *w, struct msg_grant *g)
+static inline bool do_job(struct world *w, struct msg_grant *g)
 {
     struct outputs o;
     struct msg_completed done = {0};
@@ -460,7 +460,7 @@ static bool do_job(struct world *w, struct msg_grant *g)
 
 /* Claims until there is a job, which may need the coordinator to do its own before; false once the
  * run has ended. */
-static bool next_job(struct world *w, const char *run, struct msg_grant *g)
+static inline bool next_job(struct world *w, const char *run, struct msg_grant *g)
 {
     for (int64_t end = env_monotonic_ms() + 30000; env_monotonic_ms() < end; env_sleep_ms(2)) {
         int64_t next;
@@ -477,7 +477,8 @@ static bool next_job(struct world *w, const char *run, struct msg_grant *g)
 }
 
 /* Jobs up to the first of a kind (and, for rounds, final or not), which is left in *g; or all. */
-static bool work_until(struct world *w, const char *run, int kind, bool final, struct msg_grant *g)
+static inline bool work_until(struct world *w, const char *run, int kind, bool final,
+                              struct msg_grant *g)
 {
     while (next_job(w, run, g))
         do {
@@ -487,7 +488,7 @@ static bool work_until(struct world *w, const char *run, int kind, bool final, s
     return false;
 }
 
-static struct world *world_make(void)
+static inline struct world *world_make(void)
 {
     struct world *w = calloc(1, sizeof *w);
     struct msg_joined joined;
@@ -505,7 +506,7 @@ static struct world *world_make(void)
     return w;
 }
 
-static void world_free(struct world *w)
+static inline void world_free(struct world *w)
 {
     world_stop(w);
     temp_dir_remove(w->dir);
