@@ -185,12 +185,21 @@ bool text_is_utf8(const char *s, size_t len)
     return true;
 }
 
+/* Whether the n bytes at s may be a character's first ones. */
+static bool utf8_begins(const char *s, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (((unsigned char)s[i] & 0xC0) != 0x80)
+            return false;
+    return n == 0 || (unsigned char)s[0] >= 0xC2;
+}
+
 void text_make_utf8(char *s)
 {
     size_t len = strlen(s);
 
     for (size_t cut = 0; cut < 4 && cut <= len; cut++) {
-        if (text_is_utf8(s, len - cut)) {
+        if (utf8_begins(s + len - cut, cut) && text_is_utf8(s, len - cut)) {
             s[len - cut] = 0;
             return;
         }

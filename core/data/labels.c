@@ -1,6 +1,7 @@
 #include "core/data/labels.h"
 
 #include <string.h>
+#include "core/base/text.h"
 
 void label_clean(char out[LABEL_BYTES + 1], const char *name, size_t len)
 {
@@ -12,6 +13,11 @@ void label_clean(char out[LABEL_BYTES + 1], const char *name, size_t len)
     for (size_t i = 0; i < len; i++)
         out[i] = (unsigned char)name[i] < 32 || name[i] == 127 ? '_' : name[i];
     out[len] = 0;
+    if (text_is_utf8(out, len))
+        return;
+    for (size_t i = 0; i < len; i++) /* names of files may be in any encoding */
+        if ((unsigned char)out[i] >= 0x80)
+            out[i] = '?';
 }
 
 uint8_t labels_number(struct labels *l, enum label_level level, const char *name)

@@ -31,7 +31,8 @@ struct labels {
     struct label_table level[LABEL_LEVELS];
 };
 
-/* Copies a name so that it fits a label: cut between characters, control characters replaced. */
+/* Copies a name so that it fits a label: cut between characters, control characters and what is not
+ * UTF-8 replaced. */
 void label_clean(char out[LABEL_BYTES + 1], const char *name, size_t len);
 
 /* The number of a cleaned name in its level's table, in order of first appearance; of a name too

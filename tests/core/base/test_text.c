@@ -104,6 +104,7 @@ static void text_is_made_utf8(void **state)
         {"caf\xc3\xa9", "caf\xc3\xa9"},
         {"cut \xe2\x82", "cut "},
         {"cut \xf0\x9f\x98", "cut "},
+        {"\xe9t\xe9", "?t?"},
         {"/home/Andr\xe9/work: no space", "/home/Andr?/work: no space"},
     };
 
