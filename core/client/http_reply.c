@@ -103,9 +103,9 @@ static int problem(const struct reply *r, const char *url, int status, struct er
     if (r->body.len > 0 &&
         message_decode(&message_problem, r->body.data, r->body.len, &p, &a, &ignored) == 0) {
         int code = as_seen_from_here(code_of_name(p.code), status);
-        const char *text = p.detail ? p.detail : p.title;
+        const char *text = p.detail && p.detail[0] ? p.detail : p.title;
         rc = err_set(e, code ? code : code_of_status(status), "%s",
-                     text ? text : "the coordinator refused without a reason");
+                     text && text[0] ? text : "the coordinator refused without a reason");
     } else {
         rc = err_set(e, code_of_status(status), "%s answered with HTTP status %d", url, status);
     }
