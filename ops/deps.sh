@@ -10,7 +10,7 @@ build=(gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev li
 # What the demonstration's scripts call.
 demo=(python3 curl jq)
 # The cross compiler and qemu show that ARM computes the same bytes; clang is the second opinion on
-# warnings.
+# warnings, and fuzzes with what libclang-rt-dev brings.
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     qemu-user-static python3 git curl jq openssl)
 # Only to make the golden files of tests/oracle again.
