@@ -13,13 +13,25 @@
 #include "core/protocol/spec.h"
 
 struct kept; /* engines and weights in memory between jobs: kept.h */
+struct pace; /* how often a model is saved: pace.h */
 
 /* Shared with the heartbeat's thread. */
 struct job_progress {
     _Atomic uint64_t step, total;
     _Atomic double loss, rate; /* NaN: none yet; tokens a second */
+    _Atomic int phase;         /* enum job_phase */
     atomic_bool abandon;       /* the lease is another's: stop, nothing is to be saved */
     atomic_bool checkpoint;    /* save now; reset by the runner */
+};
+
+/* What whoever runs a job hears of it on the way. Called on the runner's thread. */
+struct job_watch {
+    /* A local save was made, which took so long; content: of its state. */
+    void (*saved)(void *arg, uint64_t step, const struct digest *content, double seconds);
+    /* Something could not be written. waits: the job can't go on without, so the callee makes room
+     * or waits for a while, and returns whether to try again; else the job goes on. */
+    bool (*trouble)(void *arg, const struct err *e, bool waits);
+    void *arg;
 };
 
 struct job_context {
@@ -29,6 +41,8 @@ struct job_context {
                                   interrupted finds it as it left it */
     struct kept *kept;
     struct job_progress *progress;
+    struct pace *pace;             /* NULL: saves as the spec says alone */
+    const struct job_watch *watch; /* may be NULL */
 };
 
 struct job_output {
@@ -42,6 +56,8 @@ struct job_result {
     double loss; /* mean of the last steps; NaN for jobs without one */
     double seconds;
     uint64_t tokens;
+    uint64_t saved_step; /* after ERR_STOPPED: the outputs are a model and state at this step, from
+                            which the job can go on elsewhere; 0: there are none */
 };
 
 /* Runs the job. ERR_STOPPED where a stop was requested (saved, where there was something to save)

@@ -9,7 +9,7 @@
 
 #define SAVE_PREFIX "save-"
 
-static int save_path(const char *dir, uint64_t step, const char *what, char **path, struct err *e)
+int saves_path(const char *dir, uint64_t step, const char *what, char **path, struct err *e)
 {
     char name[64];
     snprintf(name, sizeof name, SAVE_PREFIX "%012" PRIu64 ".%s", step, what);
@@ -58,25 +58,28 @@ static int remove_others(const char *dir, uint64_t keep, struct err *e)
 }
 
 int saves_write(const char *dir, struct weights *w, const struct checkpoint_position *p,
-                struct err *e)
+                struct checkpoint_digests *dm, struct checkpoint_digests *ds, struct err *e)
 {
     char *model = NULL, *state = NULL;
-    struct checkpoint_digests dm, ds;
-    int rc = save_path(dir, p->step, "model", &model, e);
+    int rc = saves_path(dir, p->step, "model", &model, e);
     if (!rc) {
-        rc = save_path(dir, p->step, "state", &state, e);
+        rc = saves_path(dir, p->step, "state", &state, e);
     }
     if (!rc) {
-        rc = checkpoint_model_write(model, true, &w->config, w->parameters, &dm, e);
+        rc = checkpoint_model_write(model, true, &w->config, w->parameters, dm, e);
     }
     if (!rc) {
-        rc = checkpoint_state_write(state, true, &w->config, w->moment1, w->moment2, p, &dm.content,
-                                    &ds, e);
+        rc = checkpoint_state_write(state, true, &w->config, w->moment1, w->moment2, p,
+                                    &dm->content, ds, e);
     }
     if (!rc) {
-        w->model = dm.content;
-        w->state = ds.content;
-        rc = remove_others(dir, p->step, e);
+        struct err ignored = {0}; /* what can't be removed costs room alone */
+        w->model = dm->content;
+        w->state = ds->content;
+        (void)!remove_others(dir, p->step, &ignored);
+    } else if (model) {
+        struct err ignored = {0};
+        (void)!env_file_remove(model, &ignored); /* half a save, where room may be short */
     }
     free(model);
     free(state);
@@ -90,9 +93,9 @@ static int load_one(const char *dir, uint64_t step, const struct checkpoint_posi
     struct digest named = {{0}};
     w->model = w->state =
         named; /* whatever the arrays held, a load that fails half-way spoils it */
-    int rc = save_path(dir, step, "model", &model, e);
+    int rc = saves_path(dir, step, "model", &model, e);
     if (!rc) {
-        rc = save_path(dir, step, "state", &state, e);
+        rc = saves_path(dir, step, "state", &state, e);
     }
     if (!rc) {
         rc = checkpoint_state_load(state, &w->config, w->moment1, w->moment2, p, &named, &w->state,
@@ -129,4 +132,33 @@ int saves_load(const char *dir, const struct checkpoint_position *like, uint64_t
     }
     env_dir_list_free(names, count);
     return 0;
+}
+
+int saves_digest(const char *path, struct digest *d, uint64_t *bytes, struct err *e)
+{
+    struct env_map map;
+    int rc = env_file_map(path, &map, e);
+    if (rc) {
+        return rc;
+    }
+    digest_of(map.size ? map.data : "", map.size, d);
+    *bytes = map.size;
+    env_file_unmap(&map);
+    return 0;
+}
+
+uint64_t saves_newest(const char *dir)
+{
+    char **names;
+    size_t count;
+    uint64_t step, newest = 0;
+    struct err e = {0};
+    if (env_dir_list(dir, &names, &count, &e)) {
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) { /* a state is written after its model */
+        newest = step_of(names[i], "state", &step) ? step : newest;
+    }
+    env_dir_list_free(names, count);
+    return newest;
 }

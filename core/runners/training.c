@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/runners/kept.h"
+#include "core/runners/pace.h"
 #include "core/runners/saves.h"
 #include "core/checkpoint/checkpoint.h"
 #include "core/env/clock.h"
@@ -24,7 +25,9 @@ struct loop {
     struct engine *engine;
     struct weights *w;
     uint32_t *tokens;
-    uint64_t done, saved; /* steps, over the model's whole training */
+    uint64_t done, saved;                               /* steps, over the model's whole training */
+    double saved_s;                                     /* when the last save was tried */
+    struct checkpoint_digests saved_model, saved_state; /* bytes 0: of an earlier process */
     double losses[LOSS_STEPS];
     uint64_t loss_count;
 };
@@ -45,9 +48,13 @@ static int load_error(int rc, const char *what, struct err *e)
     return rc;
 }
 
+/* The model and state that the grant names: of the job's start, or, where it was handed over, of a
+ * step on its way. */
 static int load_inputs(struct loop *l, struct err *e)
 {
     struct weights *w = l->w;
+    uint64_t step = l->g->resume_step ? l->g->resume_step : l->t->first;
+    uint64_t cursor = l->g->resume_step ? step - l->t->first : 0;
     const struct msg_blob *model_blob = NULL, *state_blob = NULL;
     const char *model = job_input(l->c, l->g, ROLE_MODEL, UINT64_MAX, &model_blob);
     const char *state = job_input(l->c, l->g, ROLE_STATE, UINT64_MAX, &state_blob);
@@ -69,7 +76,8 @@ static int load_inputs(struct loop *l, struct err *e)
     if (rc) {
         return load_error(rc, "state", e);
     }
-    if (!digest_equal(&named, &w->model) || p.step != l->t->first || p.stream != l->t->stream ||
+    if (!digest_equal(&named, &w->model) || p.step != step ||
+        (l->g->resume_step && p.round_step != cursor) || p.stream != l->t->stream ||
         !digest_equal(&p.spec, &l->g->spec)) {
         return err_set(e, ERR_INVALID,
                        "the state to go on from (step %" PRIu64 ") does not belong to this job",
@@ -85,11 +93,15 @@ static int start_from(struct loop *l, struct err *e)
     struct checkpoint_position like = {.stream = t->stream, .spec = l->g->spec}, p;
     bool found = false;
     l->done = l->saved = t->first;
-    if (t->first > 0 && job_input(l->c, l->g, ROLE_MODEL, UINT64_MAX, NULL) == NULL) {
+    uint64_t from = l->g->resume_step ? l->g->resume_step : t->first;
+    if (l->g->resume_step && (from <= t->first || from >= t->last)) {
+        return err_set(e, ERR_INVALID, "a save at step %" PRIu64 " is not of this job", from);
+    }
+    if (from > 0 && job_input(l->c, l->g, ROLE_MODEL, UINT64_MAX, NULL) == NULL) {
         return err_set(e, ERR_INVALID, "the grant has no model to go on from");
     }
     /* Looking for a save overwrites the arrays only where there is one. */
-    int rc = saves_load(l->c->dir, &like, t->first, t->last, w, &p, &found, e);
+    int rc = saves_load(l->c->dir, &like, from, t->last, w, &p, &found, e);
     if (rc) {
         return rc;
     }
@@ -97,7 +109,8 @@ static int start_from(struct loop *l, struct err *e)
         l->done = l->saved = p.step;
         return 0;
     }
-    if (t->first > 0) {
+    if (from > 0) {
+        l->done = l->saved = from;
         return load_inputs(l, e);
     }
     w->model = w->state = (struct digest){{0}};
@@ -190,44 +203,111 @@ static double mean_loss(const struct loop *l)
     return n ? sum / (double)n : NAN;
 }
 
+/* Where it fails, the save before stays good: the job goes on, and tries again when the next is
+ * due. */
 static int save(struct loop *l, struct err *e)
 {
     struct checkpoint_position p = {.step = l->done,
                                     .round_step = l->done - l->t->first,
                                     .stream = l->t->stream,
                                     .spec = l->g->spec};
-    int rc = saves_write(l->c->dir, l->w, &p, e);
+    const struct job_watch *watch = l->c->watch;
+    struct job_progress *progress = l->c->progress;
+    double began = env_monotonic_s();
+    atomic_store_explicit(&progress->phase, PHASE_SAVING, memory_order_relaxed);
+    struct checkpoint_digests model, state;
+    int rc = saves_write(l->c->dir, l->w, &p, &model, &state, e);
+    atomic_store_explicit(&progress->phase, PHASE_RUNNING, memory_order_relaxed);
+    l->saved_s = env_monotonic_s();
     if (rc) {
-        return err_prefix(e, "local save");
+        err_prefix(e, "local save at step %" PRIu64, l->done);
+        if (watch) {
+            (void)watch->trouble(watch->arg, e, false);
+        }
+        return rc;
     }
     l->saved = l->done;
+    l->saved_model = model;
+    l->saved_state = state;
+    if (l->c->pace) {
+        pace_saved(l->c->pace, l->saved_s - began);
+    }
+    if (watch) {
+        watch->saved(watch->arg, l->done, &l->saved_state.content, l->saved_s - began);
+    }
     return 0;
 }
 
-/* A stop saves what is done since the last save; a lost lease needs nothing of it. */
-static int stopped(struct loop *l, struct err *e)
+static bool save_is_due(const struct loop *l)
 {
-    if (!atomic_load(&l->c->progress->abandon) && l->done > l->saved) {
-        struct err failed = {0};
-        if (save(l, &failed)) {
-            *e = failed;
-        }
+    uint64_t every = l->c->spec->checkpoint.every_steps;
+    bool asked = atomic_exchange_explicit(&l->c->progress->checkpoint, false, memory_order_relaxed);
+    if (l->done >= l->t->last) {
+        return false;
     }
-    return e->code;
+    return asked || (every > 0 && l->done % every == 0) ||
+           (l->c->pace && env_monotonic_s() - l->saved_s >= pace_interval_s(l->c->pace));
 }
 
-static int steps(struct loop *l, struct err *e)
+/* The newest save as what the job gives, for whoever goes on with it. */
+static int give_save(struct loop *l, struct job_result *r, struct err *e)
+{
+    struct msg_blob blobs[2] = {{.role = ROLE_MODEL, .index = l->t->index},
+                                {.role = ROLE_STATE, .index = l->t->index}};
+    const struct checkpoint_digests *made[2] = {&l->saved_model, &l->saved_state};
+    static const char *const what[2] = {"model", "state"};
+    int rc = 0;
+    for (int i = 0; !rc && i < 2; i++) {
+        char *path = NULL;
+        rc = saves_path(l->c->dir, l->saved, what[i], &path, e);
+        blobs[i].digest = made[i]->blob;
+        blobs[i].content = made[i]->content;
+        blobs[i].bytes = made[i]->bytes;
+        if (!rc && made[i]->bytes == 0) { /* an earlier process wrote it, and it was loaded */
+            rc = saves_digest(path, &blobs[i].digest, &blobs[i].bytes, e);
+            blobs[i].content = i == 0 ? l->w->model : l->w->state;
+        }
+        if (!rc) {
+            rc = job_add_output(r, &blobs[i], path, e);
+        }
+        free(path);
+    }
+    r->saved_step = rc ? 0 : l->saved;
+    return rc;
+}
+
+/* A stop saves what is done since the last save, if need be and possible; a lost lease needs
+ * nothing of it. */
+static int stopped(struct loop *l, uint64_t from, struct job_result *r, struct err *e)
+{
+    struct err failed = {0};
+    int rc = e->code;
+    if (atomic_load(&l->c->progress->abandon)) {
+        return rc;
+    }
+    if (l->done > l->saved) {
+        (void)!save(l, &failed); /* the watch was told; the one before is good */
+    }
+    bool whole = l->saved_model.bytes > 0 || l->saved == l->done;
+    if (l->saved > from && whole && give_save(l, r, &failed)) {
+        r->saved_step = 0;
+    }
+    return rc;
+}
+
+static int steps(struct loop *l, struct job_result *r, struct err *e)
 {
     const struct training *t = l->t;
     struct job_progress *p = l->c->progress;
-    uint64_t every = l->c->spec->checkpoint.every_steps, began_at = l->done;
+    uint64_t began_at = l->done, from = l->g->resume_step ? l->g->resume_step : t->first;
     uint64_t a_step = (uint64_t)t->batch * t->length, told = l->done;
     double began = env_monotonic_s();
     int rc = 0;
+    l->saved_s = began;
     while (l->done < t->last) {
         rc = job_poll(l->c, e);
         if (rc) {
-            return stopped(l, e);
+            return stopped(l, from, r, e);
         }
         rc = one_step(l, e);
         if (rc) {
@@ -238,12 +318,9 @@ static int steps(struct loop *l, struct err *e)
             job_report(l->c, l->done, l->g->steps, (l->done - began_at) * a_step, began);
             atomic_store_explicit(&p->loss, mean_loss(l), memory_order_relaxed);
         }
-        bool asked = atomic_exchange_explicit(&p->checkpoint, false, memory_order_relaxed);
-        if (l->done < t->last && ((every > 0 && l->done % every == 0) || asked)) {
-            rc = save(l, e);
-            if (rc) {
-                return rc;
-            }
+        struct err failed = {0};
+        if (save_is_due(l)) {
+            (void)!save(l, &failed);
         }
     }
     return 0;
@@ -262,6 +339,7 @@ static int write_outputs(struct loop *l, struct job_result *r, struct err *e)
     struct checkpoint_digests dm, ds;
     struct checkpoint_position p = {.step = t->last, .stream = t->stream, .spec = l->g->spec};
     char *model = job_path(l->c, "model.tar.zst"), *state = job_path(l->c, "state.tar.zst");
+    atomic_store_explicit(&l->c->progress->phase, PHASE_SAVING, memory_order_relaxed);
     int rc = model && state ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
     if (!rc) {
         rc = checkpoint_model_write(model, false, &w->config, w->parameters, &dm, e);
@@ -311,10 +389,13 @@ int training_run(const struct job_context *c, const struct msg_grant *g, const s
         rc = start_from(&l, e);
     }
     if (!rc) {
-        rc = steps(&l, e);
+        rc = steps(&l, r, e);
     }
     if (!rc) {
         rc = write_outputs(&l, r, e);
+    }
+    while (rc == ERR_NO_SPACE && c->watch && c->watch->trouble(c->watch->arg, e, true)) {
+        rc = write_outputs(&l, r, e); /* what was trained is in memory alone */
     }
     r->loss = mean_loss(&l);
     r->tokens = (t->last - t->first) * t->batch * t->length;
