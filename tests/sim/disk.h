@@ -122,10 +122,11 @@ struct sim_journal *sim_disk_record(struct sim_disk *d);
 /* Stands in the journal between the operations: `what` was acknowledged here. */
 void sim_disk_mark(struct sim_disk *d, uint64_t what);
 size_t sim_journal_count(const struct sim_journal *j);
-/* Does operation i to a disk to which those before it have been done; where it is a mark returns
- * true with *what. */
-bool sim_journal_apply(const struct sim_journal *j, size_t i, struct sim_disk *onto,
-                       uint64_t *what);
+/* Does operation i to a disk to which those before it have been done. A mark does nothing, and says
+ * *what. */
+enum sim_journal_effect { SIM_JOURNAL_CHANGE, SIM_JOURNAL_SYNC, SIM_JOURNAL_MARK };
+enum sim_journal_effect sim_journal_apply(const struct sim_journal *j, size_t i,
+                                          struct sim_disk *onto, uint64_t *what);
 /* "write 4096 bytes at 0 of tacit.db-wal": for people. */
 void sim_journal_text(const struct sim_journal *j, size_t i, char *out, size_t cap);
 

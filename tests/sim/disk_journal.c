@@ -112,7 +112,8 @@ size_t sim_journal_count(const struct sim_journal *j)
     return j->count;
 }
 
-bool sim_journal_apply(const struct sim_journal *j, size_t i, struct sim_disk *onto, uint64_t *what)
+enum sim_journal_effect sim_journal_apply(const struct sim_journal *j, size_t i,
+                                          struct sim_disk *onto, uint64_t *what)
 {
     const struct record *r = &j->list[i];
     struct node *n = r->node < onto->node_count ? onto->nodes[r->node] : NULL;
@@ -137,15 +138,15 @@ bool sim_journal_apply(const struct sim_journal *j, size_t i, struct sim_disk *o
         break;
     case JOURNAL_SYNC:
         disk__sync(onto, n);
-        break;
+        return SIM_JOURNAL_SYNC;
     case JOURNAL_SYNC_FAILED:
         disk__sync_failed(onto, n);
         break;
     case JOURNAL_MARK:
         *what = r->offset;
-        return true;
+        return SIM_JOURNAL_MARK;
     }
-    return false;
+    return SIM_JOURNAL_CHANGE;
 }
 
 /* The last name that node had before operation i; "/" for the root. */

@@ -135,6 +135,9 @@ static int vfs_lock(sqlite3_file *base, int level)
 {
     struct file *f = file_of(base);
     struct database *d = f->database;
+    struct sim_disk_stat st;
+    if (sim_disk_fstat(f->disk, f->fd, &st)) /* its process was killed: it puts no WAL away */
+        return failed(SQLITE_IOERR_LOCK, -EBADF);
     if (f->level >= level || !d)
         return SQLITE_OK;
     if (level == SQLITE_LOCK_SHARED) {

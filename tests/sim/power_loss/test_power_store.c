@@ -1,0 +1,60 @@
+/* Whatever the coordinator has acknowledged is there after a power loss at any moment, and nothing
+ * is half there: a training run of weeks is worth no more than this. TACIT_SLOW=1 plays longer and
+ * draws more losses at each moment (make power-loss). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tests/sim/power_loss/replay.h"
+#include "tests/sim/power_loss/store_scene.h"
+
+static struct scene scene;
+
+static struct replay_result replay(const char *ignored_syncs, bool slow)
+{
+    struct replay r = {
+        .journal = scene.journal,
+        .drawn = slow ? 6 : 1,
+        .check_every = slow ? 2 : 8,
+        .ignored_syncs = ignored_syncs,
+        .arg = &scene,
+        .state = scene_state,
+        .check = scene_check,
+    };
+    return replay_run(&r);
+}
+
+static void test_what_was_acknowledged_survives(void **state)
+{
+    bool slow = getenv("TACIT_SLOW") != NULL;
+    (void)state;
+    scene_play(&scene, slow ? 4 : 1);
+    struct replay_result r = replay(NULL, slow);
+    print_message("store: %zu operations, %zu acknowledged, %zu disks built, %zu opened\n",
+                  r.operations, r.marks, r.builds, r.checks);
+    if (r.violations)
+        fail_msg("%s", r.first);
+    assert_true(r.marks == scene.count);
+
+    /* Controls. A disk that ignores syncs must be found out; so must answers that come before the
+     * log is synced, as with synchronous=NORMAL. */
+    r = replay("", false);
+    print_message("without syncs: %s\n", r.first);
+    assert_true(r.violations > 0);
+    r = replay("tacit.db-wal", false);
+    print_message("without the log's: %s\n", r.first);
+    assert_non_null(strstr(r.first, "from before what was acknowledged"));
+    scene_free(&scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_was_acknowledged_survives),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
