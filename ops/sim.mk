@@ -1,0 +1,13 @@
+# Simulated histories of the whole service (tests/sim).
+SEEDS ?= 1000
+FIRST ?= 1
+
+SIM_O := $(call obj,$(sort $(wildcard tests/sim/*.c)))
+$(BUILD)/sim/sim: $(SIM_O) $(BUILD)/lib/coordinator.a $(BUILD)/lib/agent.a $(BUILD)/lib/core.a
+	$(LINK)
+
+.PHONY: sim
+sim: ## histories with every fault (SEEDS=n FIRST=k; TRACE=1 tells all of one)
+	@ops/deps.sh build
+	@+$(MAKE) --no-print-directory $(INNER_J) $(BUILD)/sim/sim
+	@$(BUILD)/sim/sim $(SEEDS) $(FIRST) $(if $(TRACE),-v)
