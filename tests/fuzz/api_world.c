@@ -20,7 +20,7 @@ static const char spec[] = "[run]\nname = seed\ndataset = corpus\nexperts = 2\n"
                            "[checkpoint]\nevery_steps = 2\npublish_steps = 2\n";
 
 /* In the place of the coordinator's: its lines are of no use here. */
-void log_line(const char *level, const char *fmt, ...)
+void log_event(const char *level, const char *fmt, ...)
 {
     (void)level;
     (void)fmt;
