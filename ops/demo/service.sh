@@ -5,6 +5,7 @@
 #   BIN=DIR                   where tacitd, tacit-agent and tacit are
 #   service_start AGENTS      starts; sets TACIT_URL and TACIT_TOKEN_FILE (exported)
 #   service_stop              stops everything, agents first
+#   service_port              prints a free port, below those that outgoing connections take
 #
 # The process numbers are in $SERVICE/tacitd.pid and $SERVICE/agent-N.pid.
 
@@ -34,11 +35,8 @@ service_keep() {
     rm -f "$SERVICE/$name.pid"
 }
 
-service_start() {
-    local agents=$1 n port
-    mkdir -p "$SERVICE/log"
-    : >"$SERVICE/log/tacitd.log"
-    port=$(python3 -c 'import socket
+service_port() {
+    python3 -c 'import socket
 s = socket.socket()
 for port in range(20000, 32000):
     try:
@@ -46,7 +44,14 @@ for port in range(20000, 32000):
         print(port)
         break
     except OSError:
-        pass')
+        pass'
+}
+
+service_start() {
+    local agents=$1 n port
+    mkdir -p "$SERVICE/log"
+    : >"$SERVICE/log/tacitd.log"
+    port=$(service_port)
     export TACIT_URL=http://127.0.0.1:$port TACIT_TOKEN_FILE=$SERVICE/data/admin.token
     service_keepers=()
     service_keep tacitd "$BIN/tacitd" --data "$SERVICE/data" --listen "127.0.0.1:$port" &

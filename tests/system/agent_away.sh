@@ -3,35 +3,8 @@
 # work folder in use, a coordinator that goes away and comes back while the agent trains.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-BIN=${BIN:-build/bin}
-dir=$(mktemp -d)
-pids=()
-cleanup() {
-    for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
-    wait 2>/dev/null
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() {
-    echo "$1"
-    tail -n 15 "$dir"/*.log
-    exit 1
-}
-# until SECONDS COMMAND…: waits for it to succeed.
-until_true() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || return 1
-        sleep 0.1
-    done
-}
-says() { grep -q -- "$2" "$dir/$1.log"; }
-coordinator() {
-    "$BIN/tacitd" --data "$dir/data" --listen "127.0.0.1:$1" >>"$dir/tacitd.log" 2>&1 &
-    tacitd=$!
-    pids+=($tacitd)
-}
+. tests/system/lib/programs.sh
+
 # attempt LOG CODE ARGS…: an agent that should end by itself with this exit code.
 attempt() {
     local log=$1 code=$2
@@ -41,10 +14,7 @@ attempt() {
     [ $got = "$code" ] || fail "$log: exit code $got instead of $code"
 }
 
-coordinator 0
-until_true 10 says tacitd "listening on" || fail "tacitd does not start"
-port=$(sed -n 's/.*listening on .*:\([0-9]*\),.*/\1/p' "$dir/tacitd.log" | head -1)
-export TACIT_URL=http://127.0.0.1:$port TACIT_TOKEN_FILE=$dir/data/admin.token
+coordinator_first
 join=$dir/data/join.token
 
 attempt no_work 64 --coordinator "$TACIT_URL"
@@ -100,7 +70,7 @@ before=$(grep -c "Connection refused" "$dir/one.log")
 sleep 2
 [ "$(grep -c "Connection refused" "$dir/one.log")" = "$before" ] || fail "it says so again and again"
 kill -0 $agent || fail "the agent gave up"
-coordinator "$port"
+coordinator
 until_true 20 says one "answers again" || fail "no word about the coordinator's return"
 python3 tests/system/synthetic.py wait one 120 || fail "the run does not end"
 grep -q "dropped\|failed" "$dir/one.log" && fail "work was lost"

@@ -4,20 +4,7 @@
 # failure. What would break for a user: work lost or changed when machines come and go.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-BIN=${BIN:-build/bin}
-dir=$(mktemp -d)
-pids=()
-cleanup() {
-    for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
-    wait 2>/dev/null
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() {
-    echo "$1"
-    tail -n 15 "$dir"/*.log
-    exit 1
-}
+. tests/system/lib/programs.sh
 
 cat >"$dir/spec.ini" <<'INI'
 [run]
@@ -51,16 +38,9 @@ every_steps = 20
 publish_steps = 60
 INI
 
-coordinator() {
-    "$BIN/tacitd" --data "$dir/data" --listen "127.0.0.1:$port" >>"$dir/tacitd.log" 2>&1 &
-    tacitd=$!
-    pids+=($tacitd)
-}
-agent() {
-    "$BIN/tacit-agent" --coordinator "$TACIT_URL" --token-file "$dir/data/join.token" \
-        --work "$dir/agent-$1" --threads 1 --name "agent-$1" >>"$dir/agent-$1.log" 2>&1 &
-    agents[$1]=$!
-    pids+=($!)
+declare -A starts
+start_agent() {
+    agent "agent-$1"
     starts[$1]=$((${starts[$1]:-0} + 1))
 }
 # An agent that has begun to run ends with 0 when it is stopped; before that, a signal just kills it.
@@ -70,42 +50,32 @@ stop_agent() {
         [ "$(grep -c ' tacit-agent ' "$dir/agent-$1.log")" = "${starts[$1]}" ] && break
         sleep 0.05
     done
-    kill -TERM "${agents[$1]}"
-    wait "${agents[$1]}"
+    kill -TERM "${agents[agent-$1]}"
+    wait "${agents[agent-$1]}"
     code=$?
     [ $code = 0 ] || fail "an agent that was stopped ended with exit code $code"
 }
-declare -A agents starts
-
-port=0
-coordinator
-for _ in $(seq 100); do
-    port=$(sed -n 's/.*listening on .*:\([0-9]*\),.*/\1/p' "$dir/tacitd.log" | head -1)
-    [ -n "$port" ] && break
-    sleep 0.1
-done
-[ -n "$port" ] || fail "tacitd does not start"
-export TACIT_URL=http://127.0.0.1:$port TACIT_TOKEN_FILE=$dir/data/admin.token
+coordinator_first
 synthetic() {
     python3 tests/system/synthetic.py "$@" || fail "synthetic.py $* failed"
 }
 
 synthetic dataset
 synthetic run calm "$dir/spec.ini"
-agent 1
-agent 2
+start_agent 1
+start_agent 2
 synthetic wait calm 120
 synthetic digests calm >"$dir/calm"
 
 synthetic run stormy "$dir/spec.ini"
 for round in 1 2 3 4 5 6; do
-    sleep 0.7
-    kill -9 "${agents[1]}"
+    sleep 0.4
+    kill -9 "${agents[agent-1]}"
     [ $((round % 2)) = 0 ] && { kill -9 $tacitd; wait $tacitd 2>/dev/null; }
     stop_agent 2
     [ $((round % 2)) = 0 ] && coordinator
-    agent 1
-    agent 2
+    start_agent 1
+    start_agent 2
 done
 synthetic wait stormy 120
 synthetic digests stormy >"$dir/stormy"

@@ -3,20 +3,7 @@
 # how much memory a large blob takes on its way up and down.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-BIN=${BIN:-build/bin}
-dir=$(mktemp -d)
-pids=()
-cleanup() {
-    for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
-    wait 2>/dev/null
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() {
-    echo "FAILED: $1"
-    tail -n 20 "$dir"/*.log
-    exit 1
-}
+. tests/system/lib/programs.sh
 
 # start NAME DATA ADDRESS [OPTION…]: waits for the line that says where it listens; sets url and pid.
 start() {
