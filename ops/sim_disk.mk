@@ -6,7 +6,7 @@ SIM_DISK_O := $(call obj,$(SIM_DISK_C))
 # In front of core.a: its file.o and clock.o are then never asked for.
 ONE_MACHINE := $(SIM_DISK_O) $(call obj,tests/sim/disk/one_machine.c) $(BUILD)/lib/coordinator.a \
                $(BUILD)/lib/agent.a $(BUILD)/lib/core.a
-REPLAY_O    := $(call obj,$(filter-out %/test_%,$(shell find tests/sim/power_loss -name '*.c' | sort)))
+REPLAY_O    := $(call obj,$(shell find tests/sim/power_loss -name '*.c' ! -name 'test_*' | sort))
 
 $(BUILD)/tests/sim/disk/%: $(BUILD)/obj/tests/sim/disk/%.o $(ONE_MACHINE)
 	@mkdir -p $(@D) && $(CXX) -o $@ $^ -lcmocka $(ALL_LD)
