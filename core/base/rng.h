@@ -21,6 +21,7 @@ enum rng_purpose {
     RNG_EPOCH = 5,        /* order of a model's sequences in a pass; index = stream·2^32 + pass */
     RNG_RANDOM_ROUTE = 6, /* [router] mode = random; index = hash of the prefix */
     RNG_SAMPLE = 7,       /* tacit sample */
+    RNG_VERIFY = 8,       /* which jobs `tacit verify` picks; index = job */
     RNG_TEST = 100,
 };
 

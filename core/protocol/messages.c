@@ -535,3 +535,41 @@ static const struct field checked_fields[] = {
     ARRAY(checked, bad, bad_count, MAY, bad_blob, BAD_MAX),
 };
 MESSAGE(checked);
+
+static const struct field difference_fields[] = {
+    U64(difference, job, MUST, 1, 0),
+    STRING(difference, words, MAY, 256),
+    STRING(difference, agent, MAY, NAME_MAX_BYTES),
+    STRING(difference, verdict, MUST, 16),
+    WORD(difference, target, MUST, job_target_words),
+    U64(difference, index, MUST, 0, 0),
+    U64(difference, step_first, MUST, 0, 0),
+    U64(difference, step_last, MUST, 0, 0),
+    WORD(difference, role, MUST, blob_role_words),
+    U64(difference, blob_index, MUST, 0, 0),
+    DIGEST(difference, published, MAY),
+    DIGEST(difference, replayed, MAY),
+    DIGEST(difference, blob, MAY),
+    DIGEST(difference, start, MAY),
+    U64(difference, source_job, MAY, 0, 0),
+    STRING(difference, why, MAY, 512),
+};
+MESSAGE(difference);
+
+static const struct field verified_fields[] = {
+    STRING(verified, run, MUST, NAME_MAX_BYTES),
+    BOOL(verified, all, MUST),
+    BOOL(verified, agents, MUST),
+    U64(verified, seed, MUST, 0, 0),
+    U64(verified, jobs, MUST, 0, 0),
+    U64(verified, replayed, MUST, 0, 0),
+    U64(verified, recalled, MUST, 0, 0),
+    U64(verified, remade, MUST, 0, 0),
+    U64(verified, blobs, MUST, 0, 0),
+    U64(verified, bytes, MUST, 0, 0),
+    U64(verified, absent, MUST, 0, 0),
+    NUMBER(verified, seconds, MAY),
+    ARRAY(verified, bad, bad_count, MAY, bad_blob, BAD_MAX),
+    ARRAY(verified, differences, difference_count, MAY, difference, BAD_MAX),
+};
+MESSAGE(verified);

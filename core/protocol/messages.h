@@ -423,6 +423,35 @@ struct msg_checked {
     uint32_t bad_count;
 };
 
+/* What `tacit verify --json` prints. */
+struct msg_difference {
+    uint64_t job;
+    const char *words, *agent; /* "train expert 2, steps 500 to 1,000"; NULL: the coordinator's */
+    const char *verdict;       /* "differs", "bad-input", "bad-output" */
+    int target;
+    uint64_t index, step_first, step_last;
+    int role; /* of the output, or of the bad input */
+    uint64_t blob_index;
+    struct digest published, replayed; /* content; replayed is absent where it is a bad one */
+    struct digest blob;                /* the published bytes */
+    struct digest start;               /* content of the state it started from, where it had one */
+    uint64_t source_job;               /* of a bad input: who gave it; 0: a data set's */
+    const char *why;
+};
+struct msg_verified {
+    const char *run;
+    bool all, agents;                                /* agents: replayed by agents, not here */
+    uint64_t seed, jobs, replayed, recalled, remade; /* jobs: that there are; replayed: that were
+                                                        compared, recalled ones included; remade:
+                                                        others on the way to their inputs */
+    uint64_t blobs, bytes, absent;
+    double seconds;
+    struct msg_bad_blob *bad;
+    uint32_t bad_count;
+    struct msg_difference *differences;
+    uint32_t difference_count;
+};
+
 /* JSON names differ from the struct's where noted: expert_reports is "experts"; the count
  * `experts` is "expert_count". Absent objects of a report are written as null. */
 
@@ -432,7 +461,7 @@ struct msg_checked {
     X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
     X(run_create) X(model_progress) X(run) X(job) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
-    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked)
+    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(difference) X(verified)
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;
 MESSAGES(MESSAGE_DECLARE_)

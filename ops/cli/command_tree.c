@@ -28,6 +28,8 @@ static const struct command root_commands[] = {
      "  tacit run wait my-run\n"},
     {"report", "a finished run: the mixture against dense models", cmd_report, NULL, NULL},
     {"sample", "continue a prompt: one expert answers", cmd_sample, NULL, NULL},
+    {"verify", "compute a run's results again, and compare", cmd_verify, NULL, NULL},
+    {"lineage", "what an artifact was made of, by whom", cmd_lineage, NULL, NULL},
     {"status", "the coordinator in a few lines", cmd_status, NULL, NULL},
     {"jobs", "what is waiting, being worked on, done", cmd_jobs, NULL, NULL},
     {"agents", "who works", cmd_agents, NULL, NULL},

@@ -11,7 +11,7 @@
 #define WORK_RANDOM 6 /* bytes, written as hexadecimal digits */
 #define WORK_TRIES 8
 
-static int folder_remove(const char *path, struct err *e)
+int folder_remove(const char *path, struct err *e)
 {
     char **names;
     size_t count;

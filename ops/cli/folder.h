@@ -17,6 +17,8 @@ TACIT_MUST_CHECK int folder_work_make(struct folder_work *w, struct arena *a, co
                                       struct err *e);
 /* Removes it with all that is in it. */
 TACIT_MUST_CHECK int folder_work_remove(struct folder_work *w, struct err *e);
+/* Removes a folder with all that is in it. */
+TACIT_MUST_CHECK int folder_remove(const char *path, struct err *e);
 /* Where downloaded blobs are kept: $XDG_CACHE_HOME/tacit, or ~/.cache/tacit; made. */
 TACIT_MUST_CHECK int folder_cache(struct arena *a, const char **path, struct err *e);
 

@@ -1,0 +1,357 @@
+#include "ops/cli/verify.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/base/rng.h"
+#include "core/env/clock.h"
+#include "core/env/process.h"
+#include "core/env/thread.h"
+#include "ops/cli/folder.h"
+#include "ops/cli/progress.h"
+
+#define PAGE 500
+#define PAGE_BYTES_MAX (8u << 20)
+#define OUTCOME_BYTES_MAX (64u << 20)
+#define TICK_MS 200
+#define SECONDS_UNIT "s of work" /* that jobs took their doers */
+
+/* --- a run's results, page by page ------------------------------------------------------------ */
+
+struct page {
+    struct cli *cli;
+    const char *path;
+    struct arena arena;
+    struct msg_result *rows;
+    uint32_t count;
+};
+
+static int page_once(void *arg, struct err *e)
+{
+    struct page *p = arg;
+    return client_get_array(p->cli->client, p->path, &message_result, (void **)&p->rows, &p->count,
+                            &p->arena, e);
+}
+
+int verify_each(struct cli *cli, const char *run, verify_each_fn *each, void *arg, struct err *e)
+{
+    struct page p = {.cli = cli};
+    uint64_t after = 0;
+    int rc = 0;
+    arena_init(&p.arena, PAGE_BYTES_MAX);
+    do {
+        arena_reset(&p.arena);
+        p.path = arena_printf(&p.arena, "/v1/runs/%s/results?limit=%d&after=%llu", run, PAGE,
+                              (unsigned long long)after);
+        rc = p.path ? page_once(&p, e) : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        for (uint32_t i = 0; !rc && i < p.count; i++) {
+            after = p.rows[i].job;
+            rc = each(arg, &p.rows[i], e);
+        }
+    } while (!rc && p.count > 0);
+    arena_free(&p.arena);
+    return rc;
+}
+
+bool verify_is_link(int kind)
+{
+    return kind == JOB_TRAIN || kind == JOB_TRAIN_ROUTER;
+}
+
+/* --- which of them ---------------------------------------------------------------------------- */
+
+struct pick {
+    uint64_t order, job; /* order: the smallest are taken */
+    double seconds;
+};
+
+struct picks {
+    const struct verify_options *o;
+    struct pick *items; /* not all: a heap whose top has the largest order */
+    uint64_t count, jobs;
+    double seconds;
+};
+
+static double seconds_of(const struct msg_result *r)
+{
+    return r->seconds > 0 ? r->seconds : 0;
+}
+
+static void sift_down(struct pick *p, uint64_t count)
+{
+    for (uint64_t i = 0, child; (child = 2 * i + 1) < count; i = child) {
+        if (child + 1 < count && p[child + 1].order > p[child].order)
+            child++;
+        if (p[child].order <= p[i].order)
+            return;
+        struct pick x = p[i];
+        p[i] = p[child];
+        p[child] = x;
+    }
+}
+
+static void sift_up(struct pick *p, uint64_t i)
+{
+    for (; i > 0 && p[(i - 1) / 2].order < p[i].order; i = (i - 1) / 2) {
+        struct pick x = p[i];
+        p[i] = p[(i - 1) / 2];
+        p[(i - 1) / 2] = x;
+    }
+}
+
+static int pick_one(void *arg, const struct msg_result *r, struct err *e)
+{
+    struct picks *p = arg;
+    (void)e;
+    p->jobs += replay_can(r->kind);
+    if (p->o->all) {
+        p->count += replay_can(r->kind);
+        p->seconds += replay_can(r->kind) ? seconds_of(r) : 0;
+        return 0;
+    }
+    struct pick x = {rng_u64(p->o->seed, RNG_VERIFY, r->job, 0), r->job, seconds_of(r)};
+    if (!verify_is_link(r->kind))
+        return 0;
+    if (p->count < p->o->links) {
+        p->items[p->count] = x;
+        sift_up(p->items, p->count++);
+    } else if (x.order < p->items[0].order) {
+        p->items[0] = x;
+        sift_down(p->items, p->count);
+    }
+    return 0;
+}
+
+static int by_job(const void *a, const void *b)
+{
+    const struct pick *x = a, *y = b;
+    return x->job < y->job ? -1 : x->job > y->job;
+}
+
+static int pick(struct cli *cli, struct picks *p, struct err *e)
+{
+    p->items = p->o->all ? NULL : calloc(p->o->links, sizeof *p->items);
+    if (!p->o->all && !p->items)
+        return err_set(e, ERR_NO_MEMORY, "no memory to pick links");
+    int rc = verify_each(cli, p->o->run, pick_one, p, e);
+    if (rc || p->o->all)
+        return rc;
+    qsort(p->items, p->count, sizeof *p->items, by_job);
+    for (uint64_t i = 0; i < p->count; i++)
+        p->seconds += p->items[i].seconds;
+    return 0;
+}
+
+/* --- replaying -------------------------------------------------------------------------------- */
+
+struct verification {
+    struct cli *cli;
+    struct replayer *replayer;
+    struct arena arena; /* of one job */
+    struct msg_verified *out;
+    uint32_t capacity;
+    struct progress progress; /* the ticker's while it runs */
+    double total;
+    _Atomic double done, current; /* seconds that jobs took their doers */
+    atomic_bool finished;
+};
+
+/* A thread of its own, since a replay keeps the other one. */
+static void ticker(void *arg)
+{
+    struct verification *v = arg;
+    struct job_progress *p = replayer_progress(v->replayer);
+    while (!atomic_load(&v->finished)) {
+        double step = (double)atomic_load(&p->step), total = (double)atomic_load(&p->total);
+        double part = total > 0 && step < total ? step / total : 0;
+        double done = atomic_load(&v->done) + part * atomic_load(&v->current);
+        progress_update(&v->progress, "replaying", (uint64_t)done, (uint64_t)v->total + 1,
+                        SECONDS_UNIT);
+        env_sleep_ms(TICK_MS);
+    }
+    progress_finish(&v->progress);
+}
+
+void verify_difference_of(struct cli *cli, const struct replay_outcome *o, struct msg_difference *d)
+{
+    static const char *const verdicts[] = {
+        [REPLAY_DIFFERS] = "differs",
+        [REPLAY_BAD_INPUT] = "bad-input",
+        [REPLAY_BAD_OUTPUT] = "bad-output",
+    };
+    struct arena *a = &cli->arena;
+    const struct msg_grant *g = o->made.grant;
+    *d = (struct msg_difference){
+        .job = g->job,
+        .words = made_job_words(a, g),
+        .agent = o->made.agent ? arena_strndup(a, o->made.agent, strlen(o->made.agent)) : NULL,
+        .verdict = verdicts[o->verdict],
+        .target = g->target,
+        .index = g->index,
+        .step_first = g->step_first,
+        .step_last = g->step_last,
+        .role = o->published.role,
+        .blob_index = o->published.index,
+        .published = *made_name(&o->published),
+        .blob = o->published.digest,
+        .source_job = o->source.grant ? o->source.grant->job : 0,
+        .why = o->why ? arena_strndup(a, o->why, strlen(o->why)) : NULL};
+    if (o->verdict == REPLAY_DIFFERS)
+        d->replayed = *made_name(&o->replayed);
+    for (uint32_t i = 0; i < g->input_count; i++)
+        if (g->inputs[i].role == ROLE_STATE)
+            d->start = g->inputs[i].content;
+}
+
+static int add_difference(struct verification *v, const struct replay_outcome *o, struct err *e)
+{
+    struct msg_verified *out = v->out;
+    for (uint32_t i = 0; i < out->difference_count; i++) /* on the way to several jobs */
+        if (out->differences[i].job == o->made.grant->job)
+            return 0;
+    if (out->difference_count == v->capacity) {
+        uint32_t capacity = v->capacity ? 2 * v->capacity : 8;
+        struct msg_difference *grown =
+            arena_alloc_array(&v->cli->arena, capacity, sizeof *out->differences);
+        if (!grown)
+            return err_set(e, ERR_NO_MEMORY, "no memory for what differs");
+        for (uint32_t i = 0; i < out->difference_count; i++)
+            grown[i] = out->differences[i];
+        out->differences = grown;
+        v->capacity = capacity;
+    }
+    verify_difference_of(v->cli, o, &out->differences[out->difference_count++]);
+    return 0;
+}
+
+static int verify_one(struct verification *v, uint64_t job, double seconds, struct err *e)
+{
+    struct replay_outcome o;
+    arena_reset(&v->arena);
+    atomic_store(&v->current, seconds);
+    int rc = replay_job(v->replayer, job, &v->arena, &o, e);
+    if (rc)
+        return rc;
+    atomic_store(&v->current, 0);
+    atomic_store(&v->done, atomic_load(&v->done) + seconds);
+    v->out->replayed++;
+    v->out->recalled += o.recalled;
+    v->out->remade += o.remade;
+    return o.verdict == REPLAY_AGREES ? 0 : add_difference(v, &o, e);
+}
+
+static int verify_each_one(void *arg, const struct msg_result *r, struct err *e)
+{
+    return replay_can(r->kind) ? verify_one(arg, r->job, seconds_of(r), e) : 0;
+}
+
+static int replay_picked(struct verification *v, const struct picks *p, struct err *e)
+{
+    struct env_thread thread;
+    int rc = env_thread_start(&thread, ticker, v, "the thread that shows progress", e);
+    if (rc)
+        return rc;
+    if (p->o->all)
+        rc = verify_each(v->cli, p->o->run, verify_each_one, v, e);
+    for (uint64_t i = 0; !rc && !p->o->all && i < p->count; i++)
+        rc = verify_one(v, p->items[i].job, p->items[i].seconds, e);
+    atomic_store(&v->finished, true);
+    env_thread_join(&thread);
+    return rc;
+}
+
+/* --- the store -------------------------------------------------------------------------------- */
+
+struct checking {
+    struct cli *cli;
+    const char *path;
+    struct msg_check in;
+    struct msg_checked out;
+};
+
+static int check_once(void *arg, struct err *e)
+{
+    struct checking *k = arg;
+    return client_call(k->cli->client, "POST", k->path, &message_check, &k->in, &message_checked,
+                       &k->out, &k->cli->arena, 0, e);
+}
+
+static int add_bad(struct cli *cli, struct msg_verified *v, const struct msg_checked *part,
+                   struct err *e)
+{
+    uint32_t count = v->bad_count + part->bad_count;
+    struct msg_bad_blob *all = arena_alloc_array(&cli->arena, count, sizeof *all);
+    if (!all)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a list of damaged blobs");
+    for (uint32_t i = 0; i < count; i++)
+        all[i] = i < v->bad_count ? v->bad[i] : part->bad[i - v->bad_count];
+    v->bad = all;
+    v->bad_count = count;
+    return 0;
+}
+
+static int check_store(struct cli *cli, struct verify_store *store, const char *run,
+                       struct msg_verified *v, struct err *e)
+{
+    struct progress progress;
+    struct checking k = {.cli = cli, .path = cli_path(cli, "/v1/runs/", run, "/check")};
+    int rc = 0;
+    progress_init(&progress);
+    do {
+        rc = verify_store_persist(store, check_once, &k, e);
+        if (rc)
+            break;
+        v->blobs += k.out.blobs;
+        v->bytes += k.out.bytes;
+        v->absent += k.out.absent;
+        if (k.out.bad_count > 0)
+            rc = add_bad(cli, v, &k.out, e);
+        k.in = (struct msg_check){k.out.jobs, k.out.after};
+        progress_update(&progress, "the store's blobs", v->bytes, 0, "bytes");
+    } while (!rc && k.out.more);
+    progress_finish(&progress);
+    return rc;
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+int verify_open(struct cli *cli, const char *work, uint64_t threads, struct verify_store **store,
+                struct replayer **r, struct err *e)
+{
+    const char *dir = work;
+    int rc = work ? 0 : folder_cache(&cli->arena, &dir, e);
+    *store = NULL;
+    *r = NULL;
+    if (!rc && !work && !(dir = arena_printf(&cli->arena, "%s/verify", dir)))
+        rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
+    if (!rc)
+        rc = verify_store_open(store, cli, dir, e);
+    return rc ? rc : replayer_create(r, cli, *store, threads ? (int)threads : env_cpu_count(), e);
+}
+
+int verify_here(struct cli *cli, const struct verify_options *o, struct msg_verified *out,
+                struct err *e)
+{
+    struct verify_store *store;
+    struct verification v = {.cli = cli, .out = out};
+    struct picks p = {.o = o};
+    double began = env_monotonic_s();
+    *out = (struct msg_verified){.run = o->run, .all = o->all, .seed = o->seed};
+    arena_init(&v.arena, OUTCOME_BYTES_MAX);
+    progress_init(&v.progress);
+    int rc = verify_open(cli, o->work, o->threads, &store, &v.replayer, e);
+    if (!rc)
+        rc = pick(cli, &p, e);
+    out->jobs = p.jobs;
+    if (!rc && o->all)
+        rc = check_store(cli, store, o->run, out, e);
+    v.total = p.seconds;
+    if (!rc)
+        rc = replay_picked(&v, &p, e);
+    out->seconds = env_monotonic_s() - began;
+    free(p.items);
+    arena_free(&v.arena);
+    replayer_destroy(v.replayer);
+    verify_store_close(store);
+    return rc;
+}
