@@ -19,6 +19,7 @@ int problem_status(int code)
     case ERR_NOT_FINITE:
         return 422;
     case ERR_DENIED:
+    case ERR_BENCHED:
         return 403;
     case ERR_NOT_FOUND:
     case ERR_VERSION:

@@ -29,6 +29,7 @@ call_fn lease_heartbeat; /* msg_heartbeat → msg_command; progress is kept in m
 call_fn lease_complete;  /* msg_complete → msg_completed; c->checked: see there */
 call_fn lease_fail;      /* msg_fail → msg_empty */
 call_fn lease_release;   /* msg_release → msg_empty */
+call_fn lease_words;     /* msg_words → msg_empty; whoever holds the job now */
 
 /* Whether the caller may deliver the job under this fence: it holds the lease, or its lease ran out
  * and nobody has taken the job since (an agent that cannot be reached has not failed). Else
@@ -41,6 +42,9 @@ TACIT_MUST_CHECK int lease_check_holder(const struct call *c, const struct job_r
 /* Agent whose token this is (BLAKE2b of it is stored): ERR_DENIED. */
 TACIT_MUST_CHECK int lease_agent_of_token(struct store_conn *c, const char *token, uint64_t *agent,
                                           struct err *e);
+
+/* Writes what is only in memory of the attempts under way: before the process ends. */
+TACIT_MUST_CHECK int lease_flush(struct service *s, struct err *e);
 
 /* Expires what is overdue, makes jobs ready whose backoff is over, and returns in *next_ms when to
  * call again (at most 1,000). Called by main's timer thread. */
@@ -57,6 +61,9 @@ struct lease_progress {
     uint64_t step, total;
     double loss, rate; /* NaN where unknown */
     int64_t seen_ms;   /* monotonic */
+    int phase;         /* enum job_phase, since phase_ms (monotonic) */
+    int64_t phase_ms;
+    int64_t stalled_ms; /* how long there has been no step; 0: it goes well */
 };
 bool lease_progress_of(struct lease_clock *l, uint64_t job, struct lease_progress *out);
 /* Monotonic time of the agent's last request since the start, or −1. Any thread. */

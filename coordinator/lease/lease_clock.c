@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include "core/env/thread.h"
+#include "coordinator/lease/trails.h"
 
 #define BUCKETS 4096u /* chains stay short with tens of thousands of agents */
 
@@ -20,8 +21,10 @@ struct agent_entry {
 };
 
 struct lease_clock {
+    struct trails *trails;
     struct env_mutex mutex; /* guards everything; nothing is called while it is held */
     bool started;
+    int64_t notes_ms; /* when the attempts' notes were last written */
     struct job_entry *jobs[BUCKETS];
     struct agent_entry *agents[BUCKETS];
 };
@@ -31,6 +34,11 @@ int lease_clock_create(struct lease_clock **out, struct err *e)
     struct lease_clock *l = calloc(1, sizeof *l);
     if (!l)
         return err_set(e, ERR_NO_MEMORY, "no memory for the leases");
+    int rc = trails_create(&l->trails, e);
+    if (rc) {
+        free(l);
+        return rc;
+    }
     env_mutex_init(&l->mutex);
     *out = l;
     return 0;
@@ -53,7 +61,23 @@ void lease_clock_destroy(struct lease_clock *l)
         }
     }
     env_mutex_destroy(&l->mutex);
+    trails_destroy(l->trails);
     free(l);
+}
+
+struct trails *lease_clock_trails(struct lease_clock *l)
+{
+    return l->trails;
+}
+
+bool lease_clock_notes_due(struct lease_clock *l, int64_t now_ms)
+{
+    env_mutex_lock(&l->mutex);
+    bool due = now_ms - l->notes_ms >= LEASE_NOTES_MS;
+    if (due)
+        l->notes_ms = now_ms;
+    env_mutex_unlock(&l->mutex);
+    return due;
 }
 
 int lease_fence_compare(const struct msg_fence *a, const struct msg_fence *b)

@@ -20,6 +20,12 @@ void lease_clock_seen(struct lease_clock *l, uint64_t agent, int64_t now_ms);
 /* Whether any other agent was heard of since then. */
 bool lease_clock_others(struct lease_clock *l, uint64_t agent, int64_t since_ms);
 
+/* What is heard of attempts: trails.h. */
+struct trails *lease_clock_trails(struct lease_clock *l);
+/* Whether it is time to write that down; every LEASE_NOTES_MS. */
+#define LEASE_NOTES_MS 60000
+bool lease_clock_notes_due(struct lease_clock *l, int64_t now_ms);
+
 struct lease_due {
     uint64_t job;
     bool backoff;

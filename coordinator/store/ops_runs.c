@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include "core/base/text.h"
 #include "coordinator/store/conn.h"
+#include "coordinator/store/ops_attempts.h"
 
 /* The schema's numbers. */
 _Static_assert(RUN_ACTIVE == 0 && RUN_DONE == 1 && RUN_FAILED == 2 && RUN_CANCELLED == 3,
@@ -119,6 +120,9 @@ int op_run_end(struct store_conn *c, uint64_t id, int state, const char *reason,
     if (!rc && changed == 0)
         rc = err_set(e, ERR_CONFLICT, "the run has ended already");
     if (rc || state == RUN_DONE)
+        return rc;
+    rc = op_attempts_cancel(c, id, wall_ms, e);
+    if (rc)
         return rc;
     query_open(&q, c, cancel);
     query_u64(&q, wall_ms);

@@ -132,6 +132,7 @@ int err_exit_code(int code)
     case ERR_NOT_FOUND:
         return EX_NOINPUT;
     case ERR_DENIED:
+    case ERR_BENCHED:
         return EX_NOPERM;
     case ERR_NO_MEMORY:
         return EX_OSERR;

@@ -79,10 +79,15 @@ const char *const job_kind_words[] = {"train-router", "score", "assign", "segmen
 const char *const job_target_words[] = {"none", "router", "expert", "dense", "dense-flops", NULL};
 const char *const job_state_words[] = {"waiting",     "leased",    "done",
                                        "quarantined", "cancelled", NULL};
+const char *const job_status_words[] = {"waiting",   "leased",      "done",      "quarantined",
+                                        "cancelled", "backing off", "silent",    "fetching",
+                                        "running",   "saving",      "uploading", NULL};
+const char *const attempt_outcome_words[] = {"open",     "done",      "failed",    "expired",
+                                             "released", "overtaken", "cancelled", NULL};
 const char *const blob_role_words[] = {"model",  "state", "shard",  "piece", "assignment",
                                        "scores", "eval",  "report", NULL};
 const char *const job_phase_words[] = {"fetching", "running", "saving", "uploading", NULL};
-const char *const job_command_words[] = {"continue", "checkpoint", "abandon", NULL};
+const char *const job_command_words[] = {"continue", "checkpoint", "abandon", "restart", NULL};
 const char *const made_what_words[] = {"job", "shard", "tokenizer", "spec", NULL};
 const char *const run_state_words[] = {"active", "done", "failed", "cancelled", NULL};
 
@@ -322,7 +327,7 @@ static const struct field job_fields[] = {
     STRING(job, run, MAY, NAME_MAX_BYTES),
     WORD(job, kind, MUST, job_kind_words),
     WORD(job, target, MUST, job_target_words),
-    WORD(job, state, MUST, job_state_words),
+    WORD(job, state, MUST, job_status_words),
     U64(job, index, MAY, 0, 0),
     U64(job, round, MAY, 0, 0),
     U64(job, chunk, MAY, 0, 0),
@@ -340,26 +345,45 @@ static const struct field job_fields[] = {
 };
 MESSAGE(job);
 
+static const struct field attempt_fields[] = {
+    U64(attempt, job, MUST, 1, 0),
+    U64(attempt, number, MUST, 1, 0),
+    STRING(attempt, agent, MAY, NAME_MAX_BYTES),
+    STRING(attempt, host, MAY, 256),
+    WORD(attempt, outcome, MUST, attempt_outcome_words),
+    U64(attempt, started_at, MAY, 0, 0),
+    U64(attempt, ended_at, MAY, 0, 0),
+    U64(attempt, step_first, MAY, 0, 0),
+    U64(attempt, step, MAY, 0, 0),
+    NUMBER(attempt, loss_first, MAY),
+    NUMBER(attempt, loss, MAY),
+    STRING(attempt, end, MAY, 4096),
+    STRING(attempt, log, MAY, PROTOCOL_TAIL_MAX),
+};
+MESSAGE(attempt);
+
 static const struct field agent_fields[] = {
-    U64(agent, agent, MUST, 1, 0),    STRING(agent, name, MUST, NAME_MAX_BYTES),
-    STRING(agent, host, MAY, 256),    STRING(agent, processor, MAY, 256),
-    STRING(agent, isa, MAY, 32),      STRING(agent, version, MAY, 64),
-    STRING(agent, state, MAY, 64),    STRING(agent, job, MAY, 256),
-    U64(agent, threads, MAY, 0, 0),   U64(agent, memory, MAY, 0, 0),
-    U64(agent, jobs_done, MAY, 0, 0), U64(agent, failures, MAY, 0, 0),
-    U64(agent, joined_at, MAY, 0, 0), U64(agent, seen_at, MAY, 0, 0),
-    NUMBER(agent, rate, MAY),
+    U64(agent, agent, MUST, 1, 0),   STRING(agent, name, MUST, NAME_MAX_BYTES),
+    STRING(agent, host, MAY, 256),   STRING(agent, processor, MAY, 256),
+    STRING(agent, isa, MAY, 32),     STRING(agent, version, MAY, 64),
+    STRING(agent, state, MAY, 64),   STRING(agent, reason, MAY, 1024),
+    STRING(agent, job, MAY, 256),    U64(agent, threads, MAY, 0, 0),
+    U64(agent, memory, MAY, 0, 0),   U64(agent, jobs_done, MAY, 0, 0),
+    U64(agent, failures, MAY, 0, 0), U64(agent, joined_at, MAY, 0, 0),
+    U64(agent, seen_at, MAY, 0, 0),  NUMBER(agent, rate, MAY),
 };
 MESSAGE(agent);
 
 static const struct field status_fields[] = {
-    STRING(status, version, MAY, 64),    U64(status, uptime_ms, MAY, 0, 0),
-    U64(status, runs_active, MAY, 0, 0), U64(status, jobs_waiting, MAY, 0, 0),
-    U64(status, jobs_leased, MAY, 0, 0), U64(status, jobs_quarantined, MAY, 0, 0),
-    U64(status, agents, MAY, 0, 0),      U64(status, agents_working, MAY, 0, 0),
-    U64(status, agents_idle, MAY, 0, 0), U64(status, threads, MAY, 0, 0),
-    U64(status, blobs, MAY, 0, 0),       U64(status, blob_bytes, MAY, 0, 0),
-    U64(status, memory_peak, MAY, 0, 0),
+    STRING(status, version, MAY, 64),     U64(status, uptime_ms, MAY, 0, 0),
+    U64(status, runs_active, MAY, 0, 0),  U64(status, jobs_waiting, MAY, 0, 0),
+    U64(status, jobs_leased, MAY, 0, 0),  U64(status, jobs_quarantined, MAY, 0, 0),
+    U64(status, jobs_running, MAY, 0, 0), U64(status, jobs_moving, MAY, 0, 0),
+    U64(status, jobs_silent, MAY, 0, 0),  U64(status, jobs_backing_off, MAY, 0, 0),
+    U64(status, agents, MAY, 0, 0),       U64(status, agents_working, MAY, 0, 0),
+    U64(status, agents_idle, MAY, 0, 0),  U64(status, agents_benched, MAY, 0, 0),
+    U64(status, threads, MAY, 0, 0),      U64(status, blobs, MAY, 0, 0),
+    U64(status, blob_bytes, MAY, 0, 0),   U64(status, memory_peak, MAY, 0, 0),
 };
 MESSAGE(status);
 

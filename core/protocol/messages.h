@@ -15,6 +15,7 @@
 #define PROTOCOL_TOKEN_MAX 128
 #define PROTOCOL_TEXT_MAX 8192 /* bytes of a reason: the last errors of a job */
 #define PROTOCOL_LOG_MAX 4096  /* bytes of a job's log at a time; older lines are left out */
+#define PROTOCOL_TAIL_MAX 8192 /* bytes of a log that an attempt keeps */
 #define PROTOCOL_SAVES_MAX 16  /* jobs that a claim offers to go on with */
 #define PROTOCOL_BLOB_MAX (1ull << 40)
 #define PROTOCOL_SHARDS_MAX 32768 /* of a data set, both splits together: what fits a body */
@@ -62,6 +63,28 @@ extern const char
 
 enum job_state { JOB_WAITING, JOB_LEASED, JOB_DONE, JOB_QUARANTINED, JOB_CANCELLED };
 extern const char *const job_state_words[];
+/* What is shown of a job: its state, and what is known beyond it of one that waits or is leased. */
+enum job_status {
+    JOB_BACKING_OFF = JOB_CANCELLED + 1, /* waits for its failure's pause to be over */
+    JOB_SILENT,                          /* leased; two heartbeats are missing */
+    JOB_FETCHING,                        /* as its holder says, the four phases */
+    JOB_RUNNING,
+    JOB_SAVING,
+    JOB_UPLOADING,
+};
+extern const char *const job_status_words[]; /* those of the states, then these */
+
+/* How a grant ended. */
+enum attempt_outcome {
+    ATTEMPT_OPEN,
+    ATTEMPT_DONE,
+    ATTEMPT_FAILED,
+    ATTEMPT_EXPIRED,   /* its lease ran out unheard */
+    ATTEMPT_RELEASED,  /* given back */
+    ATTEMPT_OVERTAKEN, /* its agent claimed anew, or another result came first */
+    ATTEMPT_CANCELLED, /* the run ended */
+};
+extern const char *const attempt_outcome_words[];
 
 enum blob_role {
     ROLE_MODEL, /* index: expert or router, where a job reads several */
@@ -142,7 +165,8 @@ struct msg_heartbeat {
     int phase;       /* enum job_phase */
     const char *log; /* lines since the last heartbeat that was answered; or NULL */
 };
-enum job_command { COMMAND_CONTINUE, COMMAND_CHECKPOINT, COMMAND_ABANDON };
+/* RESTART: stop the job, claim again, and go on from the last save; it has stalled. */
+enum job_command { COMMAND_CONTINUE, COMMAND_CHECKPOINT, COMMAND_ABANDON, COMMAND_RESTART };
 extern const char *const job_command_words[];
 struct msg_command {
     int command;
@@ -257,23 +281,37 @@ struct msg_run {
     uint32_t model_count;
 };
 
-/* GET /v1/jobs?run=NAME&state=WORD&limit=N */
+/* GET /v1/jobs?run=NAME&state=WORD&limit=N, GET /v1/jobs/{id}. Of `state`, leased and waiting take
+ * in what is known beyond them. */
 struct msg_job {
     uint64_t job;
     const char *run;
-    int kind, target, state;
+    int kind, target, state; /* state: enum job_state or job_status */
     uint64_t index, round, chunk, part, step_first, step_last, step;
-    const char *agent, *reason; /* reason: why it waits, or its last errors */
+    const char *agent, *reason; /* reason: why it is in this state, and its last errors */
     uint64_t attempts, failures, since_at;
     double loss, rate;
+};
+
+/* GET /v1/jobs/{id}/attempts, oldest first: the first few and the last ones are kept. */
+struct msg_attempt {
+    uint64_t job, number;
+    const char *agent, *host; /* NULL: the coordinator's own */
+    int outcome;              /* enum attempt_outcome */
+    uint64_t started_at, ended_at;
+    uint64_t step_first, step; /* where it began, and the last step heard of */
+    double loss_first, loss;
+    const char *end; /* how it ended: an error, an exit or signal; or NULL */
+    const char *log; /* its tail, or NULL */
 };
 
 /* GET /v1/agents */
 struct msg_agent {
     uint64_t agent;
     const char *name, *host, *processor, *isa, *version;
-    const char *state; /* "working", "idle", "silent" */
-    const char *job;   /* "demo train expert 2, step 1,200", or NULL */
+    const char *state;  /* "working", "idle", "silent", "benched" */
+    const char *reason; /* why it is benched, until when, and what ends it; or NULL */
+    const char *job;    /* "demo train expert 2, step 1,200", or NULL */
     uint64_t threads, memory, jobs_done, failures, joined_at, seen_at;
     double rate;
 };
@@ -282,7 +320,10 @@ struct msg_agent {
 struct msg_status {
     const char *version;
     uint64_t uptime_ms, runs_active, jobs_waiting, jobs_leased, jobs_quarantined;
-    uint64_t agents, agents_working, agents_idle;
+    uint64_t jobs_running, jobs_moving, jobs_silent; /* of the leased: moving is fetching, saving,
+                                                        uploading */
+    uint64_t jobs_backing_off;                       /* of the waiting */
+    uint64_t agents, agents_working, agents_idle, agents_benched;
     uint64_t threads; /* of agents seen in the last minute */
     uint64_t blobs, blob_bytes, memory_peak;
 };
@@ -459,7 +500,7 @@ struct msg_verified {
 #define MESSAGES(X) \
     X(problem) X(join) X(joined) X(fence) X(blob) X(claim) X(grant) X(heartbeat) X(command) \
     X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
-    X(run_create) X(model_progress) X(run) X(job) X(agent) X(status) X(quality) X(source_share) \
+    X(run_create) X(model_progress) X(run) X(job) X(attempt) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
     X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(difference) X(verified)
 /* clang-format on */

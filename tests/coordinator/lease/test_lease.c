@@ -333,7 +333,7 @@ static void test_nothing_to_do_uses_no_fence(void **state)
 {
     struct world *w = *state;
     struct msg_grant g, none;
-    uint64_t extra;
+    uint64_t extra = 0;
     for (int i = 0; i < 3; i++)
         OK(claim(w, i, &g));
     OK(join(w, 'e', &extra));
