@@ -13,6 +13,8 @@
 static const struct route routes[] = {
     {"POST", "/v1/agents", ROUTE_WRITE, JOIN, &message_join, &message_joined, lease_join, NULL},
     {"GET", "/v1/agents", ROUTE_READ, ADMIN, NULL, NULL, status_agents, NULL},
+    {"POST", "/v1/agents/{name}/unbench", ROUTE_WRITE, ADMIN, NULL, &message_empty, agents_unbench,
+     NULL},
 
     {"POST", "/v1/claims", ROUTE_CLAIM, AGENT, &message_claim, &message_grant, lease_claim, NULL},
     {"POST", "/v1/jobs/{id}/heartbeat", ROUTE_READ, AGENT, &message_heartbeat, &message_command,
@@ -23,7 +25,12 @@ static const struct route routes[] = {
      NULL},
     {"POST", "/v1/jobs/{id}/release", ROUTE_WRITE, AGENT, &message_release, &message_empty,
      lease_release, runs_prepare_release},
+    {"POST", "/v1/jobs/{id}/words", ROUTE_WRITE, AGENT, &message_words, &message_empty, lease_words,
+     NULL},
     {"GET", "/v1/jobs", ROUTE_READ, ADMIN, NULL, NULL, status_jobs, NULL},
+    {"GET", "/v1/jobs/{id}", ROUTE_READ, ADMIN, NULL, &message_job, jobs_show, NULL},
+    {"GET", "/v1/jobs/{id}/attempts", ROUTE_READ, ADMIN, NULL, NULL, jobs_attempts, NULL},
+    {"POST", "/v1/jobs/{id}/retry", ROUTE_WRITE, ADMIN, NULL, &message_job, jobs_retry, NULL},
 
     {"POST", "/v1/datasets", ROUTE_WRITE, ADMIN, &message_dataset, &message_dataset,
      datasets_create, NULL},
@@ -35,6 +42,7 @@ static const struct route routes[] = {
     {"GET", "/v1/runs", ROUTE_READ, ADMIN, NULL, NULL, runs_list, NULL},
     {"GET", "/v1/runs/{name}", ROUTE_READ, ADMIN, NULL, &message_run, runs_show, NULL},
     {"POST", "/v1/runs/{name}/cancel", ROUTE_WRITE, ADMIN, NULL, &message_run, runs_cancel, NULL},
+    {"POST", "/v1/runs/{name}/retry", ROUTE_WRITE, ADMIN, NULL, &message_run, runs_retry, NULL},
     {"GET", "/v1/runs/{name}/report", ROUTE_READ, ADMIN, NULL, NULL, runs_report, NULL},
 
     {"GET", "/v1/runs/{name}/results", ROUTE_READ, ADMIN, NULL, NULL, runs_results, NULL},

@@ -5,6 +5,7 @@
 #include "core/env/clock.h"
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/lease/trails.h"
+#include "coordinator/store/ops_poison.h"
 
 #define FLUSH_TRAILS 64 /* a transaction */
 #define FLUSH_ARENA (4u << 20)
@@ -28,7 +29,8 @@ static int join_logs(struct arena *a, const char *old, const char *heard, const 
     return 0;
 }
 
-/* Writes what was heard (may be NULL) into the row, and into *row as it then stands. */
+/* Writes what was heard, and what its end says (each may be NULL), into the row, and into *row as
+ * it then stands. */
 static int note(struct store_conn *c, struct arena *a, struct attempt_row *row,
                 const struct trail_copy *heard, const struct attempt_end *end, struct err *e)
 {
@@ -41,6 +43,8 @@ static int note(struct store_conn *c, struct arena *a, struct attempt_row *row,
         n.loss_first = heard->loss_first;
         n.loss = heard->loss;
     }
+    if (end && (!end->weak || !row->words))
+        n.words = end->words;
     int rc = join_logs(a, row->log, heard ? heard->log : NULL, end ? end->log : NULL, &n.log, e);
     if (!rc)
         rc = op_attempt_note(c, &row->fence, &n, e);
@@ -49,38 +53,120 @@ static int note(struct store_conn *c, struct arena *a, struct attempt_row *row,
     return rc;
 }
 
-int attempt_end(struct service *s, struct store_conn *c, struct arena *a,
-                const struct attempt_end *end, uint64_t wall_ms, struct attempt_row *out,
-                bool *changed, struct err *e)
+/* What is known of it, written down. out->row.id 0 where there is no such attempt. */
+static int write_down(struct call *c, const struct attempt_end *end, bool ending,
+                      struct attempt_ended *out, struct err *e)
 {
-    struct attempt_row row = {0};
     struct err missing;
-    bool ended = false;
-    struct trail_copy *heard = arena_alloc(a, sizeof *heard);
-    int rc = heard ? op_attempt_get(c, end->fence, a, &row, &missing)
-                   : err_set(&missing, ERR_NO_MEMORY, "no memory for the end of an attempt");
-    if (rc && rc != ERR_NOT_FOUND) {
-        if (e)
+    struct trail_copy *heard = arena_alloc(c->arena, sizeof *heard);
+    *out = (struct attempt_ended){0};
+    if (!heard)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the end of an attempt");
+    int rc = op_attempt_get(c->conn, end->fence, c->arena, &out->row, &missing);
+    if (rc) {
+        out->row = (struct attempt_row){0};
+        if (rc != ERR_NOT_FOUND && e)
             *e = missing;
-        return rc;
+        return rc == ERR_NOT_FOUND ? 0 : rc;
     }
-    if (!rc) {
-        bool known = trails_copy(lease_clock_trails(s->leases), end->job, end->fence, true, heard);
-        rc = note(c, a, &row, known ? heard : NULL, end, e);
-        if (!rc)
-            rc = op_attempt_end(c, end->fence, end->outcome, end->also, end->words, wall_ms, &ended,
-                                e);
-        if (ended)
-            row.outcome = end->outcome;
-    } else {
-        row = (struct attempt_row){0};
-        rc = 0;
-    }
+    bool known =
+        trails_copy(lease_clock_trails(c->service->leases), end->job, end->fence, ending, heard);
+    out->begun = known && heard->phase != PHASE_FETCHING;
+    return note(c->conn, c->arena, &out->row, known ? heard : NULL, end, e);
+}
+
+int attempt_note(struct call *c, const struct attempt_end *end, struct err *e)
+{
+    struct attempt_ended ignored;
+    return write_down(c, end, false, &ignored, e);
+}
+
+int attempt_end(struct call *c, const struct attempt_end *end, struct attempt_ended *out,
+                struct err *e)
+{
+    struct attempt_ended x;
+    int rc = write_down(c, end, true, &x, e);
+    if (!rc && x.row.id)
+        rc = op_attempt_end(c->conn, end->fence, end->outcome, end->also, (uint64_t)c->wall_ms,
+                            &x.changed, e);
+    if (x.changed)
+        x.row.outcome = end->outcome;
     if (out)
-        *out = row;
-    if (changed)
-        *changed = ended;
+        *out = x;
     return rc;
+}
+
+/* --- the ways of a grant -----------------------------------------------------------------------
+ */
+
+int attempt_begin(struct call *c, const struct msg_grant *g, const struct msg_fence *f,
+                  struct err *e)
+{
+    uint64_t from = g->resume_step         ? g->resume_step
+                    : g->kind == JOB_TRAIN ? g->step_first
+                                           : g->prior_steps;
+    return op_attempt_begin(c->conn, g->job, c->agent, f, from, (uint64_t)c->wall_ms, e);
+}
+
+static bool is_stalled(struct call *c, const struct job_row *job)
+{
+    return trails_stalled(lease_clock_trails(c->service->leases), job->id, &job->fence);
+}
+
+int attempt_overtaken(struct call *c, const struct job_row *job, struct err *e)
+{
+    struct attempt_end end = {.job = job->id,
+                              .fence = &job->fence,
+                              .outcome = ATTEMPT_OVERTAKEN,
+                              .words = is_stalled(c, job)
+                                           ? "it had stalled, and started again from its last save"
+                                           : "its agent asked for work again",
+                              .weak = true};
+    return attempt_end(c, &end, NULL, e);
+}
+
+int attempt_done(struct call *c, const struct job_row *job, struct err *e)
+{
+    struct attempt_end end = {.job = job->id,
+                              .fence = &job->fence,
+                              .outcome = ATTEMPT_DONE,
+                              .also = ATTEMPT_EXPIRED,
+                              .step = job->key.kind == JOB_TRAIN ? job->key.step_last : 0};
+    int rc = attempt_end(c, &end, NULL, e);
+    if (!rc)
+        rc = op_failing_clear(c->conn, c->agent, e);
+    return rc ? rc : op_vanished_clear(c->conn, job->id, e);
+}
+
+int attempt_expired(struct call *c, const struct job_row *job, struct attempt_ended *out,
+                    struct err *e)
+{
+    struct attempt_end end = {.job = job->id,
+                              .fence = &job->fence,
+                              .outcome = ATTEMPT_EXPIRED,
+                              .words = is_stalled(c, job)
+                                           ? "it had stalled, and did not start again when told to"
+                                           : "nothing was heard of it for a whole lease",
+                              .weak = true};
+    return attempt_end(c, &end, out, e);
+}
+
+int lease_heard_of(struct call *c, const struct attempt_row *r, struct msg_attempt *m,
+                   struct err *e)
+{
+    struct trail_copy *heard = arena_alloc(c->arena, sizeof *heard);
+    if (!heard)
+        return err_set(e, ERR_NO_MEMORY, "no memory for an attempt");
+    if (r->outcome != ATTEMPT_OPEN ||
+        !trails_copy(lease_clock_trails(c->service->leases), r->job, &r->fence, false, heard))
+        return 0;
+    if (heard->step > m->step)
+        m->step = heard->step;
+    if (isnan(m->loss_first))
+        m->loss_first = heard->loss_first;
+    if (!isnan(heard->loss))
+        m->loss = heard->loss;
+    return join_logs(c->arena, r->log, heard->log, NULL, &m->log, e);
 }
 
 /* --- once a minute -----------------------------------------------------------------------------

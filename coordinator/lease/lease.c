@@ -6,14 +6,19 @@
 #include "core/base/text.h"
 #include "core/env/clock.h"
 #include "core/protocol/messages.h"
+#include "coordinator/lease/attempts.h"
+#include "coordinator/lease/bench.h"
 #include "coordinator/lease/handover.h"
 #include "coordinator/lease/lease_clock.h"
+#include "coordinator/lease/lease_parts.h"
+#include "coordinator/lease/poison.h"
 #include "coordinator/run/advance.h"
+#include "coordinator/run/settle.h"
 #include "coordinator/store/blobs.h"
 #include "coordinator/store/ops.h"
 
-#define BACKOFF_MS_MAX (5 * 60 * 1000)
 #define TOKEN_BYTES 32
+#define GIVEN_UP_MAX 16
 
 /* --- joining --------------------------------------------------------------- */
 
@@ -63,20 +68,6 @@ int lease_agent_of_token(struct store_conn *c, const char *token, uint64_t *agen
 
 /* --- claiming -------------------------------------------------------------- */
 
-/* Gives the job up for good, and with it the run, which cannot be finished without it. */
-static int quarantine(struct call *c, const struct job_row *job, const char *error,
-                      const char *times, struct err *e)
-{
-    int rc = op_job_quarantine(c->conn, job->id, error, (uint64_t)c->wall_ms, e);
-    if (rc)
-        return rc;
-    const char *reason = arena_printf(c->arena, "%s (job %" PRIu64 ") failed%s: %.1000s",
-                                      run_job_words(c->arena, &job->key), job->id, times, error);
-    if (!reason)
-        return err_set(e, ERR_NO_MEMORY, "no memory for the reason of a failure");
-    return op_run_end(c->conn, job->run, RUN_FAILED, reason, (uint64_t)c->wall_ms, e);
-}
-
 /* The job has just been taken under this fence: the answer, and its deadline. */
 static int grant(struct call *c, struct job_row *job, const struct msg_fence *fence,
                  struct msg_grant *out, struct err *e)
@@ -95,6 +86,9 @@ static int grant(struct call *c, struct job_row *job, const struct msg_fence *fe
         return rc;
     out->fence = kept;
     out->lease_ms = LEASE_MS;
+    rc = attempt_begin(c, out, fence, e);
+    if (rc)
+        return rc;
     return lease_clock_lease(c->service->leases, job->id, fence, c->now_ms + LEASE_MS, NULL, e);
 }
 
@@ -103,10 +97,14 @@ static int claim_withheld(struct call *c, const struct msg_fence *fence, struct 
                           struct err *e)
 {
     uint64_t id;
+    bool others;
     int rc = op_job_withheld(c->conn, c->agent, &id, e);
     if (rc)
         return rc;
-    if (lease_clock_others(c->service->leases, c->agent, c->now_ms - LEASE_MS)) {
+    rc = poison_others(c, c->agent, &others, e);
+    if (rc)
+        return rc;
+    if (others) {
         c->ready = 1;
         return err_set(e, ERR_NOT_FOUND, "no job is ready that this agent has not just failed");
     }
@@ -122,16 +120,18 @@ static int next_job(struct call *c, const struct msg_claim *m, struct msg_fence 
         return rc;
     rc = op_job_held_by(c->conn, c->agent, c->arena, job, e);
     if (!rc)
+        rc = attempt_overtaken(c, job, e);
+    if (!rc)
         return op_job_refence(c->conn, job->id, fence, e);
-    if (rc == ERR_NOT_FOUND)
+    if (rc == ERR_NOT_FOUND && (rc = bench_check(c, e)) == 0)
         rc = handover_claim(c, m, fence, job, e);
     if (rc == ERR_NOT_FOUND)
         rc = op_job_claim(c->conn, false, c->agent, fence, (uint64_t)c->wall_ms, c->arena, job, e);
     return rc == ERR_NOT_FOUND ? claim_withheld(c, fence, job, e) : rc;
 }
 
-/* The job has just been taken, and cannot be handed out: its run ends, saying why, and does not
- * stand in front of the queue for ever. The agent is not to blame. */
+/* The job has just been taken, and cannot be handed out: it does not stand in front of the queue
+ * for ever. The agent is not to blame. */
 static int give_up(struct call *c, const struct job_row *job, struct err *e)
 {
     const char *error =
@@ -139,7 +139,7 @@ static int give_up(struct call *c, const struct job_row *job, struct err *e)
     if (!error)
         return err_set(e, ERR_NO_MEMORY, "no memory for the reason of a failure");
     int rc = op_job_return(c->conn, job->id, true, NULL, (uint64_t)c->wall_ms, e);
-    return rc ? rc : quarantine(c, job, error, "", e);
+    return rc ? rc : poison_quarantine(c, job, error, e);
 }
 
 /* Whether it is this machine that fails, rather than the job. */
@@ -152,19 +152,24 @@ static bool is_passing(int code)
 int lease_claim(struct call *c, const void *in, void *out, struct err *e)
 {
     lease_clock_seen(c->service->leases, c->agent, c->now_ms);
-    for (bool changed = false;; changed = true) {
+    for (unsigned given_up = 0;; given_up++) {
         struct msg_fence fence;
         struct job_row job;
         struct msg_grant *g = out;
         *g = (struct msg_grant){0};
         int rc = next_job(c, in, &fence, &job, e);
         if (rc) /* no work: the fence is rolled back with the rest, or stays with what changed */
-            return rc == ERR_NOT_FOUND && changed ? 0 : rc;
+            return rc == ERR_NOT_FOUND && given_up ? 0 : rc;
         rc = grant(c, &job, &fence, g, e);
         if (!rc)
             return op_agent_seen(c->conn, c->agent, (uint64_t)c->wall_ms, e);
         if (is_passing(rc) || (rc = give_up(c, &job, e)))
             return rc;
+        if (given_up == GIVEN_UP_MAX) { /* a transaction is short; the next claim goes on */
+            *g = (struct msg_grant){0};
+            c->ready = 1;
+            return 0;
+        }
     }
 }
 
@@ -181,21 +186,19 @@ static int check_fence(const struct call *c, const struct job_row *job,
     return 0;
 }
 
-/* The job of {id}, whose newest fence is this one; else ERR_FENCED. Its state is the caller's. */
-static int load_fenced(struct call *c, const struct msg_fence *fence, struct job_row *job,
-                       struct err *e)
+int lease__load(struct call *c, const struct msg_fence *fence, struct job_row *job, struct err *e)
 {
     lease_clock_seen(c->service->leases, c->agent, c->now_ms);
     int rc = op_job_get(c->conn, c->id, c->arena, job, e);
     return rc ? rc : check_fence(c, job, fence, e);
 }
 
-static bool is_former(const struct call *c, const struct job_row *job)
+bool lease__is_former(const struct call *c, const struct job_row *job)
 {
     return job->state == JOB_WAITING && job->former == c->agent && c->agent;
 }
 
-static int not_held(const struct job_row *job, struct err *e)
+int lease__not_held(const struct job_row *job, struct err *e)
 {
     return err_set(e, ERR_FENCED,
                    "job %" PRIu64 " is %s and not held by anybody: drop this work and claim again",
@@ -206,131 +209,9 @@ int lease_check_holder(const struct call *c, const struct job_row *job,
                        const struct msg_fence *fence, struct err *e)
 {
     int rc = check_fence(c, job, fence, e);
-    if (rc || job->state == JOB_LEASED || is_former(c, job))
+    if (rc || job->state == JOB_LEASED || lease__is_former(c, job))
         return rc;
-    return not_held(job, e);
-}
-
-/* A lease that ran out, of an agent that was cut off and is back. */
-struct retake {
-    struct lease_clock *leases;
-    uint64_t job, agent, wall_ms;
-    struct msg_fence fence;
-    int64_t due_ms;
-};
-
-static int retake_fn(struct store_conn *c, void *arg, struct err *e)
-{
-    const struct retake *r = arg;
-    return op_job_retake(c, r->job, r->agent, &r->fence, r->wall_ms, e);
-}
-
-static void retake_done(void *arg, int rc, const struct err *e)
-{
-    struct retake *r = arg;
-    struct err ignored; /* without memory the next heartbeat sets the deadline */
-    (void)e;            /* somebody else was quicker: the next heartbeat tells */
-    if (!rc)
-        rc = lease_clock_lease(r->leases, r->job, &r->fence, r->due_ms, NULL, &ignored);
-    (void)rc;
-    free(r);
-}
-
-/* Queued, since a heartbeat is answered from a reader's snapshot. */
-static void retake(struct call *c, const struct job_row *job)
-{
-    struct retake *r = malloc(sizeof *r);
-    if (!r)
-        return; /* the next heartbeat tries again */
-    *r = (struct retake){.leases = c->service->leases,
-                         .job = job->id,
-                         .agent = c->agent,
-                         .wall_ms = (uint64_t)c->wall_ms,
-                         .fence = job->fence,
-                         .due_ms = c->now_ms + LEASE_MS};
-    store_write(c->service->store, retake_fn, retake_done, r);
-}
-
-int lease_heartbeat(struct call *c, const void *in, void *out, struct err *e)
-{
-    const struct msg_heartbeat *m = in;
-    struct msg_command *command = out;
-    struct job_row job;
-    int rc = load_fenced(c, m->fence, &job, e);
-    if (rc)
-        return rc;
-    command->command = COMMAND_CONTINUE;
-    command->lease_ms = LEASE_MS;
-    if (job.state == JOB_CANCELLED || job.state == JOB_QUARANTINED) {
-        command->command = COMMAND_ABANDON;
-        return 0;
-    }
-    if (is_former(c, &job)) {
-        retake(c, &job);
-        return 0;
-    }
-    if (job.state != JOB_LEASED)
-        return not_held(&job, e);
-    struct lease_progress p = {
-        .step = m->step, .total = m->total, .loss = m->loss, .rate = m->rate, .seen_ms = c->now_ms};
-    return lease_clock_lease(c->service->leases, job.id, m->fence, c->now_ms + LEASE_MS, &p, e);
-}
-
-/* --- giving back ----------------------------------------------------------- */
-
-int lease_release(struct call *c, const void *in, void *out, struct err *e)
-{
-    const struct msg_release *m = in;
-    struct job_row job;
-    (void)out;
-    int rc = load_fenced(c, m->fence, &job, e);
-    if (!rc && m->output_count > 0 && (job.state == JOB_LEASED || is_former(c, &job)))
-        rc = handover_keep(c, &job, m, e);
-    if (rc || job.state != JOB_LEASED) /* ended, or released already: nothing is held */
-        return rc;
-    rc = op_job_return(c->conn, job.id, true, NULL, (uint64_t)c->wall_ms, e);
-    if (!rc)
-        c->ready++;
-    return rc;
-}
-
-static int64_t backoff_ms(uint64_t failures)
-{
-    int64_t ms = LEASE_BACKOFF_MS;
-    for (uint64_t i = 1; i < failures && ms < BACKOFF_MS_MAX; i++)
-        ms *= 2;
-    return ms < BACKOFF_MS_MAX ? ms : BACKOFF_MS_MAX;
-}
-
-int lease_fail(struct call *c, const void *in, void *out, struct err *e)
-{
-    const struct msg_fail *m = in;
-    const char *error = m->error && *m->error ? m->error : "no reason was given";
-    struct job_row job;
-    (void)out;
-    int rc = load_fenced(c, m->fence, &job, e);
-    if (!rc && job.state == JOB_DONE)
-        return not_held(&job, e);
-    if (rc || job.state != JOB_LEASED) /* said before, or the run has ended */
-        return rc;
-    uint64_t failures = job.failures + 1;
-    if (m->settings)
-        return quarantine(c, &job, error, "", e);
-    bool elsewhere = false;
-    if (failures >= LEASE_FAILURES_MAX)
-        rc = op_job_failed_elsewhere(c->conn, job.id, c->agent, &elsewhere, e);
-    if (rc)
-        return rc;
-    /* One broken machine must not end a run that others could finish. */
-    if (failures >= LEASE_FAILURES_MAX &&
-        (elsewhere || !lease_clock_others(c->service->leases, c->agent, c->now_ms - LEASE_MS))) {
-        const char *times = arena_printf(c->arena, " %" PRIu64 " times, at last", failures);
-        return quarantine(c, &job, error, times ? times : "", e);
-    }
-    rc = op_job_return(c->conn, job.id, false, error, (uint64_t)c->wall_ms, e);
-    return rc ? rc
-              : lease_clock_backoff(c->service->leases, job.id, &job.fence,
-                                    c->now_ms + backoff_ms(failures), e);
+    return lease__not_held(job, e);
 }
 
 /* --- completing ------------------------------------------------------------ */
@@ -371,7 +252,7 @@ static int complete_again(struct call *c, const struct job_row *job, const struc
     struct msg_blob *rows;
     uint32_t count;
     if (job->agent != c->agent)
-        return not_held(job, e);
+        return lease__not_held(job, e);
     int rc = op_outputs(c->conn, job->id, c->arena, &rows, &count, e);
     if (rc)
         return rc;
@@ -420,7 +301,7 @@ int lease_complete(struct call *c, const void *in, void *out, struct err *e)
     struct msg_completed *completed = out;
     struct job_row job;
     completed->next = NULL;
-    int rc = load_fenced(c, m->fence, &job, e);
+    int rc = lease__load(c, m->fence, &job, e);
     if (rc)
         return rc;
     if (job.state == JOB_DONE)
@@ -437,6 +318,10 @@ int lease_complete(struct call *c, const void *in, void *out, struct err *e)
     if (!rc)
         rc = op_job_done(c->conn, job.id, m, NULL, (uint64_t)c->wall_ms, e);
     if (!rc)
+        rc = attempt_done(c, &job, e);
+    if (!rc)
         rc = run_advance(c, job.run, &job.key, e);
+    if (!rc)
+        rc = run_settle(c->conn, c->arena, job.run, (uint64_t)c->wall_ms, e);
     return rc ? rc : grant_next(c, &job, completed, e);
 }

@@ -8,8 +8,17 @@
 
 /* Three lost heartbeats of 20 s; a vanished machine's work is taken up in a minute. */
 #define LEASE_MS 60000
-/* Then quarantine, once two agents have failed, where two are alive. */
+/* A job goes to quarantine once so many agents have failed it, or went silent with it before a step
+ * was done; or after so many failures, by two agents where two are alive. */
+#define LEASE_POISON_AGENTS 3
 #define LEASE_FAILURES_MAX 5
+/* An agent that fails so many different jobs in a row is benched: for ten minutes, twice that, four
+ * times that, and then until somebody unbenches it. */
+#define LEASE_BENCH_JOBS 3
+#define LEASE_BENCH_MS (10 * 60 * 1000)
+#define LEASE_BENCHES_TIMED 3
+/* Two heartbeats are missing. */
+#define LEASE_SILENT_MS (2 * LEASE_MS / 3 + 1000)
 /* Doubled at each failure, at most 5 min; after that others have LEASE_ELSEWHERE_MS to take the job
  * before whoever failed gets it again. */
 #define LEASE_BACKOFF_MS 2000
@@ -29,6 +38,10 @@ call_fn lease_heartbeat; /* msg_heartbeat → msg_command; progress is kept in m
 call_fn lease_complete;  /* msg_complete → msg_completed; c->checked: see there */
 call_fn lease_fail;      /* msg_fail → msg_empty */
 call_fn lease_release;   /* msg_release → msg_empty */
+call_fn jobs_retry;      /* → msg_job: out of quarantine, failures forgotten; a run that failed is
+                            active again */
+call_fn runs_retry;      /* → msg_run: the same for all of a run's */
+call_fn agents_unbench;  /* all of this name */
 call_fn lease_words;     /* msg_words → msg_empty; whoever holds the job now */
 
 /* Whether the caller may deliver the job under this fence: it holds the lease, or its lease ran out
@@ -66,6 +79,13 @@ struct lease_progress {
     int64_t stalled_ms; /* how long there has been no step; 0: it goes well */
 };
 bool lease_progress_of(struct lease_clock *l, uint64_t job, struct lease_progress *out);
+/* Adds what is only in memory yet of an attempt that goes on: its step, loss, log. Any thread. */
+struct attempt_row;
+struct msg_attempt;
+TACIT_MUST_CHECK int lease_heard_of(struct call *c, const struct attempt_row *r,
+                                    struct msg_attempt *m, struct err *e);
+/* Until when a benched agent stays so, monotonic; −1 where it is not known. */
+int64_t lease_bench_until(struct lease_clock *l, uint64_t agent);
 /* Monotonic time of the agent's last request since the start, or −1. Any thread. */
 int64_t lease_agent_seen(struct lease_clock *l, uint64_t agent);
 

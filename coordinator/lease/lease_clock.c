@@ -16,8 +16,8 @@ struct job_entry {
 
 struct agent_entry {
     struct agent_entry *next;
-    uint64_t agent;
-    int64_t seen_ms;
+    uint64_t agent, benched_ms; /* benched_ms: which bench until_ms is of */
+    int64_t seen_ms, until_ms;
 };
 
 struct lease_clock {
@@ -129,28 +129,63 @@ int lease_clock_backoff(struct lease_clock *l, uint64_t job, const struct msg_fe
     return set_entry(l, &(struct lease_due){job, true, *fence}, due_ms, NULL, e);
 }
 
-void lease_clock_seen(struct lease_clock *l, uint64_t agent, int64_t now_ms)
+/* NULL without memory, where it was not known: lists say less, no more. */
+static struct agent_entry *agent_entry(struct lease_clock *l, uint64_t agent)
 {
-    env_mutex_lock(&l->mutex);
     struct agent_entry **at = &l->agents[agent % BUCKETS];
     while (*at && (*at)->agent != agent)
         at = &(*at)->next;
-    if (!*at && (*at = calloc(1, sizeof **at))) /* without memory, a list says less: no harm */
+    if (!*at && (*at = calloc(1, sizeof **at))) {
         (*at)->agent = agent;
-    if (*at)
-        (*at)->seen_ms = now_ms;
+        (*at)->seen_ms = -1;
+    }
+    return *at;
+}
+
+void lease_clock_seen(struct lease_clock *l, uint64_t agent, int64_t now_ms)
+{
+    env_mutex_lock(&l->mutex);
+    struct agent_entry *a = agent_entry(l, agent);
+    if (a)
+        a->seen_ms = now_ms;
     env_mutex_unlock(&l->mutex);
 }
 
-bool lease_clock_others(struct lease_clock *l, uint64_t agent, int64_t since_ms)
+static bool is_in(uint64_t agent, const uint64_t *list, uint32_t count)
 {
-    bool found = false;
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i] == agent)
+            return true;
+    return false;
+}
+
+unsigned lease_clock_alive(struct lease_clock *l, int64_t since_ms, uint64_t but,
+                           const uint64_t *except, uint32_t count)
+{
+    unsigned alive = 0;
     env_mutex_lock(&l->mutex);
-    for (unsigned i = 0; i < BUCKETS && !found; i++)
-        for (const struct agent_entry *a = l->agents[i]; a && !found; a = a->next)
-            found = a->agent != agent && a->seen_ms >= since_ms;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (const struct agent_entry *a = l->agents[i]; a; a = a->next)
+            alive += a->seen_ms >= 0 && a->seen_ms >= since_ms && a->agent != but &&
+                     !is_in(a->agent, except, count);
     env_mutex_unlock(&l->mutex);
-    return found;
+    return alive;
+}
+
+int64_t lease_clock_bench(struct lease_clock *l, uint64_t agent, uint64_t benched_ms,
+                          int64_t now_ms, int64_t bench_ms)
+{
+    int64_t left = bench_ms;
+    env_mutex_lock(&l->mutex);
+    struct agent_entry *a = agent_entry(l, agent);
+    if (a && a->benched_ms != benched_ms) {
+        a->benched_ms = benched_ms;
+        a->until_ms = now_ms + bench_ms;
+    } else if (a) {
+        left = a->until_ms - now_ms;
+    }
+    env_mutex_unlock(&l->mutex);
+    return left;
 }
 
 size_t lease_clock_due(struct lease_clock *l, int64_t now_ms, struct lease_due *out, size_t cap,
@@ -234,4 +269,15 @@ int64_t lease_agent_seen(struct lease_clock *l, uint64_t agent)
             seen = a->seen_ms;
     env_mutex_unlock(&l->mutex);
     return seen;
+}
+
+int64_t lease_bench_until(struct lease_clock *l, uint64_t agent)
+{
+    int64_t until = -1;
+    env_mutex_lock(&l->mutex);
+    for (const struct agent_entry *a = l->agents[agent % BUCKETS]; a; a = a->next)
+        if (a->agent == agent && a->benched_ms)
+            until = a->until_ms;
+    env_mutex_unlock(&l->mutex);
+    return until;
 }

@@ -17,8 +17,13 @@ TACIT_MUST_CHECK int lease_clock_lease(struct lease_clock *l, uint64_t job,
                                        const struct msg_fence *fence, int64_t due_ms,
                                        const struct lease_progress *p, struct err *e);
 void lease_clock_seen(struct lease_clock *l, uint64_t agent, int64_t now_ms);
-/* Whether any other agent was heard of since then. */
-bool lease_clock_others(struct lease_clock *l, uint64_t agent, int64_t since_ms);
+/* How many agents were heard of since then, `but` and those in except[] left out. */
+unsigned lease_clock_alive(struct lease_clock *l, int64_t since_ms, uint64_t but,
+                           const uint64_t *except, uint32_t count);
+/* Of a bench of bench_ms that is told from others by when it began (wall clock): how long it still
+ * lasts. A process that does not know it yet gives it a full term. */
+int64_t lease_clock_bench(struct lease_clock *l, uint64_t agent, uint64_t benched_ms,
+                          int64_t now_ms, int64_t bench_ms);
 
 /* What is heard of attempts: trails.h. */
 struct trails *lease_clock_trails(struct lease_clock *l);

@@ -2,7 +2,9 @@
 #include "coordinator/lease/lease_tick.h"
 
 #include "core/env/clock.h"
+#include "coordinator/lease/attempts.h"
 #include "coordinator/lease/lease_clock.h"
+#include "coordinator/lease/poison.h"
 #include "coordinator/run/works.h"
 #include "coordinator/store/ops.h"
 
@@ -57,6 +59,25 @@ static int tick_backoff(struct tick *t, struct store_conn *c, const struct job_r
     return op_job_set_ready(c, job->id, e);
 }
 
+static int tick_expire(struct tick *t, struct store_conn *c, struct arena *a,
+                       const struct job_row *job, struct err *e)
+{
+    struct call call = {.service = t->service,
+                        .conn = c,
+                        .arena = a,
+                        .now_ms = t->now_ms,
+                        .wall_ms = t->wall_ms,
+                        .ready = 1};
+    struct attempt_ended ended;
+    int rc = op_job_expire(c, job->id, (uint64_t)t->wall_ms, e);
+    if (!rc)
+        rc = attempt_expired(&call, job, &ended, e);
+    if (!rc && ended.row.id)
+        rc = poison_expired(&call, job, &ended.row, ended.begun, e);
+    t->ready += call.ready;
+    return rc;
+}
+
 static int tick_one(struct tick *t, struct store_conn *c, struct arena *a,
                     const struct lease_due *d, enum outcome *outcome, struct err *e)
 {
@@ -69,10 +90,8 @@ static int tick_one(struct tick *t, struct store_conn *c, struct arena *a,
     bool same = lease_fence_compare(&job.fence, &d->fence) == 0;
     if (d->backoff && same && job.state == JOB_WAITING && (!job.ready || job.failed_agent))
         return tick_backoff(t, c, &job, outcome, e);
-    if (holds && same) {
-        t->ready++;
-        return op_job_expire(c, d->job, (uint64_t)t->wall_ms, e);
-    }
+    if (holds && same)
+        return tick_expire(t, c, a, &job, e);
     if (holds) { /* the entry is of a grant that was not committed; the row's holder has a term */
         *outcome = KEEP;
         lease_clock_forget(t->service->leases, d, t->now_ms);
@@ -122,6 +141,8 @@ int lease_tick_at(struct service *s, int64_t now_ms, int64_t wall_ms, int64_t *n
             rc = lease_clock_backoff(s->leases, t.due[i].job, &t.due[i].fence,
                                      now_ms + LEASE_ELSEWHERE_MS, e);
     }
+    if (!rc && lease_clock_notes_due(s->leases, now_ms))
+        rc = attempts_flush(s, now_ms, e);
     if (t.ready > 0 && s->jobs_ready)
         s->jobs_ready(s->jobs_ready_arg, t.ready);
     if (t.ready > 0 && s->works) /* the coordinator's own back off, too */

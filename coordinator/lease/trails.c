@@ -279,6 +279,15 @@ bool trails_hung(struct trails *t, uint64_t job, const struct msg_fence *f)
     return hung;
 }
 
+bool trails_stalled(struct trails *t, uint64_t job, const struct msg_fence *f)
+{
+    env_mutex_lock(&t->mutex);
+    const struct trail *r = *find(t, job, f);
+    bool stalled = r && r->told_ms != 0;
+    env_mutex_unlock(&t->mutex);
+    return stalled;
+}
+
 /* --- into the database -------------------------------------------------------------------------
  */
 
@@ -288,7 +297,6 @@ static void copy(const struct trail *r, struct trail_copy *out)
     out->fence = r->key.fence;
     out->step = r->step_heard;
     out->phase = r->phase;
-    out->stalled = r->told_ms != 0;
     out->loss_first = r->loss_first;
     out->loss = r->loss;
     out->version = r->version;

@@ -34,6 +34,8 @@ enum trail_verdict trails_beat(struct trails *t, const struct trail_key *k,
                                struct lease_progress *p, bool *news);
 /* Whether the attempt is hung: its agent does not get it back by a heartbeat. */
 bool trails_hung(struct trails *t, uint64_t job, const struct msg_fence *f);
+/* Whether it was told to restart, and has not done a step since. */
+bool trails_stalled(struct trails *t, uint64_t job, const struct msg_fence *f);
 
 /* What is to be written of an attempt. */
 struct trail_copy {
@@ -41,7 +43,6 @@ struct trail_copy {
     struct msg_fence fence;
     uint64_t step;
     int phase;
-    bool stalled;
     double loss_first, loss;
     char log[PROTOCOL_TAIL_MAX + 1];
     uint64_t version; /* for trails_written */

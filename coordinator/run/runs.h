@@ -12,6 +12,8 @@ call_fn runs_cancel;     /* {name} → msg_run */
 call_fn runs_report;     /* {name} → raw msg_report; ERR_CONFLICT while the run goes on */
 call_fn datasets_create; /* msg_dataset → msg_dataset; every blob must be there */
 call_fn datasets_list, datasets_show;
+call_fn jobs_show;     /* {id} → msg_job */
+call_fn jobs_attempts; /* {id} → raw array of msg_attempt, oldest first */
 call_fn status_jobs, status_agents, status_show; /* raw arrays of msg_job, msg_agent; msg_status */
 
 call_fn lineage_show; /* {name}: a digest or its first digits → msg_made */

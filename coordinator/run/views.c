@@ -1,4 +1,4 @@
-/* Data sets, jobs, agents and the coordinator's state as operators see them. */
+/* Data sets, agents and the coordinator's state as operators see them. */
 #include "coordinator/run/runs.h"
 
 #include <math.h>
@@ -14,7 +14,6 @@
 
 /* An agent that has not been heard of for two heartbeats is silent. */
 #define AGENT_SILENT_MS (2 * LEASE_MS / 3)
-#define JOBS_LIMIT_DEFAULT 1000
 
 static int check_shards(struct call *c, const struct msg_dataset *d, const char *split,
                         const struct msg_shard *shards, uint32_t count, uint64_t sequences,
@@ -91,89 +90,20 @@ int datasets_show(struct call *c, const void *in, void *out, struct err *e)
     return rc ? rc : op_dataset_get(c->conn, id, true, c->arena, out, e);
 }
 
-static int state_of_word(const char *word, int *state, struct err *e)
+/* "benched for another 8m 20s: it failed 3 different jobs in a row, …" */
+static void fill_bench(struct call *c, const struct agent_row *a, struct msg_agent *m)
 {
-    *state = -1;
-    if (!word)
-        return 0;
-    for (int i = 0; job_state_words[i]; i++)
-        if (strcmp(job_state_words[i], word) == 0)
-            *state = i;
-    if (*state < 0)
-        return err_set(e, ERR_INVALID,
-                       "state=%s: a job is waiting, leased, done, quarantined or cancelled", word);
-    return 0;
-}
-
-static const char *job_reason(const struct job_row *j)
-{
-    if (j->errors)
-        return j->errors;
-    bool own = j->key.kind == JOB_ASSIGN || j->key.kind == JOB_REPORT;
-    if (j->state == JOB_WAITING && j->ready)
-        return own ? "for the coordinator" : "for an agent";
-    if (j->state == JOB_WAITING)
-        return "backing off after a failure";
-    return NULL;
-}
-
-static int fill_job(struct call *c, const struct job_row *j, struct msg_job *m, struct err *e)
-{
-    struct run_row run;
-    int rc = op_run_get(c->conn, j->run, c->arena, &run, e);
-    if (rc)
-        return rc;
-    *m = (struct msg_job){.job = j->id,
-                          .run = run.name,
-                          .kind = j->key.kind,
-                          .target = j->key.target,
-                          .state = j->state,
-                          .index = j->key.index,
-                          .round = j->key.round,
-                          .chunk = j->key.chunk,
-                          .part = j->key.part,
-                          .step_first = j->key.step_first,
-                          .step_last = j->key.step_last,
-                          .step = j->state == JOB_DONE ? j->key.step_last : j->key.step_first,
-                          .attempts = j->attempts,
-                          .failures = j->failures,
-                          .since_at = j->since_ms,
-                          .reason = job_reason(j),
-                          .loss = j->state == JOB_DONE ? j->loss : NAN,
-                          .rate = NAN};
-    struct agent_row agent;
-    if (j->agent && op_agent_get(c->conn, j->agent, c->arena, &agent, NULL) == 0)
-        m->agent = agent.name;
-    struct lease_progress p;
-    if (j->state == JOB_LEASED && lease_progress_of(c->service->leases, j->id, &p)) {
-        m->step = p.step;
-        m->loss = p.loss;
-        m->rate = p.rate;
-    }
-    return 0;
-}
-
-int status_jobs(struct call *c, const void *in, void *out, struct err *e)
-{
-    (void)in;
-    (void)out;
-    struct run_row run = {0};
-    struct job_row *rows;
-    uint32_t count, limit = JOBS_LIMIT_DEFAULT;
-    int state;
-    int rc = state_of_word(c->query_state, &state, e);
-    if (!rc && c->query_run && (rc = op_run_find(c->conn, c->query_run, c->arena, &run, e)))
-        return err_set(e, rc, "there is no run \"%s\": `tacit run list` shows them", c->query_run);
-    if (c->query_limit > 0 && c->query_limit < 10 * JOBS_LIMIT_DEFAULT)
-        limit = (uint32_t)c->query_limit;
-    if (!rc)
-        rc = op_jobs(c->conn, run.id, -1, state, limit, c->arena, &rows, &count, e);
-    struct msg_job *jobs = rc ? NULL : arena_alloc_array(c->arena, count + 1, sizeof *jobs);
-    if (!rc && !jobs)
-        rc = err_set(e, ERR_NO_MEMORY, "no memory for %u jobs", count);
-    for (uint32_t i = 0; !rc && i < count; i++)
-        rc = fill_job(c, &rows[i], &jobs[i], e);
-    return rc ? rc : reply_array(c, &message_job, jobs, count, e);
+    char left[24];
+    int64_t until = lease_bench_until(c->service->leases, a->id);
+    int64_t left_ms = until < 0 ? a->bench_ms : until - c->now_ms;
+    if (a->bench_ms == 0 || (a->bench_ms > 0 && left_ms <= 0))
+        return;
+    m->state = "benched";
+    const char *why = a->bench_reason ? a->bench_reason : "";
+    m->reason = a->bench_ms < 0
+                    ? arena_printf(c->arena, "until `tacit agents unbench %s`: %s", a->name, why)
+                    : arena_printf(c->arena, "for another %s: %s",
+                                   text_duration((double)left_ms / 1000, left), why);
 }
 
 static int fill_agent(struct call *c, const struct agent_row *a, struct msg_agent *m, struct err *e)
@@ -196,6 +126,7 @@ static int fill_agent(struct call *c, const struct agent_row *a, struct msg_agen
                             .seen_at =
                                 seen < 0 ? a->seen_ms : (uint64_t)(c->wall_ms - (c->now_ms - seen)),
                             .rate = NAN};
+    fill_bench(c, a, m);
     int rc = op_job_held_by(c->conn, a->id, c->arena, &job, e);
     if (rc == ERR_NOT_FOUND)
         return 0;
@@ -240,10 +171,29 @@ static int count_agents(struct call *c, struct msg_status *s, struct err *e)
         s->agents++;
         s->agents_working += strcmp(m.state, "working") == 0;
         s->agents_idle += strcmp(m.state, "idle") == 0;
-        if (strcmp(m.state, "silent") != 0)
+        s->agents_benched += strcmp(m.state, "benched") == 0;
+        if (strcmp(m.state, "working") == 0 || strcmp(m.state, "idle") == 0)
             s->threads += m.threads;
     }
     return rc;
+}
+
+/* What the leased jobs are at. */
+static int count_leased(struct call *c, struct msg_status *s, struct err *e)
+{
+    uint64_t *ids;
+    uint32_t count;
+    int rc = op_jobs_leased_ids(c->conn, c->arena, &ids, &count, e);
+    for (uint32_t i = 0; !rc && i < count; i++) {
+        struct lease_progress p;
+        if (!lease_progress_of(c->service->leases, ids[i], &p))
+            continue;
+        bool silent = c->now_ms - p.seen_ms > LEASE_SILENT_MS;
+        s->jobs_silent += silent;
+        s->jobs_running += !silent && p.phase == PHASE_RUNNING;
+        s->jobs_moving += !silent && p.phase != PHASE_RUNNING;
+    }
+    return rc ? rc : op_jobs_backing_off(c->conn, 0, &s->jobs_backing_off, e);
 }
 
 int status_show(struct call *c, const void *in, void *out, struct err *e)
@@ -266,6 +216,8 @@ int status_show(struct call *c, const void *in, void *out, struct err *e)
     s->jobs_leased = states[JOB_LEASED];
     s->jobs_quarantined = states[JOB_QUARANTINED];
     s->memory_peak = env_memory_peak();
-    rc = count_agents(c, s, e);
+    rc = count_leased(c, s, e);
+    if (!rc)
+        rc = count_agents(c, s, e);
     return rc ? rc : blob_totals(c->service->store, &s->blobs, &s->blob_bytes, e);
 }

@@ -8,6 +8,8 @@
 #include "coordinator/lease/lease.h"
 #include "coordinator/log.h"
 #include "coordinator/run/own.h"
+#include "coordinator/run/settle.h"
+#include "coordinator/store/ops_attempts.h"
 
 #define WORKS_CHECKERS 2 /* checking is reading and inflating: little processor time */
 #define OWN_ARENA_MAX (256u << 20)
@@ -114,6 +116,8 @@ static int claim_own(struct store_conn *c, void *arg, struct err *e)
     int rc = op_fence_next(c, &fence, e);
     if (!rc)
         rc = op_job_claim(c, true, 0, &fence, (uint64_t)env_wall_ms(), &o->arena, &o->row, e);
+    if (!rc)
+        rc = op_attempt_begin(c, o->row.id, 0, &fence, 0, (uint64_t)env_wall_ms(), e);
     o->claimed = rc == 0;
     return rc;
 }
@@ -135,6 +139,17 @@ static int do_own(struct own_work *o, struct err *e)
     return rc;
 }
 
+static int end_attempt(struct store_conn *c, const struct job_row *row, int outcome,
+                       const char *words, struct err *e)
+{
+    struct attempt_note n = {.loss_first = NAN, .loss = NAN, .words = words};
+    bool changed;
+    int rc = op_attempt_note(c, &row->fence, &n, e);
+    return rc ? rc
+              : op_attempt_end(c, &row->fence, outcome, ATTEMPT_OPEN, (uint64_t)env_wall_ms(),
+                               &changed, e);
+}
+
 static int publish_own(struct store_conn *c, void *arg, struct err *e)
 {
     struct own_work *o = arg;
@@ -153,10 +168,14 @@ static int publish_own(struct store_conn *c, void *arg, struct err *e)
     if (rc || run.state != RUN_ACTIVE)
         return rc; /* cancelled meanwhile: the job is, too */
     rc = op_job_done(c, o->row.id, &m, o->detail, (uint64_t)call.wall_ms, e);
+    if (!rc)
+        rc = end_attempt(c, &o->row, ATTEMPT_DONE, NULL, e);
     if (!rc && o->row.key.kind == JOB_REPORT)
         return op_run_end(c, o->row.run, RUN_DONE, NULL, (uint64_t)call.wall_ms, e);
     if (!rc)
         rc = run_advance(&call, o->row.run, &o->row.key, e);
+    if (!rc)
+        rc = run_settle(c, &o->arena, o->row.run, (uint64_t)call.wall_ms, e);
     o->ready = call.ready;
     return rc;
 }
@@ -223,15 +242,16 @@ static int return_own(struct store_conn *c, void *arg, struct err *e)
     int rc = op_run_get(c, row->run, &g->arena, &run, e);
     if (rc || run.state != RUN_ACTIVE)
         return rc;
-    if (g->why->code == ERR_STOPPED)
+    bool stopped = g->why->code == ERR_STOPPED;
+    rc = end_attempt(c, row, stopped ? ATTEMPT_RELEASED : ATTEMPT_FAILED, g->why->message, e);
+    if (rc)
+        return rc;
+    if (stopped)
         return op_job_return(c, row->id, true, NULL, now, e);
     if (is_passing(g->why->code) || row->failures + 1 < LEASE_FAILURES_MAX)
         return back_off(c, g, !is_passing(g->why->code), e);
-    const char *reason =
-        arena_printf(&g->arena, "%s failed %d times: %s", run_job_words(&g->arena, &row->key),
-                     LEASE_FAILURES_MAX, g->why->message);
     rc = op_job_quarantine(c, row->id, g->why->message, now, e);
-    return rc ? rc : op_run_end(c, row->run, RUN_FAILED, reason, now, e);
+    return rc ? rc : run_settle(c, &g->arena, row->run, now, e);
 }
 
 /* Nobody but us can give our job back, and the disk that was too full for its result may be so for

@@ -53,6 +53,9 @@ struct agent_row {
     uint64_t id;
     const char *name, *host, *processor, *isa, *version;
     uint64_t threads, memory, jobs_done, failures, joined_ms, seen_ms;
+    int64_t bench_ms;         /* 0: not benched; −1: until it is unbenched */
+    uint64_t benched_ms;      /* since when */
+    const char *bench_reason; /* or NULL */
 };
 
 /* --- agents ---------------------------------------------------------------------------------- */
@@ -143,11 +146,9 @@ TACIT_MUST_CHECK int op_job_note(struct store_conn *c, uint64_t id, const char *
                                  struct err *e);
 /* Lifts what keeps it from the agent that failed last. */
 TACIT_MUST_CHECK int op_job_allow_all(struct store_conn *c, uint64_t id, struct err *e);
-/* Whether another agent than this one has failed it, too. */
-TACIT_MUST_CHECK int op_job_failed_elsewhere(struct store_conn *c, uint64_t id, uint64_t agent,
-                                             bool *yes, struct err *e);
 /* Only a job that backs off (else ERR_CONFLICT). */
 TACIT_MUST_CHECK int op_job_set_ready(struct store_conn *c, uint64_t id, struct err *e);
+/* error may be NULL: it is there already. */
 TACIT_MUST_CHECK int op_job_quarantine(struct store_conn *c, uint64_t id, const char *error,
                                        uint64_t wall_ms, struct err *e);
 /* Done, with its outputs and figures (m; detail may be NULL). Only from leased, or waiting with a
@@ -157,8 +158,8 @@ TACIT_MUST_CHECK int op_job_done(struct store_conn *c, uint64_t id, const struct
 TACIT_MUST_CHECK int op_outputs(struct store_conn *c, uint64_t job, struct arena *a,
                                 struct msg_blob **rows, uint32_t *count, struct err *e);
 
-/* A save that was handed over with a job half done (schema/006_handover.sql): its blobs are in use as
- * outputs are. */
+/* A save that was handed over with a job half done (schema/006_handover.sql): its blobs are in use
+ * as outputs are. */
 struct job_save {
     uint64_t step;
     struct msg_blob model, state; /* index is 0 */
@@ -199,6 +200,18 @@ TACIT_MUST_CHECK int op_model_step(struct store_conn *c, uint64_t run, int targe
 /* Counts by state of a run (run 0: of all): out[enum job_state]. */
 TACIT_MUST_CHECK int op_job_states(struct store_conn *c, uint64_t run, uint64_t out[5],
                                    struct err *e);
+/* Of the leased jobs of a run, how many of each kind and target. */
+struct job_kinds {
+    int kind, target;
+    uint64_t count;
+};
+TACIT_MUST_CHECK int op_jobs_leased_kinds(struct store_conn *c, uint64_t run, struct arena *a,
+                                          struct job_kinds **rows, uint32_t *count, struct err *e);
+TACIT_MUST_CHECK int op_jobs_leased_ids(struct store_conn *c, struct arena *a, uint64_t **ids,
+                                        uint32_t *count, struct err *e);
+/* Waiting jobs of a run (0: of all) that back off. */
+TACIT_MUST_CHECK int op_jobs_backing_off(struct store_conn *c, uint64_t run, uint64_t *count,
+                                         struct err *e);
 /* Rows for listing: run 0: all; state −1: all; kind −1: all; newest change first. */
 TACIT_MUST_CHECK int op_jobs(struct store_conn *c, uint64_t run, int kind, int state,
                              uint32_t limit, struct arena *a, struct job_row **rows,

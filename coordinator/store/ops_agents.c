@@ -55,7 +55,7 @@ int op_agent_by_token(struct store_conn *c, const struct digest *token_hash, uin
 
 #define AGENT_COLUMNS                                                                              \
     "id, name, host, processor, isa, version, threads, memory, jobs_done, failures, joined_ms,"    \
-    " seen_ms "
+    " seen_ms, bench_ms, benched_ms, bench_reason "
 
 static int agent_read(const struct query *q, struct arena *a, struct agent_row *out, struct err *e)
 {
@@ -68,7 +68,9 @@ static int agent_read(const struct query *q, struct arena *a, struct agent_row *
         rc = column_text(q, 1 + i, a, texts[i], e);
     for (int i = 0; i < 6; i++)
         *numbers[i] = column_u64(q, 6 + i);
-    return rc;
+    out->bench_ms = (int64_t)column_u64(q, 12);
+    out->benched_ms = column_u64(q, 13);
+    return rc ? rc : column_text(q, 14, a, &out->bench_reason, e);
 }
 
 int op_agent_get(struct store_conn *c, uint64_t id, struct arena *a, struct agent_row *out,

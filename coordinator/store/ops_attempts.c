@@ -79,19 +79,17 @@ static const char *shown(const char *text, char *kept, size_t cap)
 }
 
 int op_attempt_end(struct store_conn *c, const struct msg_fence *f, int outcome, int also,
-                   const char *words, uint64_t wall_ms, bool *changed, struct err *e)
+                   uint64_t wall_ms, bool *changed, struct err *e)
 {
     static const char end[] =
-        "UPDATE attempt SET outcome = ?1, ended_ms = iif(ended_ms = 0, ?2, ended_ms),"
-        " words = ifnull(?3, words) WHERE fence_incarnation = ?4 AND fence_counter = ?5"
-        " AND outcome IN (0, ?6) AND outcome <> 1";
-    char kept[WORDS_BYTES + 1];
+        "UPDATE attempt SET outcome = ?, ended_ms = iif(ended_ms = 0, ?, ended_ms)"
+        " WHERE fence_incarnation = ? AND fence_counter = ? AND outcome IN (0, ?)"
+        " AND outcome <> 1";
     uint64_t rows = 0;
     struct query q;
     query_open(&q, c, end);
     query_i64(&q, outcome);
     query_u64(&q, wall_ms);
-    query_text(&q, shown(words, kept, sizeof kept));
     query_u64(&q, f->incarnation);
     query_u64(&q, f->counter);
     query_i64(&q, also);
@@ -160,8 +158,8 @@ static int attempt_read(const struct query *q, struct arena *a, struct attempt_r
 int op_attempt_get(struct store_conn *c, const struct msg_fence *f, struct arena *a,
                    struct attempt_row *out, struct err *e)
 {
-    static const char get[] = "SELECT " ATTEMPT_COLUMNS
-                              "FROM attempt WHERE fence_incarnation = ? AND fence_counter = ?";
+    static const char get[] =
+        "SELECT " ATTEMPT_COLUMNS "FROM attempt WHERE fence_incarnation = ? AND fence_counter = ?";
     struct query q;
     query_open(&q, c, get);
     query_u64(&q, f->incarnation);

@@ -1,5 +1,5 @@
-/* The named operations on attempts: one a grant, with how it ended and the tail of its log. As those
- * of ops.h, of which they are a part. */
+/* The named operations on attempts: one a grant, with how it ended and the tail of its log. As
+ * those of ops.h, of which they are a part. */
 #ifndef TACIT_COORDINATOR_STORE_OPS_ATTEMPTS_H
 #define TACIT_COORDINATOR_STORE_OPS_ATTEMPTS_H
 
@@ -26,10 +26,9 @@ TACIT_MUST_CHECK int op_attempt_begin(struct store_conn *c, uint64_t job, uint64
                                       const struct msg_fence *f, uint64_t step_first,
                                       uint64_t wall_ms, struct err *e);
 /* From open, or from `also` (an outcome that this one may replace; ATTEMPT_OPEN: none), but never
- * from done. words NULL: those that it has. No such attempt, or another outcome: *changed false. */
+ * from done. No such attempt, or another outcome: *changed false. */
 TACIT_MUST_CHECK int op_attempt_end(struct store_conn *c, const struct msg_fence *f, int outcome,
-                                    int also, const char *words, uint64_t wall_ms, bool *changed,
-                                    struct err *e);
+                                    int also, uint64_t wall_ms, bool *changed, struct err *e);
 /* An expired one goes on. */
 TACIT_MUST_CHECK int op_attempt_reopen(struct store_conn *c, const struct msg_fence *f,
                                        struct err *e);
@@ -43,8 +42,8 @@ struct attempt_note {
 };
 TACIT_MUST_CHECK int op_attempt_note(struct store_conn *c, const struct msg_fence *f,
                                      const struct attempt_note *n, struct err *e);
-TACIT_MUST_CHECK int op_attempt_get(struct store_conn *c, const struct msg_fence *f, struct arena *a,
-                                    struct attempt_row *out, struct err *e);
+TACIT_MUST_CHECK int op_attempt_get(struct store_conn *c, const struct msg_fence *f,
+                                    struct arena *a, struct attempt_row *out, struct err *e);
 /* Oldest first. */
 TACIT_MUST_CHECK int op_attempts(struct store_conn *c, uint64_t job, struct arena *a,
                                  struct attempt_row **rows, uint32_t *count, struct err *e);

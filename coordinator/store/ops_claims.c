@@ -203,30 +203,18 @@ int op_job_allow_all(struct store_conn *c, uint64_t id, struct err *e)
     return run_one(&q, "the job does not wait", e);
 }
 
-int op_job_failed_elsewhere(struct store_conn *c, uint64_t id, uint64_t agent, bool *yes,
-                            struct err *e)
-{
-    struct query q;
-    query_open(&q, c, "SELECT 1 FROM job_error WHERE job = ? AND agent <> ? LIMIT 1");
-    query_u64(&q, id);
-    query_u64(&q, agent);
-    int rc = query_step(&q, e);
-    *yes = rc == 1;
-    query_close(&q);
-    return rc < 0 ? rc : 0;
-}
-
 int op_job_quarantine(struct store_conn *c, uint64_t id, const char *error, uint64_t wall_ms,
                       struct err *e)
 {
     static const char quarantine[] = "UPDATE job SET state = 3, agent = NULL,"
-                                     " failures = failures + 1, since_ms = ?"
+                                     " failures = failures + ?, since_ms = ?"
                                      " WHERE id = ? AND state IN (0, 1)";
-    int rc = error_add(c, id, error, e);
+    int rc = error ? error_add(c, id, error, e) : 0;
     if (rc)
         return rc;
     struct query q;
     query_open(&q, c, quarantine);
+    query_u64(&q, error != NULL);
     query_u64(&q, wall_ms);
     query_u64(&q, id);
     return run_one(&q, "the job has ended already", e);
@@ -298,5 +286,12 @@ int op_jobs_restart(struct store_conn *c, struct err *e)
     if (rc)
         return rc;
     query_open(&q, c, "UPDATE job SET state = 0 WHERE state = 1 AND agent IS NULL");
+    rc = query_run(&q, NULL, e);
+    if (rc)
+        return rc;
+    query_open(&q, c,
+               "UPDATE attempt SET outcome = 4, ended_ms = started_ms,"
+               " words = 'the coordinator ended meanwhile'"
+               " WHERE outcome = 0 AND agent IS NULL");
     return query_run(&q, NULL, e);
 }

@@ -307,6 +307,67 @@ int op_job_states(struct store_conn *c, uint64_t run, uint64_t out[5], struct er
     return rc;
 }
 
+int op_jobs_leased_kinds(struct store_conn *c, uint64_t run, struct arena *a,
+                         struct job_kinds **rows, uint32_t *count, struct err *e)
+{
+    static const char get[] = "SELECT kind, target, count(*) FROM job WHERE run = ? AND state = 1"
+                              " GROUP BY kind, target ORDER BY count(*) DESC";
+    struct rows list = {.arena = a, .item_size = sizeof **rows};
+    struct query q;
+    int rc;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    while ((rc = query_step(&q, e)) == 1) {
+        struct job_kinds *k = rows_add(&list, e);
+        if (!k) {
+            rc = ERR_NO_MEMORY;
+            break;
+        }
+        *k = (struct job_kinds){(int)column_u64(&q, 0), (int)column_u64(&q, 1), column_u64(&q, 2)};
+    }
+    query_close(&q);
+    *rows = list.items;
+    *count = list.count;
+    return rc;
+}
+
+int op_jobs_leased_ids(struct store_conn *c, struct arena *a, uint64_t **ids, uint32_t *count,
+                       struct err *e)
+{
+    struct rows list = {.arena = a, .item_size = sizeof **ids};
+    struct query q;
+    int rc;
+    query_open(&q, c, "SELECT id FROM job WHERE state = 1 AND agent IS NOT NULL");
+    while ((rc = query_step(&q, e)) == 1) {
+        uint64_t *id = rows_add(&list, e);
+        if (!id) {
+            rc = ERR_NO_MEMORY;
+            break;
+        }
+        *id = column_u64(&q, 0);
+    }
+    query_close(&q);
+    *ids = list.items;
+    *count = list.count;
+    return rc;
+}
+
+int op_jobs_backing_off(struct store_conn *c, uint64_t run, uint64_t *count, struct err *e)
+{
+    static const char of_run[] =
+        "SELECT count(*) FROM job WHERE run = ? AND state = 0 AND ready = 0";
+    static const char of_all[] = "SELECT count(*) FROM job WHERE state = 0 AND ready = 0";
+    struct query q;
+    query_open(&q, c, run ? of_run : of_all);
+    if (run)
+        query_u64(&q, run);
+    int rc = query_step(&q, e);
+    if (rc == 1)
+        *count = column_u64(&q, 0);
+    query_close(&q);
+    return rc < 0 ? rc : 0;
+}
+
 int op_job_sums(struct store_conn *c, uint64_t run, struct arena *a, struct job_sum **rows,
                 uint32_t *count, struct err *e)
 {

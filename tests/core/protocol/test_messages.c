@@ -228,8 +228,8 @@ static void words_follow_their_enums(void **state)
     assert_null(blob_role_words[ROLE_REPORT + 1]);
     assert_string_equal(job_phase_words[PHASE_UPLOADING], "uploading");
     assert_null(job_phase_words[PHASE_UPLOADING + 1]);
-    assert_string_equal(job_command_words[COMMAND_ABANDON], "abandon");
-    assert_null(job_command_words[COMMAND_ABANDON + 1]);
+    assert_string_equal(job_command_words[COMMAND_RESTART], "restart");
+    assert_null(job_command_words[COMMAND_RESTART + 1]);
     assert_string_equal(run_state_words[RUN_CANCELLED], "cancelled");
     assert_null(run_state_words[RUN_CANCELLED + 1]);
 }

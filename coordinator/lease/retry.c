@@ -1,0 +1,73 @@
+/* Once more: what was given up waits again. */
+#include <inttypes.h>
+#include "coordinator/lease/lease.h"
+#include "coordinator/run/advance.h"
+#include "coordinator/run/runs.h"
+#include "coordinator/run/works.h"
+#include "coordinator/store/ops_poison.h"
+
+/* The run of jobs that wait again: active, and whoever does them is told. */
+static int go_on(struct call *c, const struct run_row *run, struct err *e)
+{
+    uint64_t states[5];
+    int rc =
+        run->state == RUN_FAILED ? op_run_revive(c->conn, run->id, (uint64_t)c->wall_ms, e) : 0;
+    if (!rc)
+        rc = run_advance(c, run->id, NULL, e);
+    if (!rc)
+        rc = op_job_states(c->conn, run->id, states, e);
+    if (rc)
+        return rc;
+    c->ready = states[JOB_WAITING];
+    if (c->service->works)
+        works_wake(c->service->works);
+    return 0;
+}
+
+static int check_run(const struct run_row *run, struct err *e)
+{
+    if (run->state == RUN_ACTIVE || run->state == RUN_FAILED)
+        return 0;
+    return err_set(e, ERR_CONFLICT, "run \"%s\" %s: there is nothing to try again", run->name,
+                   run->state == RUN_DONE ? "is done" : "was cancelled");
+}
+
+int jobs_retry(struct call *c, const void *in, void *out, struct err *e)
+{
+    struct job_row job;
+    struct run_row run;
+    int rc = op_job_get(c->conn, c->id, c->arena, &job, e);
+    if (!rc)
+        rc = op_run_get(c->conn, job.run, c->arena, &run, e);
+    if (!rc)
+        rc = check_run(&run, e);
+    if (!rc && job.state != JOB_QUARANTINED && job.state != JOB_WAITING && job.state != JOB_LEASED)
+        rc = err_set(e, ERR_CONFLICT,
+                     "job %" PRIu64 " is %s: only what is in quarantine is tried again", job.id,
+                     job_state_words[job.state]);
+    if (!rc && job.state == JOB_QUARANTINED) { /* else it was said before, and its answer lost */
+        rc = op_job_retry(c->conn, job.id, (uint64_t)c->wall_ms, e);
+        if (!rc)
+            rc = go_on(c, &run, e);
+    }
+    return rc ? rc : jobs_show(c, in, out, e);
+}
+
+int runs_retry(struct call *c, const void *in, void *out, struct err *e)
+{
+    struct run_row run;
+    uint64_t *jobs;
+    uint32_t count;
+    int rc = op_run_find(c->conn, c->name, c->arena, &run, e);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, rc, "there is no run \"%s\": `tacit run list` shows them", c->name);
+    if (!rc)
+        rc = check_run(&run, e);
+    if (!rc)
+        rc = op_jobs_quarantined(c->conn, run.id, c->arena, &jobs, &count, e);
+    for (uint32_t i = 0; !rc && i < count; i++)
+        rc = op_job_retry(c->conn, jobs[i], (uint64_t)c->wall_ms, e);
+    if (!rc && (count > 0 || run.state == RUN_FAILED))
+        rc = go_on(c, &run, e);
+    return rc ? rc : runs_show(c, in, out, e);
+}
