@@ -39,7 +39,7 @@ ALL_LD    = $(SANFLAGS) -pthread $(PKG_LD) -lm -ldl
 
 ARCH     := $(shell $(CC) -dumpmachine | cut -d- -f1)
 ifeq ($(ARCH),x86_64)
-ISAS     := plain avx2 avx512
+ISAS     := plain avx2 avx512 avx512bf16
 else ifeq ($(ARCH),aarch64)
 ISAS     := plain neon
 else
@@ -48,6 +48,7 @@ endif
 ISA_plain  := -O2
 ISA_avx2   := -O3 -mavx2 -mfma
 ISA_avx512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
 ISA_neon   := -O3
 
 # Undefined-behaviour checks on every lane of unrolled vectors make compilers take minutes a file;

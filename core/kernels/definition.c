@@ -22,6 +22,12 @@ static size_t round16(size_t n)
     return (n + 15) / 16 * 16;
 }
 
+/* What a product takes of an element. */
+static float input(float x, bool bf16)
+{
+    return bf16 ? f1_bf16(x) : x;
+}
+
 static void product(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                     float *scratch)
 {
@@ -30,7 +36,8 @@ static void product(const struct kern_product *p, size_t m0, size_t m1, size_t n
         for (size_t n = n0; n < n1; n++) {
             float c = p->accumulate ? p->C[m * p->c_row + n] : 0.0f;
             for (size_t k = 0; k < p->K; k++)
-                c = f1_fma(p->A[m * p->a_row + k * p->a_col], p->B[k * p->b_row + n * p->b_col], c);
+                c = f1_fma(input(p->A[m * p->a_row + k * p->a_col], p->bf16),
+                           input(p->B[k * p->b_row + n * p->b_col], p->bf16), c);
             p->C[m * p->c_row + n] = c;
         }
     }
@@ -54,6 +61,8 @@ static void product(const struct kern_product *p, size_t m0, size_t m1, size_t n
  *   dq[i][d]   chain over j ≤ i of fma(ds[i][j], k[j][d], c) from 0, + 0
  *   dk[j][d]   chain over i ≥ j of fma(ds[i][j], q[i][d], c) from 0, + 0
  *   and dq, dk turned back: the rotation with −sin.
+ * With bf16, the two factors of each chain's multiply-adds are rounded first, but for t[i]: it is a
+ * sum over elements, not a product of matrices.
  * "+ 0" makes −0 into +0, so that a kernel may run a chain on over masked pairs, whose e, p and ds
  * are zero. */
 
@@ -73,23 +82,27 @@ struct head {
     const float *cos, *sin;
     const float *q, *k, *v; /* of token 0, unrotated */
     float scale;
+    bool bf16;
 };
 
-static struct head head_of(const struct kern_attention *a, const float *qkv, size_t unit)
+static struct head head_of(const struct kern_attention *a, bool bf16, const float *qkv, size_t unit)
 {
     size_t b = unit / a->heads, h = unit % a->heads, H = (size_t)a->heads * a->head;
     const float *q = qkv + b * a->seq * 3 * H + h * a->head;
-    return (struct head){
-        a->seq, a->head, 3 * H, a->cos, a->sin, q, q + H, q + 2 * H, 1.0f / sqrtf((float)a->head)};
+    float scale = 1.0f / sqrtf((float)a->head);
+    return (struct head){a->seq, a->head, 3 * H, a->cos, a->sin, q, q + H, q + 2 * H, scale, bf16};
 }
 
 static const float *turned(const struct head *h, float *y, const float *x, size_t pos)
 {
     rotate(y, x + pos * h->H3, h->cos + pos * (h->D / 2), h->sin + pos * (h->D / 2), h->D, false);
+    for (size_t d = 0; d < h->D; d++)
+        y[d] = input(y[d], h->bf16);
     return y;
 }
 
-/* e[j], j ≤ i, of query i; *max and *r too; q and k are left rotated in scratch. Keys are turned
+/* e[j], j ≤ i, of query i; *max and *r too; q and k are left in scratch as products take them:
+ * turned, and rounded with bf16. Keys are turned
  * anew for each query: slow and plain. */
 struct scratch {
     float *q, *k, *dq, *e; /* D, D, D, S */
@@ -122,12 +135,12 @@ static void weights(const struct head *h, size_t i, const struct scratch *w, flo
     *r = 1.0f / lanes_sum(lane);
 }
 
-static void attention_forward(const struct kern_attention *a, float *out, float *stats,
+static void attention_forward(const struct kern_attention *a, bool bf16, float *out, float *stats,
                               const float *qkv, size_t u0, size_t u1, float *scratch)
 {
     struct scratch w = scratch_of(scratch, a->head);
     for (size_t u = u0; u < u1; u++) {
-        struct head h = head_of(a, qkv, u);
+        struct head h = head_of(a, bf16, qkv, u);
         size_t b = u / a->heads, H = (size_t)a->heads * a->head;
         float *y = out + b * a->seq * H + (u % a->heads) * a->head;
         for (size_t i = 0; i < h.S; i++) {
@@ -136,7 +149,7 @@ static void attention_forward(const struct kern_attention *a, float *out, float 
             for (size_t d = 0; d < h.D; d++) {
                 float c = 0.0f;
                 for (size_t j = 0; j <= i; j++)
-                    c = f1_fma(w.e[j], h.v[j * h.H3 + d], c);
+                    c = f1_fma(input(w.e[j], bf16), input(h.v[j * h.H3 + d], bf16), c);
                 y[i * H + d] = c * r + 0.0f;
             }
             if (stats != NULL) {
@@ -162,13 +175,14 @@ static void attention_backward_query(const struct head *h, size_t i, float *dq, 
     for (size_t j = 0; j <= i; j++) {
         float p = e[j] * r, dp = 0.0f;
         for (size_t d = 0; d < h->D; d++)
-            dp = f1_fma(h->v[j * h->H3 + d], dout[d], dp);
-        float ds = (p * (dp - t)) * h->scale;
+            dp = f1_fma(input(h->v[j * h->H3 + d], h->bf16), input(dout[d], h->bf16), dp);
+        float ds = input((p * (dp - t)) * h->scale, h->bf16);
+        p = input(p, h->bf16);
         turned(h, k, h->k, j);
         for (size_t d = 0; d < h->D; d++) {
             dqr[d] = f1_fma(ds, k[d], dqr[d]);
             dk[j * h->H3 + d] = f1_fma(ds, q[d], dk[j * h->H3 + d]);
-            dv[j * h->H3 + d] = f1_fma(p, dout[d], dv[j * h->H3 + d]);
+            dv[j * h->H3 + d] = f1_fma(p, input(dout[d], h->bf16), dv[j * h->H3 + d]);
         }
     }
     for (size_t d = 0; d < h->D; d++)
@@ -176,15 +190,15 @@ static void attention_backward_query(const struct head *h, size_t i, float *dq, 
     rotate(dq, dqr, h->cos + i * (h->D / 2), h->sin + i * (h->D / 2), h->D, true);
 }
 
-static void attention_backward(const struct kern_attention *a, float *dqkv, const float *dout,
-                               const float *out, const float *stats, const float *qkv, size_t u0,
-                               size_t u1, float *scratch)
+static void attention_backward(const struct kern_attention *a, bool bf16, float *dqkv,
+                               const float *dout, const float *out, const float *stats,
+                               const float *qkv, size_t u0, size_t u1, float *scratch)
 {
     struct scratch w = scratch_of(scratch, a->head);
     float *x = w.q;
     (void)stats; /* the same numbers, computed again */
     for (size_t u = u0; u < u1; u++) {
-        struct head h = head_of(a, qkv, u);
+        struct head h = head_of(a, bf16, qkv, u);
         size_t b = u / a->heads, H = (size_t)a->heads * a->head;
         size_t at = b * a->seq * H + (u % a->heads) * a->head;
         float *dq = dqkv + b * a->seq * 3 * H + (u % a->heads) * a->head;
@@ -206,10 +220,11 @@ static void attention_backward(const struct kern_attention *a, float *dqkv, cons
     }
 }
 
-/* The caches hold the rotated keys (A,D,cache_seq) and the values (A,cache_seq,D). */
-static void attention_decode(const struct kern_attention *a, float *out, const float *qkv,
-                             float *k_cache, float *v_cache, size_t cache_seq, size_t pos,
-                             size_t h0, size_t h1, float *scratch)
+/* The caches hold the rotated keys (A,D,cache_seq) and the values (A,cache_seq,D), rounded with
+ * bf16. */
+static void attention_decode(const struct kern_attention *a, bool bf16, float *out,
+                             const float *qkv, float *k_cache, float *v_cache, size_t cache_seq,
+                             size_t pos, size_t h0, size_t h1, float *scratch)
 {
     size_t D = a->head, H = (size_t)a->heads * D;
     struct scratch w = scratch_of(scratch, D);
@@ -223,8 +238,9 @@ static void attention_decode(const struct kern_attention *a, float *out, const f
         rotate(q, qkv + h * D, cos, sin, D, false);
         rotate(k, qkv + H + h * D, cos, sin, D, false);
         for (size_t d = 0; d < D; d++) {
-            kc[d * cache_seq + pos] = k[d];
-            vc[pos * D + d] = qkv[2 * H + h * D + d];
+            q[d] = input(q[d], bf16);
+            kc[d * cache_seq + pos] = input(k[d], bf16);
+            vc[pos * D + d] = input(qkv[2 * H + h * D + d], bf16);
         }
         for (size_t j = 0; j <= pos; j++) {
             float s = 0.0f;
@@ -242,7 +258,7 @@ static void attention_decode(const struct kern_attention *a, float *out, const f
         for (size_t d = 0; d < D; d++) {
             float c = 0.0f;
             for (size_t j = 0; j <= pos; j++)
-                c = f1_fma(e[j], vc[j * D + d], c);
+                c = f1_fma(input(e[j], bf16), vc[j * D + d], c);
             out[h * D + d] = c * r + 0.0f;
         }
     }

@@ -16,10 +16,10 @@ static unsigned long long saved_registers(void)
     return (unsigned long long)high << 32 | low;
 }
 
-static void x86_detect(bool *avx2, bool *avx512)
+static void x86_detect(bool *avx2, bool *avx512, bool *bf16)
 {
     unsigned a, b, c, d, a7, b7, c7, d7;
-    *avx2 = *avx512 = false;
+    *avx2 = *avx512 = *bf16 = false;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !__get_cpuid_count(7, 0, &a7, &b7, &c7, &d7))
         return;
     const unsigned long long ymm = 0x6, zmm = 0xe6; /* XCR0: SSE, AVX; opmask, upper zmm */
@@ -28,6 +28,7 @@ static void x86_detect(bool *avx2, bool *avx512)
     *avx2 = (b7 & bit_AVX2) && (c & bit_AVX) && (c & bit_FMA);
     *avx512 = *avx2 && (saved_registers() & zmm) == zmm && (b7 & bit_AVX512F) &&
               (b7 & bit_AVX512BW) && (b7 & bit_AVX512DQ) && (b7 & bit_AVX512VL);
+    *bf16 = *avx512 && __get_cpuid_count(7, 1, &a7, &b7, &c7, &d7) && (a7 & bit_AVX512BF16);
 }
 #endif
 
@@ -36,8 +37,10 @@ static size_t sets_here(const struct kern_lanes *sets[4])
 {
     size_t n = 0;
 #if defined(__x86_64__)
-    bool avx2, avx512;
-    x86_detect(&avx2, &avx512);
+    bool avx2, avx512, bf16;
+    x86_detect(&avx2, &avx512, &bf16);
+    if (bf16)
+        sets[n++] = &kern_lanes_avx512bf16;
     if (avx512)
         sets[n++] = &kern_lanes_avx512;
     if (avx2)

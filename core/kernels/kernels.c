@@ -26,6 +26,7 @@ struct kern {
     const struct kern_lanes *lanes;
     struct pool *pool;
     struct blas blas; /* opened for KERN_BLAS */
+    bool bf16;
     int threads, slot_count;
     struct slot *slots; /* one for each thread that may be at work */
     float *memory;
@@ -73,6 +74,7 @@ int kern_create(struct kern **out, struct pool *pool, const struct kern_options 
                        floats * sizeof(float));
     }
     k->lanes = lanes;
+    k->bf16 = o->arithmetic == KERN_BF16;
     k->pool = pool;
     k->threads = threads;
     /* Every call of BLAS holds a slot, so this bounds them too. */
@@ -160,7 +162,7 @@ void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, s
                  size_t a_col, const float *B, size_t b_row, size_t b_col, float *C, size_t c_row,
                  bool accumulate)
 {
-    struct kern_product p = {K, A, a_row, a_col, B, b_row, b_col, C, c_row, accumulate};
+    struct kern_product p = {K, A, a_row, a_col, B, b_row, b_col, C, c_row, accumulate, k->bf16};
     struct product_job j = {k, &p, M, N, true};
 
     if (M == 0 || N == 0)
@@ -211,7 +213,8 @@ static void attention_forward_part(void *arg, size_t begin, size_t end)
 {
     struct attention_job *j = arg;
     struct slot *s = slot_take(j->k);
-    j->k->lanes->attention_forward(j->a, j->out, j->stats_out, j->qkv, begin, end, s->scratch);
+    j->k->lanes->attention_forward(j->a, j->k->bf16, j->out, j->stats_out, j->qkv, begin, end,
+                                   s->scratch);
     slot_give(s);
 }
 
@@ -227,8 +230,8 @@ static void attention_backward_part(void *arg, size_t begin, size_t end)
 {
     struct attention_job *j = arg;
     struct slot *s = slot_take(j->k);
-    j->k->lanes->attention_backward(j->a, j->out, j->dout, j->y, j->stats, j->qkv, begin, end,
-                                    s->scratch);
+    j->k->lanes->attention_backward(j->a, j->k->bf16, j->out, j->dout, j->y, j->stats, j->qkv,
+                                    begin, end, s->scratch);
     slot_give(s);
 }
 
@@ -246,8 +249,8 @@ static void attention_decode_part(void *arg, size_t begin, size_t end)
 {
     struct attention_job *j = arg;
     struct slot *s = slot_take(j->k);
-    j->k->lanes->attention_decode(j->a, j->out, j->qkv, j->k_cache, j->v_cache, j->cache_seq,
-                                  j->pos, begin, end, s->scratch);
+    j->k->lanes->attention_decode(j->a, j->k->bf16, j->out, j->qkv, j->k_cache, j->v_cache,
+                                  j->cache_seq, j->pos, begin, end, s->scratch);
     slot_give(s);
 }
 

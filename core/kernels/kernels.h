@@ -28,14 +28,17 @@
 enum kern_arithmetic {
     KERN_EXACT = 0, /* one arithmetic */
     KERN_BLAS = 1,  /* products of kern_matmul by OpenBLAS, everything else as in exact */
+    KERN_BF16 = 2,  /* exact, but the factors of matrix products, attention's too, are rounded to
+                       bfloat16 (nearest even, denormals to zero) first: 16 bits' products are exact
+                       in float32, so the chain is the same */
 };
 
 struct kern_options {
     enum kern_arithmetic arithmetic;
-    const char
-        *isa;      /* "plain", "avx2", "avx512", "neon"; NULL: $TACIT_ISA, or the machine's best */
-    uint32_t seq;  /* longest sequence S of the attention calls; 0: none will be made */
-    uint32_t head; /* largest head size D of them */
+    const char *isa; /* "plain", "avx2", "avx512", "avx512bf16", "neon"; NULL: $TACIT_ISA, or the
+                        machine's best */
+    uint32_t seq;    /* longest sequence S of the attention calls; 0: none will be made */
+    uint32_t head;   /* largest head size D of them */
 };
 
 struct kern;

@@ -15,6 +15,7 @@ struct kern_product {
     float *C;
     size_t c_row;
     bool accumulate;
+    bool bf16; /* elements of A and B are rounded by f1_bf16 first */
 };
 
 /* Constants of one AdamW update, rounded once from the caller's doubles. */
@@ -46,16 +47,16 @@ struct kern_lanes {
     /* Rows m0…m1, columns n0…n1 of a product. scratch: KERN_PACK floats, 64-byte aligned. */
     void (*product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                     float *scratch);
-    /* Units u0…u1, unit u being head u mod A of sequence u / A. */
-    void (*attention_forward)(const struct kern_attention *a, float *out, float *stats,
+    /* Units u0…u1, unit u being head u mod A of sequence u / A. bf16: of the products within. */
+    void (*attention_forward)(const struct kern_attention *a, bool bf16, float *out, float *stats,
                               const float *qkv, size_t u0, size_t u1, float *scratch);
-    void (*attention_backward)(const struct kern_attention *a, float *dqkv, const float *dout,
-                               const float *out, const float *stats, const float *qkv, size_t u0,
-                               size_t u1, float *scratch);
+    void (*attention_backward)(const struct kern_attention *a, bool bf16, float *dqkv,
+                               const float *dout, const float *out, const float *stats,
+                               const float *qkv, size_t u0, size_t u1, float *scratch);
     /* Heads h0…h1. */
-    void (*attention_decode)(const struct kern_attention *a, float *out, const float *qkv,
-                             float *k_cache, float *v_cache, size_t cache_seq, size_t pos,
-                             size_t h0, size_t h1, float *scratch);
+    void (*attention_decode)(const struct kern_attention *a, bool bf16, float *out,
+                             const float *qkv, float *k_cache, float *v_cache, size_t cache_seq,
+                             size_t pos, size_t h0, size_t h1, float *scratch);
     /* All rows given. */
     void (*layernorm_forward)(float *y, float *stats, const float *x, const float *w, size_t rows,
                               size_t H);
@@ -85,6 +86,7 @@ extern const struct kern_lanes kern_lanes_plain;
 #if defined(__x86_64__)
 extern const struct kern_lanes kern_lanes_avx2;
 extern const struct kern_lanes kern_lanes_avx512;
+extern const struct kern_lanes kern_lanes_avx512bf16; /* avx512 that multiplies bfloat16, too */
 #elif defined(__aarch64__)
 extern const struct kern_lanes kern_lanes_neon;
 #endif

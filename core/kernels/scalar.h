@@ -48,6 +48,18 @@ static inline float f1_max(float a, float b)
     return a > b ? a : b;
 }
 
+/* The nearest bfloat16, ties to even, as the float of the same value. Denormals become zero, as
+ * x86's conversion has it whatever the mode; what is not a number stays so. */
+static inline float f1_bf16(float x)
+{
+    uint32_t b = f1_bits(x), magnitude = b & 0x7fffffffu;
+    if (magnitude > 0x7f800000u)
+        return f1_from_bits((b | 0x00400000u) & 0xffff0000u);
+    if (magnitude < 0x00800000u)
+        return f1_from_bits(b & 0x80000000u);
+    return f1_from_bits((b + 0x7fffu + (b >> 16 & 1)) & 0xffff0000u);
+}
+
 /* e^x. n = round(x·log2 e) by adding 1.5·2^23; r = x − n·ln 2 in two parts (the first product is
  * exact); e^r = 1 + r + r²·q(r), q of degree 4 (minimax over |r| ≤ ln 2 / 2); n is added to the
  * exponent. Within 1 ulp. 0 below −87.33, where results near the denormals begin; +∞ above 88.72.

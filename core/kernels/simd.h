@@ -23,8 +23,8 @@
 #endif
 
 /* v16: the lanes. m16: one truth value a lane. v_load_n and v_store_n touch only the first n ≤ 16
- * elements; lanes beyond n load as zero. */
-#if defined(LANES_ISA_avx512)
+ * elements; lanes beyond n load as zero. v_bf16: f1_bf16 in each lane. */
+#if defined(LANES_ISA_avx512) || defined(LANES_ISA_avx512bf16)
 #include "core/kernels/simd_avx512.h"
 #elif defined(LANES_ISA_avx2)
 #include "core/kernels/simd_avx2.h"
@@ -32,6 +32,10 @@
 #include "core/kernels/simd_neon.h"
 #else
 #include "core/kernels/simd_plain.h"
+#endif
+
+#ifndef LANES_PAIRS
+#define LANES_PAIRS 0 /* no multiply-adds of pairs of bfloat16 */
 #endif
 
 /* The first min(n, 16) elements: the last vector of a row. */

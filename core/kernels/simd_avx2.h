@@ -97,6 +97,22 @@ INLINE v16 v_negate(v16 a)
     __m256 sign = _mm256_set1_ps(-0.0f);
     return (v16){_mm256_xor_ps(a.l, sign), _mm256_xor_ps(a.h, sign)};
 }
+INLINE __m256 v_bf16_half_(__m256 a)
+{
+    __m256i b = _mm256_castps_si256(a), sign = _mm256_set1_epi32((int)0x80000000u);
+    __m256i magnitude = _mm256_andnot_si256(sign, b);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(b, 16), _mm256_set1_epi32(1));
+    __m256i r = _mm256_add_epi32(_mm256_add_epi32(b, _mm256_set1_epi32(0x7fff)), odd);
+    __m256i nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f800000));
+    __m256i tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x00800000), magnitude);
+    r = _mm256_blendv_epi8(r, _mm256_or_si256(b, _mm256_set1_epi32(0x00400000)), nan);
+    r = _mm256_blendv_epi8(r, _mm256_and_si256(b, sign), tiny);
+    return _mm256_castsi256_ps(_mm256_and_si256(r, _mm256_set1_epi32((int)0xffff0000u)));
+}
+INLINE v16 v_bf16(v16 a)
+{
+    return (v16){v_bf16_half_(a.l), v_bf16_half_(a.h)};
+}
 INLINE float v_sum(v16 a)
 {
     __m256 h = _mm256_add_ps(a.l, a.h);

@@ -82,6 +82,18 @@ INLINE v16 v_negate(v16 a)
     return _mm512_castsi512_ps(
         _mm512_xor_si512(_mm512_castps_si512(a), _mm512_set1_epi32((int)0x80000000u)));
 }
+INLINE v16 v_bf16(v16 a)
+{
+    __m512i b = _mm512_castps_si512(a), one = _mm512_set1_epi32(1);
+    __m512i magnitude = _mm512_and_si512(b, _mm512_set1_epi32(0x7fffffff));
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(b, 16), one);
+    __m512i r = _mm512_add_epi32(_mm512_add_epi32(b, _mm512_set1_epi32(0x7fff)), odd);
+    __mmask16 nan = _mm512_cmpgt_epi32_mask(magnitude, _mm512_set1_epi32(0x7f800000));
+    __mmask16 tiny = _mm512_cmplt_epi32_mask(magnitude, _mm512_set1_epi32(0x00800000));
+    r = _mm512_mask_or_epi32(r, nan, b, _mm512_set1_epi32(0x00400000));
+    r = _mm512_mask_and_epi32(r, tiny, b, _mm512_set1_epi32((int)0x80000000u));
+    return _mm512_castsi512_ps(_mm512_and_si512(r, _mm512_set1_epi32((int)0xffff0000u)));
+}
 INLINE float v_sum(v16 a)
 {
     __m256 h = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
@@ -126,5 +138,31 @@ INLINE void v_transpose(v16 r[16])
         r[12 + c] = _mm512_shuffle_f32x4(b, e, 0xdd);
     }
 }
+
+#if defined(LANES_ISA_avx512bf16)
+/* Pairs of bfloat16 a lane. VDPBF16PS adds the product of the upper halves, then that of the lower
+ * ones, each with one rounding, flushing denormals whatever the mode: a step of the chain with the
+ * first element above the second is two fused multiply-adds. */
+#define LANES_PAIRS 1
+
+INLINE v16 v_fma_pairs(v16 a, v16 b, v16 c)
+{
+    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+}
+/* Lane i: first[i] over second[i], rounded. */
+INLINE v16 v_pairs_across(v16 first, v16 second)
+{
+    static const uint16_t zip[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    __m512i both = (__m512i)_mm512_cvtne2ps_pbh(first, second); /* second below */
+    return _mm512_castsi512_ps(_mm512_permutexvar_epi16(_mm512_loadu_si512(zip), both));
+}
+/* Lane i: element 2i over element 2i+1 of the 32 in a and then b, rounded. */
+INLINE v16 v_pairs_along(v16 a, v16 b)
+{
+    __m512i both = (__m512i)_mm512_cvtne2ps_pbh(b, a);
+    return _mm512_castsi512_ps(_mm512_rol_epi32(both, 16));
+}
+#endif
 
 #endif

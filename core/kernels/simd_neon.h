@@ -109,6 +109,21 @@ INLINE v16 v_negate(v16 a)
     V_EACH_(a.q[i] = vnegq_f32(a.q[i]))
     return a;
 }
+INLINE v16 v_bf16(v16 a)
+{
+    for (int i = 0; i < 4; i++) {
+        uint32x4_t b = vreinterpretq_u32_f32(a.q[i]);
+        uint32x4_t magnitude = vandq_u32(b, vdupq_n_u32(0x7fffffffu));
+        uint32x4_t odd = vandq_u32(vshrq_n_u32(b, 16), vdupq_n_u32(1));
+        uint32x4_t r = vaddq_u32(vaddq_u32(b, vdupq_n_u32(0x7fff)), odd);
+        uint32x4_t nan = vcgtq_u32(magnitude, vdupq_n_u32(0x7f800000u));
+        uint32x4_t tiny = vcltq_u32(magnitude, vdupq_n_u32(0x00800000u));
+        r = vbslq_u32(nan, vorrq_u32(b, vdupq_n_u32(0x00400000u)), r);
+        r = vbslq_u32(tiny, vandq_u32(b, vdupq_n_u32(0x80000000u)), r);
+        a.q[i] = vreinterpretq_f32_u32(vandq_u32(r, vdupq_n_u32(0xffff0000u)));
+    }
+    return a;
+}
 INLINE float v_sum(v16 a)
 {
     float32x4_t q =

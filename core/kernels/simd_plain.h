@@ -143,6 +143,18 @@ INLINE v16 v_negate(v16 a)
     V_EACH_(a.q[i] = -a.q[i])
     return a;
 }
+INLINE v16 v_bf16(v16 a)
+{
+    for (int i = 0; i < 4; i++) {
+        u4_ b = (u4_)a.q[i], magnitude = b & 0x7fffffffu;
+        u4_ r = b + 0x7fffu + (b >> 16 & 1u);
+        u4_ nan = (u4_)(magnitude > 0x7f800000u), tiny = (u4_)(magnitude < 0x00800000u);
+        r = (r & ~nan) | ((b | 0x00400000u) & nan);
+        r = (r & ~tiny) | (b & 0x80000000u & tiny);
+        a.q[i] = (v4_)(r & 0xffff0000u);
+    }
+    return a;
+}
 INLINE float v_sum(v16 v)
 {
     float a[16];

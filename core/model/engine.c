@@ -34,9 +34,10 @@ static void set_sizes(struct engine *g, const struct model_config *c, bool train
 
 static struct kern_options kern_options_of(const struct model_config *c, enum engine_arithmetic a)
 {
-    const enum kern_arithmetic arithmetic = a == ENGINE_BLAS ? KERN_BLAS : KERN_EXACT;
+    static const enum kern_arithmetic arithmetic[] = {
+        [ENGINE_EXACT] = KERN_EXACT, [ENGINE_BLAS] = KERN_BLAS, [ENGINE_BF16] = KERN_BF16};
     return (struct kern_options){
-        .arithmetic = arithmetic, .seq = c->seq, .head = c->hidden / c->heads};
+        .arithmetic = arithmetic[a], .seq = c->seq, .head = c->hidden / c->heads};
 }
 
 static uint64_t memory_of(const struct engine *g, int threads, enum engine_arithmetic a,
@@ -89,9 +90,10 @@ static int create_parts(struct engine *g, const struct engine_options *o, struct
     if (rc)
         return rc;
     kern_rotary_table(g->cos, g->sin, g->c.seq, g->head);
-    snprintf(g->description, sizeof g->description, "%s %s, %d thread%s",
-             o->arithmetic == ENGINE_BLAS ? "blas" : "exact", kern_isa(g->kern), o->threads,
-             o->threads == 1 ? "" : "s");
+    static const char *const words[] = {
+        [ENGINE_EXACT] = "exact", [ENGINE_BLAS] = "blas", [ENGINE_BF16] = "exact bf16"};
+    snprintf(g->description, sizeof g->description, "%s %s, %d thread%s", words[o->arithmetic],
+             kern_isa(g->kern), o->threads, o->threads == 1 ? "" : "s");
     return 0;
 }
 

@@ -13,6 +13,8 @@
 enum engine_arithmetic {
     ENGINE_EXACT = 0, /* one arithmetic: equal bytes on every processor */
     ENGINE_BLAS = 1,  /* products by OpenBLAS */
+    ENGINE_BF16 = 2,  /* exact, the factors of matrix products rounded to bfloat16 (kernels.h);
+                         parameters, gradients, moments and all else stay float32 */
 };
 
 struct engine;
@@ -31,7 +33,8 @@ void engine_destroy(struct engine *g); /* accepts NULL */
 /* Bytes of workspace that engine_create takes for one sequence at least, parameters, gradients and
  * moments included where train: what `tacit plan` prints as memory per agent. */
 uint64_t engine_memory(const struct model_config *c, bool train);
-/* "exact avx512, 2 threads": for logs. Static storage of the engine. */
+/* "exact avx512, 2 threads", "exact bf16 avx512bf16, 1 thread": for logs. Static storage of the
+ * engine. */
 const char *engine_describe(const struct engine *g);
 
 struct engine_step {

@@ -30,6 +30,7 @@ struct key {
 };
 
 static const char *const arithmetic_words[] = {"exact", "blas", NULL};
+static const char *const precision_words[] = {"f32", "bf16", NULL};
 static const char *const mode_words[] = {"em", "random", NULL};
 static const char *const match_words[] = {"tokens", "both", NULL};
 static const char *const sections[] = {"run", "router", "expert", "dense", "checkpoint", "eval"};
@@ -103,6 +104,14 @@ static const struct key keys[] = {
      .words = arithmetic_words,
      .given = "exact",
      .help = "exact: the same bits on every machine; blas: OpenBLAS's own order"},
+    {.section = "run",
+     .name = "precision",
+     .type = KEY_WORD,
+     AT(precision),
+     .words = precision_words,
+     .given = "f32",
+     .help =
+         "bf16: matrix products of bfloat16, all else float32; exact, and faster with AVX512-BF16"},
 
     {.section = "router",
      .name = "mode",
@@ -553,6 +562,10 @@ static void check_together(struct parse *p)
                                         : EVERY_STEPS_DEFAULT;
     check_shape(p, "router", s->router.hidden, s->router.heads);
     check_shape(p, "expert", s->expert.hidden, s->expert.heads);
+    if (s->precision == SPEC_BF16 && s->arithmetic == SPEC_BLAS)
+        wrong(p, key_find("run", "precision"),
+              "OpenBLAS has no products of bf16 that add up in float32 the same everywhere; "
+              "accepted: f32, or bf16 with arithmetic = exact");
     if (s->router.sequences < s->experts)
         wrong(p, key_find("router", "sequences"),
               "%llu sequences cannot be parted among %u routers; accepted: at least %u",

@@ -10,6 +10,7 @@
 #include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/mixture/cost.h"
+#include "core/model/engine.h"
 #include "core/model/model.h"
 
 #define SPEC_BYTES_MAX (64u << 10)
@@ -18,6 +19,7 @@
 #define SPEC_SCORES_MAX (1u << 22) /* experts times prefix: scores kept of a held-out sequence */
 
 enum spec_arithmetic { SPEC_EXACT, SPEC_BLAS };
+enum spec_precision { SPEC_F32, SPEC_BF16 };
 enum spec_router_mode { SPEC_EM, SPEC_RANDOM };
 enum spec_match { SPEC_MATCH_TOKENS, SPEC_MATCH_BOTH };
 
@@ -25,7 +27,7 @@ struct run_spec {
     char name[65], dataset[65];
     uint32_t experts;
     uint64_t seed;
-    int arithmetic;
+    int arithmetic, precision;
     struct {
         int mode;
         uint32_t hidden, layers, heads, prefix, rounds, batch, warmup;
@@ -66,6 +68,9 @@ TACIT_MUST_CHECK int spec_check_dataset(const struct run_spec *s, uint32_t vocab
 TACIT_MUST_CHECK int spec_canonical(const struct run_spec *s, struct buf *out, struct err *e);
 /* The commented template of `tacit run spec`. */
 TACIT_MUST_CHECK int spec_template(struct buf *out, struct err *e);
+
+/* What engines of the run compute with. */
+enum engine_arithmetic spec_engine_arithmetic(const struct run_spec *s);
 
 /* Shapes that follow. */
 void spec_router_model(const struct run_spec *s, uint32_t vocab, uint32_t seq,

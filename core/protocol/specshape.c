@@ -9,6 +9,13 @@ static unsigned long long ull(uint64_t n)
     return n;
 }
 
+enum engine_arithmetic spec_engine_arithmetic(const struct run_spec *s)
+{
+    if (s->arithmetic == SPEC_BLAS)
+        return ENGINE_BLAS;
+    return s->precision == SPEC_BF16 ? ENGINE_BF16 : ENGINE_EXACT;
+}
+
 static int check_routers(const struct run_spec *s, uint64_t sequences, struct err *e)
 {
     /* The last router's share is the smallest. */

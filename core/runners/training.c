@@ -375,8 +375,7 @@ int training_run(const struct job_context *c, const struct msg_grant *g, const s
                  struct job_result *r, struct err *e)
 {
     struct loop l = {.c = c, .g = g, .t = t};
-    enum engine_arithmetic arithmetic =
-        c->spec->arithmetic == SPEC_BLAS ? ENGINE_BLAS : ENGINE_EXACT;
+    enum engine_arithmetic arithmetic = spec_engine_arithmetic(c->spec);
     l.tokens = malloc((size_t)t->batch * t->length * sizeof *l.tokens);
     int rc = l.tokens ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a batch");
     if (!rc) {

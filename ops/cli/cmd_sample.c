@@ -159,8 +159,7 @@ static int load_model(struct sample *s, int target, uint32_t index, const struct
 static int make_engine(struct sample *s, const struct model_config *c, struct engine **engine,
                        float **parameters, struct err *e)
 {
-    struct engine_options o = {.arithmetic =
-                                   s->spec.arithmetic == SPEC_BLAS ? ENGINE_BLAS : ENGINE_EXACT,
+    struct engine_options o = {.arithmetic = spec_engine_arithmetic(&s->spec),
                                .threads = env_cpu_count()};
     *engine = NULL;
     *parameters = calloc(model_parameters(c), sizeof **parameters);

@@ -46,10 +46,8 @@ static float weight(uint64_t i)
 
 static int prepare(struct measure *m, const struct plan *p, struct err *e)
 {
-    struct engine_options o = {.arithmetic =
-                                   p->spec.arithmetic == SPEC_BLAS ? ENGINE_BLAS : ENGINE_EXACT,
-                               .threads = 1,
-                               .train = true};
+    struct engine_options o = {
+        .arithmetic = spec_engine_arithmetic(&p->spec), .threads = 1, .train = true};
     uint64_t n = model_parameters(&m->c), count = (uint64_t)m->batch * m->length;
     if (engine_memory(&m->c, true) > env_memory_bytes() / 4)
         return err_set(e, ERR_NO_MEMORY, "the model is too large to be timed on this machine");

@@ -117,9 +117,9 @@ static void print_time(struct cli *cli, const struct plan *p, const struct plan_
     struct arena *a = &cli->arena;
     cli_heading(cli, "Time");
     if (x->flops_s > 0)
-        printf("One thread of this machine, timed now: %s/s, %s tokens/s of an expert's "
+        printf("One thread of this machine, timed now in %s: %s/s, %s tokens/s of an expert's "
                "training.\nAlone it would take %s.\n",
-               format_flops(a, x->flops_s),
+               p->spec.precision == SPEC_BF16 ? "bf16" : "float32", format_flops(a, x->flops_s),
                format_count(a, (uint64_t)(x->flops_s * p->data.seq /
                                           (3 * cost_forward(1, p->data.seq, &p->expert)))),
                format_duration(a, p->total / x->flops_s));

@@ -8,14 +8,16 @@
 
 void LANES(lanes_product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                           float *scratch);
-void LANES(lanes_attention_forward)(const struct kern_attention *a, float *out, float *stats,
-                                    const float *qkv, size_t u0, size_t u1, float *scratch);
-void LANES(lanes_attention_backward)(const struct kern_attention *a, float *dqkv, const float *dout,
-                                     const float *out, const float *stats, const float *qkv,
-                                     size_t u0, size_t u1, float *scratch);
-void LANES(lanes_attention_decode)(const struct kern_attention *a, float *out, const float *qkv,
-                                   float *k_cache, float *v_cache, size_t cache_seq, size_t pos,
-                                   size_t h0, size_t h1, float *scratch);
+void LANES(lanes_attention_forward)(const struct kern_attention *a, bool bf16, float *out,
+                                    float *stats, const float *qkv, size_t u0, size_t u1,
+                                    float *scratch);
+void LANES(lanes_attention_backward)(const struct kern_attention *a, bool bf16, float *dqkv,
+                                     const float *dout, const float *out, const float *stats,
+                                     const float *qkv, size_t u0, size_t u1, float *scratch);
+void LANES(lanes_attention_decode)(const struct kern_attention *a, bool bf16, float *out,
+                                   const float *qkv, float *k_cache, float *v_cache,
+                                   size_t cache_seq, size_t pos, size_t h0, size_t h1,
+                                   float *scratch);
 void LANES(lanes_layernorm_forward)(float *y, float *stats, const float *x, const float *w,
                                     size_t rows, size_t H);
 void LANES(lanes_layernorm_backward)(float *dx, const float *dy, const float *add, const float *x,

@@ -8,34 +8,20 @@
  *
  * Blocks: B 384×512 (a panel of 32 columns is 48 KiB: first-level cache; the block 768 KiB:
  * second), A 96×384 (144 KiB). Small or contiguous operands are read where they are: for H = 32
- * packing would cost as much as the product. */
+ * packing would cost as much as the product.
+ *
+ * With bf16, elements are rounded as they are packed. Where the set multiplies pairs of them, a
+ * step of k takes two elements and a block twice as many; all else is the same. */
 #include "core/kernels/simd.h"
 #include "core/kernels/lanes_table.h"
 
 #include <stdbool.h>
 #include "core/kernels/lanes/lanes.h"
-
-#if defined(LANES_ISA_avx512)
-#define TILE_M 12
-#define TILE_V 2
-#elif defined(LANES_ISA_avx2) || defined(LANES_ISA_neon)
-#define TILE_M 6
-#define TILE_V 1
-#else
-#define TILE_M 3
-#define TILE_V 1
-#endif
-#define TILE_N (16 * TILE_V)
-
-#define BLOCK_M 96
-#define BLOCK_K 384
-#define BLOCK_N 512
-/* How far ahead packing asks the memory: it reads in steps that processors do not foresee. */
-#define AHEAD_ROWS 8
-#define AHEAD_COLUMNS 64
+#include "core/kernels/lanes/pack.h"
+#include "core/kernels/lanes/pack_pairs.h"
 
 struct tile {
-    size_t K;
+    size_t K; /* steps */
     const float *A;
     size_t a_row, a_col;
     const float *B;
@@ -44,6 +30,7 @@ struct tile {
     size_t c_row;
     size_t columns; /* of the last vector, 1…16 */
     bool accumulate;
+    bool pairs;
 };
 
 INLINE v16 tile_load(const float *p, size_t n)
@@ -59,9 +46,20 @@ INLINE void tile_store(float *p, v16 v, size_t n)
         v_store_n(p, v, n);
 }
 
+INLINE v16 tile_step(v16 a, v16 b, v16 c, const bool pairs)
+{
+#if LANES_PAIRS
+    if (pairs)
+        return v_fma_pairs(a, b, c);
+#endif
+    (void)pairs;
+    return v_fma(a, b, c);
+}
+
 /* M and V are constants where this is inlined, so that all of c lives in registers. Rows are
  * addressed from every third one: x86 can add one and two strides to a pointer for nothing. */
-INLINE void tile_run(const struct tile *t, const int M, const int V, const bool unit)
+INLINE void tile_run(const struct tile *t, const int M, const int V, const bool unit,
+                     const bool pairs)
 {
     v16 c[TILE_M][TILE_V];
     const float *a[(TILE_M + 2) / 3], *b = t->B;
@@ -87,7 +85,7 @@ INLINE void tile_run(const struct tile *t, const int M, const int V, const bool 
             v16 x = v_set1(a[m / 3][(size_t)(m % 3) * a_row]);
             UNROLL(2)
             for (int v = 0; v < V; v++)
-                c[m][v] = v_fma(x, bv[v], c[m][v]);
+                c[m][v] = tile_step(x, bv[v], c[m][v], pairs);
         }
         UNROLL(4)
         for (int m = 0; m < (M + 2) / 3; m++)
@@ -102,67 +100,57 @@ INLINE void tile_run(const struct tile *t, const int M, const int V, const bool 
     }
 }
 
-#define TILE_CASE_(M, V, unit)                                                                     \
+#define TILE_CASE_(M, V, unit, pairs)                                                              \
     case M:                                                                                        \
-        tile_run(t, M, V, unit);                                                                   \
+        tile_run(t, M, V, unit, pairs);                                                            \
         return;
 #if TILE_M == 12
-#define TILE_CASES_(V, unit)                                                                       \
-    TILE_CASE_(1, V, unit)                                                                         \
-    TILE_CASE_(2, V, unit)                                                                         \
-    TILE_CASE_(3, V, unit)                                                                         \
-    TILE_CASE_(4, V, unit)                                                                         \
-    TILE_CASE_(5, V, unit)                                                                         \
-    TILE_CASE_(6, V, unit)                                                                         \
-    TILE_CASE_(7, V, unit)                                                                         \
-    TILE_CASE_(8, V, unit)                                                                         \
-    TILE_CASE_(9, V, unit)                                                                         \
-    TILE_CASE_(10, V, unit)                                                                        \
-    TILE_CASE_(11, V, unit)                                                                        \
-    TILE_CASE_(12, V, unit)
+#define TILE_CASES_(V, unit, pairs)                                                                \
+    TILE_CASE_(1, V, unit, pairs)                                                                  \
+    TILE_CASE_(2, V, unit, pairs)                                                                  \
+    TILE_CASE_(3, V, unit, pairs)                                                                  \
+    TILE_CASE_(4, V, unit, pairs)                                                                  \
+    TILE_CASE_(5, V, unit, pairs)                                                                  \
+    TILE_CASE_(6, V, unit, pairs)                                                                  \
+    TILE_CASE_(7, V, unit, pairs)                                                                  \
+    TILE_CASE_(8, V, unit, pairs)                                                                  \
+    TILE_CASE_(9, V, unit, pairs)                                                                  \
+    TILE_CASE_(10, V, unit, pairs)                                                                 \
+    TILE_CASE_(11, V, unit, pairs)                                                                 \
+    TILE_CASE_(12, V, unit, pairs)
 #elif TILE_M == 6
-#define TILE_CASES_(V, unit)                                                                       \
-    TILE_CASE_(1, V, unit)                                                                         \
-    TILE_CASE_(2, V, unit)                                                                         \
-    TILE_CASE_(3, V, unit)                                                                         \
-    TILE_CASE_(4, V, unit)                                                                         \
-    TILE_CASE_(5, V, unit)                                                                         \
-    TILE_CASE_(6, V, unit)
+#define TILE_CASES_(V, unit, pairs)                                                                \
+    TILE_CASE_(1, V, unit, pairs)                                                                  \
+    TILE_CASE_(2, V, unit, pairs)                                                                  \
+    TILE_CASE_(3, V, unit, pairs)                                                                  \
+    TILE_CASE_(4, V, unit, pairs)                                                                  \
+    TILE_CASE_(5, V, unit, pairs)                                                                  \
+    TILE_CASE_(6, V, unit, pairs)
 #else
-#define TILE_CASES_(V, unit)                                                                       \
-    TILE_CASE_(1, V, unit)                                                                         \
-    TILE_CASE_(2, V, unit)                                                                         \
-    TILE_CASE_(3, V, unit)
+#define TILE_CASES_(V, unit, pairs)                                                                \
+    TILE_CASE_(1, V, unit, pairs)                                                                  \
+    TILE_CASE_(2, V, unit, pairs)                                                                  \
+    TILE_CASE_(3, V, unit, pairs)
 #endif
 
-static void tile_one(const struct tile *t, int rows)
-{
-    switch (rows) {
-        TILE_CASES_(1, false)
+#define TILES_(name, V, unit, pairs)                                                               \
+    static void name(const struct tile *t, int rows)                                               \
+    {                                                                                              \
+        switch (rows) {                                                                            \
+            TILE_CASES_(V, unit, pairs)                                                            \
+        }                                                                                          \
     }
-}
-
-static void tile_one_unit(const struct tile *t, int rows)
-{
-    switch (rows) {
-        TILE_CASES_(1, true)
-    }
-}
-
+TILES_(tile_one, 1, false, false)
+TILES_(tile_one_unit, 1, true, false)
 #if TILE_V == 2
-static void tile_two(const struct tile *t, int rows)
-{
-    switch (rows) {
-        TILE_CASES_(2, false)
-    }
-}
-
-static void tile_two_unit(const struct tile *t, int rows)
-{
-    switch (rows) {
-        TILE_CASES_(2, true)
-    }
-}
+TILES_(tile_two, 2, false, false)
+TILES_(tile_two_unit, 2, true, false)
+#endif
+#if LANES_PAIRS
+TILES_(pairs_one, 1, false, true)
+TILES_(pairs_one_unit, 1, true, true)
+TILES_(pairs_two, 2, false, true)
+TILES_(pairs_two_unit, 2, true, true)
 #endif
 
 /* rows ≤ TILE_M, columns ≤ TILE_N of a tile; t->columns is set here. */
@@ -170,6 +158,15 @@ static void tile(struct tile *t, size_t rows, size_t columns)
 {
     bool unit = t->a_row == 1;
     t->columns = (columns - 1) % 16 + 1;
+#if LANES_PAIRS
+    if (t->pairs) {
+        if (columns > 16)
+            (unit ? pairs_two_unit : pairs_two)(t, (int)rows);
+        else
+            (unit ? pairs_one_unit : pairs_one)(t, (int)rows);
+        return;
+    }
+#endif
 #if TILE_V == 2
     if (columns > 16) {
         (unit ? tile_two_unit : tile_two)(t, (int)rows);
@@ -177,75 +174,6 @@ static void tile(struct tile *t, size_t rows, size_t columns)
     }
 #endif
     (unit ? tile_one_unit : tile_one)(t, (int)rows);
-}
-
-/* Copies n columns (1…TILE_N) of K rows of B to P (K, TILE_N), padded with zeros. */
-static void pack_panel(float *P, const float *B, size_t b_row, size_t b_col, size_t K, size_t n)
-{
-    size_t padded = n > TILE_N - 16 ? TILE_N : 16;
-
-    if (b_col == 1) {
-        for (size_t k = 0; k < K; k++) {
-            for (size_t c = 0; c < padded; c += 16)
-                v_store(P + k * TILE_N + c, c >= n        ? v_zero()
-                                            : n - c >= 16 ? v_load(B + k * b_row + c)
-                                                          : v_load_n(B + k * b_row + c, n - c));
-        }
-        return;
-    }
-    size_t k = 0;
-    for (; b_row == 1 && k + 16 <= K; k += 16) {
-        for (size_t c = 0; c < padded; c += 16) {
-            v16 r[16];
-            UNROLL(16)
-            for (size_t i = 0; i < 16; i++) {
-                if (c + i < n)
-                    __builtin_prefetch(B + k + AHEAD_COLUMNS + (c + i) * b_col);
-            }
-            UNROLL(16)
-            for (size_t i = 0; i < 16; i++)
-                r[i] = c + i < n ? v_load(B + k + (c + i) * b_col) : v_zero();
-            v_transpose(r);
-            UNROLL(16)
-            for (size_t i = 0; i < 16; i++)
-                v_store(P + (k + i) * TILE_N + c, r[i]);
-        }
-    }
-    for (; k < K; k++) {
-        for (size_t c = 0; c < padded; c++)
-            P[k * TILE_N + c] = c < n ? B[k * b_row + c * b_col] : 0.0f;
-    }
-}
-
-/* Copies M rows of A, K columns: unit a_row by panels of TILE_M rows (k-major), otherwise row by
- * row. */
-static void pack_rows(float *P, const float *A, size_t a_row, size_t a_col, size_t M, size_t K)
-{
-    if (a_row != 1) {
-        for (size_t m = 0; m < M; m++) {
-            if (a_col == 1)
-                memcpy(P + m * BLOCK_K, A + m * a_row, K * sizeof *P);
-            else
-                for (size_t k = 0; k < K; k++)
-                    P[m * BLOCK_K + k] = A[m * a_row + k * a_col];
-        }
-        return;
-    }
-    for (size_t k = 0; k < K; k++) {
-        const float *from = A + k * a_col;
-        for (size_t m = 0; m < M && k + AHEAD_ROWS < K; m += 16)
-            __builtin_prefetch(from + AHEAD_ROWS * a_col + m);
-        for (size_t m = 0; m < M; m += TILE_M) {
-            size_t n = M - m < TILE_M ? M - m : TILE_M;
-            float *to = P + m * K + k * TILE_M;
-            if (M - m >= 16 && k + 1 < K && TILE_M > 8)
-                v_store(to, v_load(from + m)); /* what is too much, the next k overwrites */
-            else if (n == TILE_M)
-                memcpy(to, from + m, TILE_M * sizeof *to);
-            else
-                memcpy(to, from + m, n * sizeof *to);
-        }
-    }
 }
 
 /* The next tile's part of C, while this one is computed: it may come from memory. */
@@ -271,19 +199,55 @@ static bool reads_b_directly(const struct kern_product *p, size_t M, size_t K)
     return p->b_col == 1 && (p->b_row <= 64 || M <= 4 * TILE_M || p->b_row * K <= 8192);
 }
 
+/* Whether a step of k takes two elements. */
+INLINE bool in_pairs(const struct kern_product *p)
+{
+    return LANES_PAIRS && p->bf16;
+}
+
+static void take_panel(const struct kern_product *p, float *P, const float *B, size_t K, size_t n)
+{
+#if LANES_PAIRS
+    if (p->bf16) {
+        pack_panel_pairs(P, B, p->b_row, p->b_col, K, n);
+        return;
+    }
+#endif
+    pack_panel(P, B, p->b_row, p->b_col, K, n);
+    if (p->bf16)
+        pack_round(P, K * TILE_N);
+}
+
+static void take_rows(const struct kern_product *p, float *P, const float *A, size_t M, size_t K)
+{
+#if LANES_PAIRS
+    if (p->bf16) {
+        pack_rows_pairs(P, A, p->a_row, p->a_col, M, K);
+        return;
+    }
+#endif
+    pack_rows(P, A, p->a_row, p->a_col, M, K);
+    if (p->bf16)
+        pack_round(P, p->a_row == 1 ? (M + TILE_M - 1) / TILE_M * TILE_M * K : M * BLOCK_K);
+}
+
 /* One block of k (K of them from k0) and columns (N ≤ BLOCK_N from n0), all rows. */
 static void block_run(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t N,
                       size_t k0, size_t K, float *scratch)
 {
     float *pack_a = scratch, *pack_b = scratch + KERN_PACK_A;
     const float *B = p->B + k0 * p->b_row + n0 * p->b_col;
-    bool a_direct = reads_a_directly(p, m1 - m0, N, K), b_direct = reads_b_directly(p, m1 - m0, K);
-    struct tile t = {.K = K, .c_row = p->c_row, .accumulate = p->accumulate || k0 > 0};
+    bool a_direct = !p->bf16 && reads_a_directly(p, m1 - m0, N, K);
+    bool b_direct = !p->bf16 && reads_b_directly(p, m1 - m0, K);
+    struct tile t = {.K = in_pairs(p) ? (K + 1) / 2 : K,
+                     .c_row = p->c_row,
+                     .accumulate = p->accumulate || k0 > 0,
+                     .pairs = in_pairs(p)};
 
     for (size_t n = 0; n < N; n += TILE_N) {
         size_t columns = N - n < TILE_N ? N - n : TILE_N;
         if (!b_direct || columns % 16 != 0)
-            pack_panel(pack_b + n * BLOCK_K, B + n * p->b_col, p->b_row, p->b_col, K, columns);
+            take_panel(p, pack_b + n * BLOCK_K, B + n * p->b_col, K, columns);
     }
     for (size_t m = m0; m < m1; m += BLOCK_M) {
         size_t M = m1 - m < BLOCK_M ? m1 - m : BLOCK_M;
@@ -291,11 +255,11 @@ static void block_run(const struct kern_product *p, size_t m0, size_t m1, size_t
         t.a_row = p->a_row, t.a_col = p->a_col;
         size_t step = TILE_M * p->a_row; /* from tile to tile */
         if (!a_direct) {
-            pack_rows(pack_a, A, p->a_row, p->a_col, M, K);
+            take_rows(p, pack_a, A, M, K);
             A = pack_a;
             t.a_row = p->a_row == 1 ? 1 : BLOCK_K;
             t.a_col = p->a_row == 1 ? TILE_M : 1;
-            step = TILE_M * (p->a_row == 1 ? K : BLOCK_K);
+            step = TILE_M * (p->a_row == 1 ? t.K : BLOCK_K);
         }
         for (size_t n = 0; n < N; n += TILE_N) {
             size_t columns = N - n < TILE_N ? N - n : TILE_N;
@@ -317,13 +281,15 @@ static void block_run(const struct kern_product *p, size_t m0, size_t m1, size_t
 void LANES(lanes_product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                           float *scratch)
 {
+    size_t depth = in_pairs(p) ? 2 * BLOCK_K : BLOCK_K;
+
     if (p->K == 0 && !p->accumulate) {
         for (size_t m = m0; m < m1; m++)
             memset(p->C + m * p->c_row + n0, 0, (n1 - n0) * sizeof *p->C);
     }
     for (size_t n = n0; n < n1; n += BLOCK_N) {
         size_t N = n1 - n < BLOCK_N ? n1 - n : BLOCK_N;
-        for (size_t k = 0; k < p->K; k += BLOCK_K)
-            block_run(p, m0, m1, n, N, k, p->K - k < BLOCK_K ? p->K - k : BLOCK_K, scratch);
+        for (size_t k = 0; k < p->K; k += depth)
+            block_run(p, m0, m1, n, N, k, p->K - k < depth ? p->K - k : depth, scratch);
     }
 }

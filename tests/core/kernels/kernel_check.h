@@ -17,7 +17,7 @@
 #include "core/base/rng.h"
 #include "core/kernels/kernels.h"
 
-#define CHECK_SETS 9
+#define CHECK_SETS 12
 
 struct check {
     struct pool *pools[3];
@@ -70,11 +70,11 @@ static inline void check_same(const float *want, const float *got, size_t n, con
     }
 }
 
-static inline int check_setup(void **state)
+static inline int check_setup_as(void **state, enum kern_arithmetic arithmetic)
 {
-    static const char *const isas[] = {"plain", "avx2", "avx512", "neon"};
+    static const char *const isas[] = {"plain", "avx2", "avx512", "avx512bf16", "neon"};
     struct check *c = calloc(1, sizeof *c);
-    struct kern_options o = {.seq = 128, .head = 64};
+    struct kern_options o = {.arithmetic = arithmetic, .seq = 128, .head = 64};
     struct err e = {0};
 
     for (int t = 0; t < 3; t++)
@@ -93,6 +93,16 @@ static inline int check_setup(void **state)
     }
     *state = c;
     return 0;
+}
+
+static inline int check_setup(void **state)
+{
+    return check_setup_as(state, KERN_EXACT);
+}
+
+static inline int check_setup_bf16(void **state)
+{
+    return check_setup_as(state, KERN_BF16);
 }
 
 static inline int check_teardown(void **state)

@@ -374,5 +374,14 @@ int main(void)
         cmocka_unit_test(adamw_equals_the_definition),
         cmocka_unit_test(an_unknown_set_is_refused_by_name),
     };
-    return cmocka_run_group_tests(tests, check_setup, check_teardown);
+    /* What multiplies matrices, on factors rounded to bfloat16. */
+    const struct CMUnitTest bf16[] = {
+        cmocka_unit_test(products_equal_the_definition),
+        cmocka_unit_test(a_product_continues_where_it_stopped),
+        cmocka_unit_test(nothing_times_nothing_is_zero),
+        cmocka_unit_test(attention_equals_the_definition),
+        cmocka_unit_test(decoding_equals_the_full_pass),
+    };
+    int failed = cmocka_run_group_tests(tests, check_setup, check_teardown);
+    return failed + cmocka_run_group_tests_name("bf16", bf16, check_setup_bf16, check_teardown);
 }

@@ -1,9 +1,10 @@
 /* Trains two small models for 20 steps, scores and decodes with them, and writes every byte of the
  * results to standard output: tests/system/arm_digest.sh compares its digest between processors and
- * instruction sets ($TACIT_ISA). Usage: arm_digest [THREADS]. Needs core/base, core/kernels and
- * core/model alone, so that it can be linked for another processor without any library. */
+ * instruction sets ($TACIT_ISA). Usage: arm_digest [THREADS [bf16]]. Needs core/base, core/kernels
+ * and core/model alone, so that it can be linked for another processor without any library. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "core/base/rng.h"
 #include "core/model/engine.h"
 #include "core/model/schedule.h"
@@ -92,7 +93,11 @@ static void use(struct engine *g, const struct model_config *c, const float *p)
 
 int main(int argc, char **argv)
 {
-    const struct engine_options o = {.threads = argc > 1 ? atoi(argv[1]) : 1, .train = true};
+    const struct engine_options o = {
+        .arithmetic = argc > 2 && strcmp(argv[2], "bf16") == 0 ? ENGINE_BF16 : ENGINE_EXACT,
+        .threads = argc > 1 ? atoi(argv[1]) : 1,
+        .train = true,
+    };
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
         const struct model_config *c = &configs[i];
         struct engine *g;

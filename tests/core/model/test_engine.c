@@ -20,7 +20,10 @@ static const struct model_config configs[] = {
 };
 enum { CONFIGS = sizeof configs / sizeof *configs };
 
-static const char *const isas[] = {"plain", "avx2", "avx512", "neon"};
+static const char *const isas[] = {"plain", "avx2", "avx512", "avx512bf16", "neon"};
+
+/* Of the engines that create makes: the promises hold in float32 and bf16 alike. */
+static enum engine_arithmetic arithmetic = ENGINE_EXACT;
 
 static uint32_t *random_tokens(const struct model_config *c, uint32_t n, uint64_t seed)
 {
@@ -35,11 +38,14 @@ static struct engine *create(const struct model_config *c, struct engine_options
 {
     struct engine *g = NULL;
     struct err e = {0};
+    o.arithmetic = arithmetic;
     if (isa)
         setenv("TACIT_ISA", isa, 1);
     const int rc = engine_create(&g, c, &o, &e);
     unsetenv("TACIT_ISA");
-    if (rc == 0 && isa && !strstr(engine_describe(g), isa)) {
+    char told[24];
+    snprintf(told, sizeof told, " %s,", isa ? isa : "");
+    if (rc == 0 && isa && !strstr(engine_describe(g), told)) {
         engine_destroy(g);
         return NULL;
     }
@@ -51,6 +57,15 @@ static struct engine *create(const struct model_config *c, struct engine_options
 static struct engine *create_default(const struct model_config *c)
 {
     return create(c, (struct engine_options){.threads = 1, .train = true}, NULL);
+}
+
+static struct engine *create_exact(const struct model_config *c)
+{
+    const enum engine_arithmetic before = arithmetic;
+    arithmetic = ENGINE_EXACT;
+    struct engine *g = create_default(c);
+    arithmetic = before;
+    return g;
 }
 
 struct trained {
@@ -126,7 +141,8 @@ static void micro_batches_change_no_bit(void **state)
         for (uint64_t memory = 1024; accepted < 12; memory += memory / 16) {
             struct engine *g;
             struct err e = {0};
-            const struct engine_options o = {.threads = 2, .train = true, .memory_max = memory};
+            const struct engine_options o = {
+                .arithmetic = arithmetic, .threads = 2, .train = true, .memory_max = memory};
             if (engine_create(&g, c, &o, &e) != 0) {
                 assert_int_equal(e.code, ERR_NO_MEMORY);
                 refused++;
@@ -216,13 +232,18 @@ static double slope(struct engine *g, const struct model_config *c, const float 
     return (loss[1] - loss[0]) / (2 * h);
 }
 
-/* Along the gradient itself the slope is its length; along random directions, its projection. */
+/* Along the gradient itself the slope is its length; along random directions, its projection. The
+ * loss of bf16 is all steps, so its gradients are held against float32's slopes, at bf16's
+ * tolerance. */
 static void gradients_are_slopes_of_the_loss(void **state)
 {
     (void)state;
+    const double near = arithmetic == ENGINE_BF16 ? 2e-2 : 2e-3;
+    const double least = arithmetic == ENGINE_BF16 ? 1e-4 : 2e-5;
     for (int i = 0; i < 2; i++) {
         const struct model_config *c = &configs[i];
         struct engine *g = create_default(c);
+        struct engine *smooth = create_exact(c);
         struct trained at = train(g, c, 3);
         const size_t all = at.n;
         float *gradient = malloc(all * sizeof *gradient), *d = malloc(all * sizeof *d);
@@ -249,14 +270,15 @@ static void gradients_are_slopes_of_the_loss(void **state)
                     d[j] = (float)(d[j] / size);
                     want += (double)d[j] * gt[j];
                 }
-                const double got = slope(g, c, at.p, &t, d, tokens);
-                if (!(fabs(got - want) < 2e-3 * length + 2e-5))
+                const double got = slope(smooth, c, at.p, &t, d, tokens);
+                if (!(fabs(got - want) < near * length + least))
                     fail_msg("%s: slope %g, gradient says %g (length %g)", t.name, got, want,
                              length);
             }
         }
         free(gradient), free(d), free(tokens);
         trained_free(&at);
+        engine_destroy(smooth);
         engine_destroy(g);
     }
 }
@@ -412,6 +434,26 @@ static void a_step_that_is_not_finite_updates_nothing(void **state)
     engine_destroy(g);
 }
 
+/* bf16 is float32's training, nearly: the same losses, but other bits. */
+static void bf16_is_near_float32(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct engine *narrow = create_default(&configs[i]), *wide = create_exact(&configs[i]);
+        struct trained a = train(narrow, &configs[i], 5), b = train(wide, &configs[i], 5);
+        for (int k = 0; k < 4; k++) {
+            assert_true(fabs(a.loss[k] / b.loss[k] - 1) < 2e-3);
+            assert_true(fabs(a.norm[k] / b.norm[k] - 1) < 6e-2);
+            assert_true(a.loss[k] != b.loss[k]);
+        }
+        assert_non_null(strstr(engine_describe(narrow), "bf16"));
+        trained_free(&a);
+        trained_free(&b);
+        engine_destroy(narrow);
+        engine_destroy(wide);
+    }
+}
+
 static void bad_calls_are_named(void **state)
 {
     (void)state;
@@ -455,5 +497,17 @@ int main(void)
         cmocka_unit_test(a_step_that_is_not_finite_updates_nothing),
         cmocka_unit_test(bad_calls_are_named),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest bf16[] = {
+        cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(micro_batches_change_no_bit),
+        cmocka_unit_test(instruction_sets_change_no_bit),
+        cmocka_unit_test(gradients_are_slopes_of_the_loss),
+        cmocka_unit_test(training_learns),
+        cmocka_unit_test(losses_and_scores_agree_with_logits),
+        cmocka_unit_test(decoding_equals_logits),
+        cmocka_unit_test(bf16_is_near_float32),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    arithmetic = ENGINE_BF16;
+    return failed + cmocka_run_group_tests_name("bf16", bf16, NULL, NULL);
 }

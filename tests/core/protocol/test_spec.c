@@ -31,6 +31,7 @@ static void absent_keys_get_their_defaults(void **state)
     assert_string_equal(s.name, "demo");
     assert_string_equal(s.dataset, "corpus");
     assert_true(s.experts == 4 && s.seed == 1 && s.arithmetic == SPEC_EXACT);
+    assert_true(s.precision == SPEC_F32 && spec_engine_arithmetic(&s) == ENGINE_EXACT);
     assert_true(s.router.mode == SPEC_EM && s.router.prefix == 32 && s.router.rounds == 8);
     assert_true(s.router.sequences == 4096 && s.router.passes == 1 && s.router.batch == 16);
     assert_true(s.router.learning_rate == 3e-3 && s.router.warmup == 20);
@@ -70,6 +71,18 @@ static void every_form_of_text_is_read(void **state)
     assert_true(s.expert.ffn == 64 && s.expert.steps == 100 && s.expert.learning_rate == 1e-4);
     assert_true(!s.dense.enabled && s.dense.match == SPEC_MATCH_BOTH);
     assert_true(s.router.mode == SPEC_RANDOM && s.arithmetic == SPEC_BLAS && s.seed == 0);
+}
+
+static void precision_chooses_the_engine(void **state)
+{
+    (void)state;
+    struct run_spec s;
+    struct err e;
+
+    assert_int_equal(parse(MINIMAL "[run]\nprecision = bf16\n", &s, &e), 0);
+    assert_true(s.precision == SPEC_BF16 && spec_engine_arithmetic(&s) == ENGINE_BF16);
+    assert_int_equal(parse(MINIMAL "[run]\narithmetic = blas\n", &s, &e), 0);
+    assert_int_equal(spec_engine_arithmetic(&s), ENGINE_BLAS);
 }
 
 static void booleans_have_four_words(void **state)
@@ -174,6 +187,9 @@ static void keys_must_fit_each_other(void **state)
     static const struct {
         const char *more, *message;
     } cases[] = {
+        {"[run]\narithmetic = blas\nprecision = bf16\n",
+         "a.ini:15: [run] precision: OpenBLAS has no products of bf16 that add up in float32 the "
+         "same everywhere; accepted: f32, or bf16 with arithmetic = exact"},
         {"[dense]\nbatch = 3\n", "a.ini:14: [dense] batch: 3 does not divide the 128000 sequences "
                                  "of all experts' training"},
         {"[checkpoint]\nevery_steps = 501\n",
@@ -296,6 +312,7 @@ int main(void)
         cmocka_unit_test(absent_keys_get_their_defaults),
         cmocka_unit_test(saves_follow_short_links),
         cmocka_unit_test(every_form_of_text_is_read),
+        cmocka_unit_test(precision_chooses_the_engine),
         cmocka_unit_test(booleans_have_four_words),
         cmocka_unit_test(random_needs_no_router_sizes),
         cmocka_unit_test(slips_are_named),
