@@ -5,7 +5,8 @@
 #include "core/base/text.h"
 #include "core/protocol/messages.h"
 
-#define RETRY_AFTER_S "2" /* what is busy here is busy for a second, or stopping */
+#define RETRY_AFTER_S "2"       /* what is busy here is busy for a second, or stopping */
+#define RETRY_AFTER_FULL_S "10" /* a full disk is made room on by a person, or by what ages */
 
 int problem_status(int code)
 {
@@ -73,6 +74,8 @@ void problem_reply(struct api_reply *r, struct arena *a, int status, const struc
     buf_free(&b);
     if (r->status == 503)
         reply_add_header(r, "Retry-After", RETRY_AFTER_S);
+    if (r->status == 507)
+        reply_add_header(r, "Retry-After", RETRY_AFTER_FULL_S);
     if (r->status == 401)
         reply_add_header(r, "WWW-Authenticate", "Bearer realm=\"tacit\"");
 }

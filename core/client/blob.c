@@ -95,7 +95,7 @@ static int put_ask(struct client *c, const char *path, struct transfer *t, uint6
     if (!rc && status == 404 && t->reply.versioned) {
         *offset = t->reply.has_offset && t->reply.offset <= t->total ? t->reply.offset : 0;
     } else {
-        rc = reply_check(&t->reply, c->url, status, rc, e);
+        rc = client__check(c, &t->reply, status, rc, e);
         *offset = t->total;
     }
     reply_free(&t->reply);
@@ -128,7 +128,7 @@ static int put_send(struct client *c, const char *path, struct transfer *t, uint
         .stall_s = BLOB_STALL_S + (long)(*offset / BLOB_REREAD_RATE),
     };
     int rc = env_http_exchange(c->http, &r, &status, e);
-    rc = reply_check(&t->reply, c->url, status, rc, e);
+    rc = client__check(c, &t->reply, status, rc, e);
     if (rc && status == 409 && t->reply.has_offset && t->reply.offset <= t->total &&
         t->reply.offset != *offset) {
         *offset = t->reply.offset;
@@ -242,7 +242,7 @@ static int get_exchange(struct client *c, const char *url, uint64_t have, struct
     } else if (!rc && status == 416 && have > 0) {
         rc = 0; /* nothing after what is there: the digest tells whether it is the blob */
     } else {
-        rc = reply_check(&t->reply, c->url, status, rc, e);
+        rc = client__check(c, &t->reply, status, rc, e);
     }
     reply_free(&t->reply);
     return rc;

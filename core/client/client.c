@@ -149,6 +149,11 @@ void client_linger(struct client *c, int64_t grace_ms)
     c->linger_until_ms = env_monotonic_ms() + grace_ms;
 }
 
+int64_t client_retry_after_ms(const struct client *c)
+{
+    return c->retry_after_ms;
+}
+
 /* --- one exchange of JSON -----------------------------------------------------------------------
  */
 
@@ -222,7 +227,7 @@ static int json_exchange(struct client *c, const char *method, const char *path,
         .through_stop = client__lingers(c),
     };
     int rc = env_http_exchange(c->http, &r, status, e);
-    return reply_check(&x->reply, c->url, *status, rc, e);
+    return client__check(c, &x->reply, *status, rc, e);
 }
 
 int client_call(struct client *c, const char *method, const char *path, const struct message *in,

@@ -30,6 +30,10 @@ TACIT_MUST_CHECK int client_url_check(const char *url, struct err *e);
  * program can deliver what it holds. */
 void client_linger(struct client *c, int64_t grace_ms);
 
+/* How long the other side wished not to be asked again (Retry-After, in seconds) with the last
+ * exchange's refusal: 429, 503, 507; 0: no wish. */
+int64_t client_retry_after_ms(const struct client *c);
+
 /* One call. in/in_value: the body, or NULL; out/out_value: the answer, or NULL. Returns 0, or 1 for
  * 204 No Content, or ERR_…: a problem's code where the server sent one, ERR_UNAVAILABLE where no
  * whole answer came, ERR_VERSION (in plain words) where the other side speaks another protocol.

@@ -6,6 +6,8 @@
 #include "core/env/clock.h"
 #include "core/protocol/messages.h"
 
+#define RETRY_AFTER_MAX_S 86400 /* beyond a day it is no number of ours */
+
 bool client__lingers(const struct client *c)
 {
     return c->linger_until_ms != 0 && env_monotonic_ms() < c->linger_until_ms;
@@ -39,6 +41,8 @@ void reply_header(struct reply *r, const char *name, const char *value)
         r->versioned = text_to_u64(value, &r->version);
     } else if (!strcmp(name, "upload-offset")) {
         r->has_offset = text_to_u64(value, &r->offset);
+    } else if (!strcmp(name, "retry-after")) {
+        r->retry_after = text_to_u64(value, &n) && n <= RETRY_AFTER_MAX_S ? n : 0;
     } else if (!strcmp(name, "content-length") && r->total == 0 && text_to_u64(value, &n)) {
         r->total = n;
     } else if (!strcmp(name, "content-range")) {
@@ -81,6 +85,8 @@ static int code_of_status(int status)
         return ERR_CONFLICT;
     case 413:
         return ERR_TOO_LARGE;
+    case 429:
+        return ERR_UNAVAILABLE;
     default:
         return status >= 500 ? ERR_UNAVAILABLE : ERR_PROTOCOL;
     }
@@ -129,7 +135,7 @@ int reply_check(const struct reply *r, const char *url, int status, int rc, stru
             "the same version of tacit on both sides",
             url, (unsigned long long)r->version, PROTOCOL_VERSION);
     }
-    if (!r->versioned && (status == 502 || status == 503 || status == 504)) {
+    if (!r->versioned && (status == 429 || status == 502 || status == 503 || status == 504)) {
         return err_set(e, ERR_UNAVAILABLE, "a proxy answers at %s with HTTP status %d", url,
                        status);
     }
@@ -140,4 +146,11 @@ int reply_check(const struct reply *r, const char *url, int status, int rc, stru
                        url, status, PROTOCOL_HEADER);
     }
     return status >= 200 && status < 300 ? 0 : problem(r, url, status, e);
+}
+
+int client__check(struct client *c, const struct reply *r, int status, int rc, struct err *e)
+{
+    bool later = status == 429 || status == 503 || status == 507;
+    c->retry_after_ms = rc == 0 && later ? (int64_t)r->retry_after * 1000 : 0;
+    return reply_check(r, c->url, status, rc, e);
 }

@@ -16,6 +16,7 @@ struct client {
     struct env_http *http;
     char *url;               /* without a path or trailing '/' */
     int64_t linger_until_ms; /* exchanges go on through a stop until then; 0: they do not */
+    int64_t retry_after_ms;  /* of the last exchange */
 };
 
 /* Whether an exchange that begins now may go on although a stop was requested. */
@@ -27,6 +28,7 @@ struct reply {
     bool versioned;         /* the protocol header was there */
     uint64_t version;       /* and said so */
     bool has_offset;        /* Upload-Offset was there */
+    uint64_t retry_after;   /* seconds; 0: not said */
     uint64_t offset, total; /* total: of a blob, from Content-Range or Content-Length; 0: unknown */
 };
 
@@ -36,6 +38,9 @@ void reply_free(struct reply *r);
 int reply_take(struct reply *r, const char *data, size_t len);
 void reply_header(struct reply *r, const char *name, const char *value);
 
+/* reply_check, keeping the other side's wish for client_retry_after_ms. */
+TACIT_MUST_CHECK int client__check(struct client *c, const struct reply *r, int status, int rc,
+                                   struct err *e);
 /* After an exchange that returned rc: 0 where it brought a success (2xx) of this protocol; else the
  * problem that the server told, or what else is wrong. */
 TACIT_MUST_CHECK int reply_check(const struct reply *r, const char *url, int status, int rc,
