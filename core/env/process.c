@@ -16,6 +16,7 @@
 
 /* A signal has no argument to carry state in: the flag and its pipe belong to the process. */
 static atomic_bool stop_flag;
+static atomic_int stop_signal; /* the first one */
 static int stop_pipe[2] = {-1, -1};
 static pthread_once_t stop_once = PTHREAD_ONCE_INIT;
 
@@ -38,7 +39,10 @@ static void stop_set(void)
 
 static void on_stop_signal(int number)
 {
-    (void)number;
+    int none = 0;
+
+    if (!atomic_load(&stop_flag))
+        (void)atomic_compare_exchange_strong(&stop_signal, &none, number);
     stop_set();
 }
 
@@ -50,6 +54,28 @@ void env_stop_on_signals(void)
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+}
+
+void env_stop_on_notice(void)
+{
+    struct sigaction stop = {.sa_handler = on_stop_signal};
+
+    pthread_once(&stop_once, stop_pipe_make);
+    sigaction(SIGUSR1, &stop, NULL);
+}
+
+const char *env_stop_signal(void)
+{
+    switch (atomic_load(&stop_signal)) {
+    case SIGTERM:
+        return "SIGTERM";
+    case SIGINT:
+        return "SIGINT";
+    case SIGUSR1:
+        return "SIGUSR1";
+    default:
+        return NULL;
+    }
 }
 
 bool env_stop_requested(void)

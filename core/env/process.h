@@ -8,8 +8,12 @@
 /* Installs handlers for SIGTERM and SIGINT that set the flag below (a second signal of either kind
  * keeps it set), and ignores SIGPIPE. */
 void env_stop_on_signals(void);
+/* SIGUSR1 sets it too: what clusters send before they take a machine away. */
+void env_stop_on_notice(void);
 /* Polled by every long loop. */
 bool env_stop_requested(void);
+/* "SIGTERM", …: the signal that set the flag; NULL where something else did, or nothing yet. */
+const char *env_stop_signal(void);
 /* Sets the flag as a signal would (tests, in-process stops). */
 void env_stop_request(void);
 /* Sleeps for ms or until the flag is set; returns the flag. */

@@ -151,7 +151,9 @@ def check_calls(path, code):
         for m in CALL_PRINT.finditer(code):
             name = m.group(1) or m.group(2)
             yield code.count("\n", 0, m.start()) + 1, f"calls {name}: core never prints"
-    if not inside(path, "ops") and os.path.basename(path) != "main.c":
+    if not inside(path, "ops") and path != "core/env/last_words.c" and (
+        os.path.basename(path) != "main.c"
+    ):
         for m in CALL_EXIT.finditer(code):
             yield code.count("\n", 0, m.start()) + 1, f"calls {m.group(1)}: only main exits"
 
