@@ -3,13 +3,17 @@
  *     WORK/lock          held while the agent runs
  *     WORK/identity      identity.h
  *     WORK/agent.token
+ *     WORK/life, alive   life.h
+ *     WORK/in-hand, last-words   words.h
  *     WORK/cache/        cache.h
- *     WORK/jobs/KEY/     local saves and outputs of the job in hand; KEY names what the job
- * computes, so that the same job under another fence goes on from there */
+ *     WORK/jobs/KEY/     local saves, outputs and log of the job in hand, and what is still to be
+ *                        delivered (spool.h); KEY names what the job computes, so that the same job
+ *                        under another fence goes on from there */
 #ifndef TACIT_AGENT_AGENT_H
 #define TACIT_AGENT_AGENT_H
 
 #include <stdint.h>
+#include "agent/preempt.h"
 #include "core/base/err.h"
 
 struct agent_options {
@@ -17,6 +21,7 @@ struct agent_options {
     const char *work, *name, *ca_file;
     int threads;
     uint64_t cache_bytes;
+    struct preempt_options preempt; /* exit_code: of every stop but one by hand */
 };
 
 /* Runs until a stop is requested or nothing can be done any more; logs to standard error. Returns

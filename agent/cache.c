@@ -353,3 +353,16 @@ uint64_t cache_bytes_max(const struct cache *c)
 {
     return c->bytes_max;
 }
+
+void cache_empty(struct cache *c)
+{
+    for (size_t i = 0; i < CACHE_BUCKETS; i++) {
+        for (struct entry *x = c->buckets[i], *next; x; x = next) {
+            struct err e = {0};
+            next = x->next;
+            if (!x->pinned) {
+                (void)!entry_remove(c, x, &e);
+            }
+        }
+    }
+}

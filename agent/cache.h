@@ -26,6 +26,8 @@ TACIT_MUST_CHECK int cache_get(struct cache *c, const struct digest *d, uint64_t
 TACIT_MUST_CHECK int cache_adopt(struct cache *c, const struct digest *d, const char *path,
                                  struct err *e);
 void cache_unpin_all(struct cache *c);
+/* Removes all that is not pinned; what can't be removed stays. */
+void cache_empty(struct cache *c);
 /* Of the limit, bytes are in use by others; they count from the next blob on. */
 void cache_reserve(struct cache *c, uint64_t bytes);
 uint64_t cache_bytes(const struct cache *c);

@@ -26,6 +26,9 @@ struct heartbeat {
     uint64_t job, lease_ms;
     struct msg_fence fence;
     struct job_progress *progress;
+    struct job_log *log;
+    uint64_t told; /* of the log: what the coordinator has */
+    int64_t linger_ms;
     int64_t due_ms;
 };
 
@@ -77,7 +80,17 @@ static void beat_once(struct heartbeat *h)
         .total = atomic_load_explicit(&h->progress->total, memory_order_relaxed),
         .loss = atomic_load_explicit(&h->progress->loss, memory_order_relaxed),
         .rate = atomic_load_explicit(&h->progress->rate, memory_order_relaxed),
+        .phase = atomic_load_explicit(&h->progress->phase, memory_order_relaxed),
     };
+    char lines[PROTOCOL_LOG_MAX + 1];
+    uint64_t told = h->told;
+    if (h->log && job_log_since(h->log, &told, lines)) {
+        m.log = lines;
+    }
+    if (h->linger_ms > 0) {
+        client_linger(h->client, h->linger_ms - env_monotonic_ms());
+        h->linger_ms = 0;
+    }
     struct msg_command command = {0};
     if (h->token_is_new) {
         struct err e = {0};
@@ -88,6 +101,7 @@ static void beat_once(struct heartbeat *h)
     int rc = beat(h, job, &m, &command);
     env_mutex_lock(&h->lock);
     if (h->active && h->generation == generation) {
+        h->told = rc == 0 ? told : h->told;
         take_command(h, rc, &command);
     }
 }
@@ -159,7 +173,7 @@ void heartbeat_set_token(struct heartbeat *h, const char *token)
 }
 
 void heartbeat_begin(struct heartbeat *h, uint64_t job, const struct msg_fence *fence,
-                     uint64_t lease_ms, struct job_progress *progress)
+                     uint64_t lease_ms, struct job_progress *progress, struct job_log *log)
 {
     int64_t third = (int64_t)(lease_ms / 3);
     env_mutex_lock(&h->lock);
@@ -169,8 +183,17 @@ void heartbeat_begin(struct heartbeat *h, uint64_t job, const struct msg_fence *
     h->fence = *fence;
     h->lease_ms = lease_ms;
     h->progress = progress;
+    h->log = log;
+    h->told = 0;
     h->due_ms = env_monotonic_ms() + (third < BEAT_FIRST_MS ? third : BEAT_FIRST_MS);
     env_cond_signal(&h->wake);
+    env_mutex_unlock(&h->lock);
+}
+
+void heartbeat_linger(struct heartbeat *h, int64_t until_ms)
+{
+    env_mutex_lock(&h->lock);
+    h->linger_ms = until_ms;
     env_mutex_unlock(&h->lock);
 }
 
@@ -180,5 +203,6 @@ void heartbeat_end(struct heartbeat *h)
     h->generation++;
     h->active = false;
     h->progress = NULL;
+    h->log = NULL;
     env_mutex_unlock(&h->lock);
 }

@@ -6,10 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/job_folders.h"
+#include "agent/spool.h"
+#include "core/env/clock.h"
 #include "core/env/file.h"
+#include "core/env/process.h"
 
 #define GRANT_ARENA_MAX (64u << 20) /* a grant may name very many pieces */
 #define KEY_HEX 32
+#define UP_RATE_UNKNOWN 1250000.0 /* bytes a second: the 10 Mbit/s of a slow line */
+#define RATE_BYTES_MIN 65536
 
 void hold_init(struct hold *h)
 {
@@ -38,6 +43,18 @@ static void add_u64(struct digest_state *s, uint64_t x)
     digest_update(s, bytes, sizeof bytes);
 }
 
+/* Content of the state that a training job starts from, which names its model's, wherever on its
+ * way it is taken up: zero for the initial weights. */
+static struct digest start_of(const struct msg_grant *g)
+{
+    for (uint32_t i = 0; g->resume_step == 0 && i < g->input_count; i++) {
+        if (g->inputs[i].role == ROLE_STATE) {
+            return g->inputs[i].content;
+        }
+    }
+    return g->start;
+}
+
 void hold_key(const struct msg_grant *g, char key[33])
 {
     static const struct digest none;
@@ -56,14 +73,22 @@ void hold_key(const struct msg_grant *g, char key[33])
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         add_u64(&s, numbers[i]);
     }
+    bool trains = g->kind == JOB_TRAIN || g->kind == JOB_TRAIN_ROUTER;
     for (uint32_t i = 0; i < g->input_count; i++) {
         const struct msg_blob *b = &g->inputs[i];
+        if (trains && (b->role == ROLE_MODEL || b->role == ROLE_STATE)) {
+            continue; /* named below */
+        }
         const struct digest *name = digest_equal(&b->content, &none) ? &b->digest : &b->content;
         add_u64(&s, (uint64_t)b->role);
         add_u64(&s, b->index);
         add_u64(&s, b->first);
         add_u64(&s, b->count);
         digest_update(&s, name->bytes, sizeof name->bytes);
+    }
+    if (trains) {
+        struct digest start = start_of(g);
+        digest_update(&s, start.bytes, sizeof start.bytes);
     }
     digest_final(&s, &d);
     digest_to_hex(&d, hex);
@@ -106,8 +131,12 @@ void hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena)
     arena_init(arena, GRANT_ARENA_MAX);
     h->grant = *g;
     h->held = true;
+    h->finished = h->spooled = false;
     h->uploaded = 0;
     h->bytes_down = h->bytes_up = 0;
+    h->upload_until_ms = 0;
+    job_result_free(&h->result);
+    atomic_store(&h->progress.phase, PHASE_FETCHING);
     atomic_store(&h->progress.step, g->step_first);
     atomic_store(&h->progress.total, g->steps);
     atomic_store(&h->progress.loss, NAN);
@@ -159,6 +188,9 @@ static int transfer_progress(void *arg, uint64_t done, uint64_t total)
     const struct hold *h = arg;
     (void)done;
     (void)total;
+    if (h->upload_until_ms > 0 && env_monotonic_ms() >= h->upload_until_ms) {
+        return -1;
+    }
     return atomic_load_explicit(&h->progress.abandon, memory_order_relaxed) ? -1 : 0;
 }
 
@@ -196,10 +228,15 @@ int hold_fetch(struct hold *h, struct cache *cache, struct client *c, const char
                struct err *e)
 {
     struct transfer_arg t = {h, c};
+    atomic_store(&h->progress.phase, PHASE_FETCHING);
     int rc = make_folder(h, cache, work, e);
-    if (!rc) {
-        rc = fetch_spec(h, cache, &t, e);
+    if (!rc && !h->finished) {
+        h->finished = h->spooled = spool_read(h->dir, &h->result);
     }
+    if (rc || h->finished) {
+        return rc;
+    }
+    rc = fetch_spec(h, cache, &t, e);
     for (uint32_t i = 0; !rc && i < h->grant.input_count; i++) {
         const struct msg_blob *b = &h->grant.inputs[i];
         rc = cache_get(cache, &b->digest, b->bytes, fetch_blob, &t, &h->inputs[i], e);
@@ -207,25 +244,80 @@ int hold_fetch(struct hold *h, struct cache *cache, struct client *c, const char
     return rc;
 }
 
-int hold_run(struct hold *h, struct kept *kept, struct err *e)
+int hold_run(struct hold *h, struct kept *kept, struct pace *pace, const struct job_watch *watch,
+             struct err *e)
 {
     struct job_context c = {.spec = &h->spec,
                             .inputs = h->inputs,
                             .dir = h->dir,
                             .kept = kept,
-                            .progress = &h->progress};
-    job_result_free(&h->result);
-    h->uploaded = 0;
-    return job_run(&c, &h->grant, &h->result, e);
+                            .progress = &h->progress,
+                            .pace = pace,
+                            .watch = watch};
+    int rc = 0;
+    atomic_store(&h->progress.phase, PHASE_RUNNING);
+    if (!h->finished) {
+        job_result_free(&h->result);
+        h->uploaded = 0;
+        rc = job_run(&c, &h->grant, &h->result, e);
+        h->finished = rc == 0;
+    }
+    if (!rc && !h->spooled) {
+        atomic_store(&h->progress.phase, PHASE_SAVING);
+        rc = spool_write(h->dir, &h->grant, &h->result, e);
+        h->spooled = rc == 0;
+        if (rc && env_stop_requested()) {
+            rc = 0; /* no time to wait for room: delivered from where it is, or not at all */
+        }
+    }
+    return rc;
+}
+
+bool hold_take_spooled(struct hold *h, const char *work, struct arena *arena)
+{
+    struct msg_grant g;
+    struct job_result r;
+    char *dir = NULL, *jobs = env_path_join(work, "jobs");
+    bool found = jobs && spool_find(jobs, &dir, &g, arena, &r);
+    free(jobs);
+    if (found) {
+        hold_take(h, &g, arena);
+        h->dir = dir;
+        h->result = r;
+        h->finished = h->spooled = true;
+    }
+    return found;
+}
+
+double hold_upload_seconds(const struct hold *h)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = h->uploaded; i < h->result.count; i++) {
+        bytes += h->result.outputs[i].blob.bytes;
+    }
+    return (double)bytes / (h->up_rate > 0 ? h->up_rate : UP_RATE_UNKNOWN);
+}
+
+/* What small files take is the round trip, which says nothing of the rate. */
+static void measure_rate(struct hold *h, uint64_t bytes, double seconds)
+{
+    if (bytes >= RATE_BYTES_MIN && seconds > 0) {
+        double rate = (double)bytes / seconds;
+        h->up_rate = h->up_rate > 0 ? (h->up_rate + rate) / 2 : rate;
+    }
 }
 
 int hold_upload(struct hold *h, struct client *c, struct err *e)
 {
     int rc = 0;
+    atomic_store(&h->progress.phase, PHASE_UPLOADING);
     while (!rc && h->uploaded < h->result.count) {
         const struct job_output *o = &h->result.outputs[h->uploaded];
+        uint64_t before = h->bytes_up;
+        double began = env_monotonic_s();
         rc = client_blob_put(c, &o->blob.digest, o->path, o->blob.bytes, transfer_progress, h,
                              &h->bytes_up, e);
+        measure_rate(h, h->bytes_up - before, env_monotonic_s() - began);
         h->uploaded += rc == 0;
     }
     return rc;
@@ -239,8 +331,10 @@ void hold_drop(struct hold *h, struct cache *cache, bool adopt, bool remove)
     }
     cache_unpin_all(cache);
     job_result_free(&h->result);
-    if (remove && h->dir) {
+    if (h->dir && remove) {
         job_folder_remove(h->dir);
+    } else if (h->dir) {
+        spool_keep(h->dir);
     }
     h->held = false;
 }

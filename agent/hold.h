@@ -16,8 +16,12 @@ struct hold {
     const char **inputs;
     struct job_progress progress;
     struct job_result result;
+    bool finished;     /* result is what the job gives */
+    bool spooled;      /* and is on the disk (spool.h) */
     uint32_t uploaded; /* outputs that are in the store */
     uint64_t bytes_down, bytes_up;
+    double up_rate;          /* of uploads of this process, bytes a second; 0: none yet */
+    int64_t upload_until_ms; /* monotonic: uploads end then; 0: never */
     /* The spec of the last job, parsed: chains share theirs. */
     bool has_spec;
     struct digest spec_digest;
@@ -41,7 +45,15 @@ void hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena);
  */
 TACIT_MUST_CHECK int hold_fetch(struct hold *h, struct cache *cache, struct client *c,
                                 const char *work, struct err *e);
-TACIT_MUST_CHECK int hold_run(struct hold *h, struct kept *kept, struct err *e);
+/* Runs the job, unless its result is there from before, and spools what it gives. After ERR_STOPPED
+ * result may be a save to be handed over (result.saved_step). pace, watch: of job.h. */
+TACIT_MUST_CHECK int hold_run(struct hold *h, struct kept *kept, struct pace *pace,
+                              const struct job_watch *watch, struct err *e);
+/* Takes the next result that an earlier process finished and could not deliver; false where there
+ * is none. arena: as for hold_take. */
+bool hold_take_spooled(struct hold *h, const char *work, struct arena *arena);
+/* Seconds that the upload of what is in hand is likely to take. */
+double hold_upload_seconds(const struct hold *h);
 /* Goes on with the output where an earlier call broke off. */
 TACIT_MUST_CHECK int hold_upload(struct hold *h, struct client *c, struct err *e);
 /* Forgets the job; its folder goes too where `remove`. adopt: its outputs go into the cache first,

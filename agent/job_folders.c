@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include "agent/spool.h"
 #include "core/env/file.h"
 
 #define FOLDERS_MAX 16 /* more chains than that no agent works on within the life of a save */
@@ -12,6 +13,7 @@ struct folder {
     uint64_t bytes;
     int64_t written_ms;
     bool empty;
+    bool owed; /* holds a result that is to be delivered */
 };
 
 void job_folder_remove(const char *path)
@@ -49,6 +51,7 @@ static void measure(struct folder *f)
     for (size_t i = 0; i < count; i++) {
         uint64_t bytes;
         char *file = env_path_join(f->path, names[i]);
+        f->owed = f->owed || strcmp(names[i], SPOOL_DELIVER) == 0;
         if (file && env_file_size(file, &bytes, &e) == 0) {
             f->bytes += bytes;
         }
@@ -86,7 +89,9 @@ uint64_t job_folders_trim(const char *jobs, const char *key, uint64_t bytes_max)
     }
     for (size_t i = 0; i < others; i++) {
         const struct folder *f = &list[i];
-        if (f->empty || i >= FOLDERS_MAX || f->bytes > bytes_max - kept) {
+        if (f->owed) {
+            kept += f->bytes < bytes_max - kept ? f->bytes : bytes_max - kept;
+        } else if (f->empty || i >= FOLDERS_MAX || f->bytes > bytes_max - kept) {
             job_folder_remove(f->path);
         } else {
             kept += f->bytes;

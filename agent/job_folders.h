@@ -1,6 +1,7 @@
 /* WORK/jobs/KEY: a folder a job, named by what it computes (hold_key), with its local saves and
  * outputs. One that is done or failed is removed; one that was given back or lost stays for the
- * day the same work is granted again, within limits. */
+ * day the same work is granted again, within limits, which do not count for results that are still
+ * to be delivered. */
 #ifndef TACIT_AGENT_JOB_FOLDERS_H
 #define TACIT_AGENT_JOB_FOLDERS_H
 

@@ -15,6 +15,7 @@
 #define CACHE_BYTES_DEFAULT (10ull << 30)
 #define CACHE_BYTES_MIN (1ull << 20)
 #define THREADS_MAX 1024
+#define GRACE_S_MAX 86400
 
 const char *argp_program_version = "tacit-agent " TACIT_VERSION;
 
@@ -32,7 +33,17 @@ static const char doc[] =
     "              --threads 8 --cache-size 50G\n\n"
     "The join token is needed once; afterwards the work folder holds a token of this agent's own.";
 
-enum { KEY_CA = 256, KEY_CACHE, KEY_NAME };
+enum {
+    KEY_CA = 256,
+    KEY_CACHE,
+    KEY_NAME,
+    KEY_GRACE,
+    KEY_FILE,
+    KEY_COMMAND,
+    KEY_CLOUD,
+    KEY_URL,
+    KEY_EXIT
+};
 
 static const struct argp_option options[] = {
     {"coordinator", 'c', "URL", 0, "the coordinator's address (default: $TACIT_URL)", 0},
@@ -43,6 +54,16 @@ static const struct argp_option options[] = {
      0},
     {"name", KEY_NAME, "NAME", 0, "what people see (default: the host's name)", 0},
     {"ca", KEY_CA, "FILE", 0, "certificates to trust (default: $TACIT_CA, else the system's)", 0},
+    {0, 0, 0, 0, "When this machine is to go:", 1},
+    {"grace", KEY_GRACE, "SECONDS", 0,
+     "time to save, deliver and give back from a notice on (default: 30)", 1},
+    {"preempt-file", KEY_FILE, "FILE", 0, "its appearance is a notice", 1},
+    {"preempt-command", KEY_COMMAND, "COMMAND", 0, "run by the shell at the start; its end is one",
+     1},
+    {"preempt-cloud", KEY_CLOUD, "NAME", 0, "ask the metadata service of aws, gcp or azure", 1},
+    {"preempt-url", KEY_URL, "URL", 0, "its address, where it is another than usual", 1},
+    {"preempt-exit", KEY_EXIT, "CODE", 0,
+     "exit code after a notice, SIGTERM and SIGUSR1 included (default: 0)", 1},
     {0}};
 
 /* "50G" → bytes. */
@@ -70,7 +91,9 @@ static bool parse_bytes(const char *text, uint64_t *out)
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct agent_options *o = state->input;
-    int64_t n;
+    struct err url_error = {0};
+    double seconds = 0;
+    int64_t n = 0;
     switch (key) {
     case 'c':
         o->url = arg;
@@ -87,6 +110,36 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         } else {
             o->threads = (int)n;
         }
+        break;
+    case KEY_GRACE:
+        if (!text_to_double(arg, &seconds) || seconds < 1 || seconds > GRACE_S_MAX) {
+            argp_error(state, "--grace %s: seconds from 1 to %d are wanted", arg, GRACE_S_MAX);
+        }
+        o->preempt.grace_ms = (int64_t)(seconds * 1000);
+        break;
+    case KEY_FILE:
+        o->preempt.file = arg;
+        break;
+    case KEY_COMMAND:
+        o->preempt.command = arg;
+        break;
+    case KEY_CLOUD:
+        o->preempt.cloud = cloud_of(arg);
+        if (o->preempt.cloud == CLOUD_NONE) {
+            argp_error(state, "--preempt-cloud %s: aws, gcp or azure is wanted", arg);
+        }
+        break;
+    case KEY_URL:
+        if (client_url_check(arg, &url_error)) {
+            argp_error(state, "--preempt-url: %s", url_error.message);
+        }
+        o->preempt.url = arg;
+        break;
+    case KEY_EXIT:
+        if (!text_to_i64(arg, &n) || n < 0 || n > 255) {
+            argp_error(state, "--preempt-exit %s: a number from 0 to 255 is wanted", arg);
+        }
+        o->preempt.exit_code = (int)n;
         break;
     case KEY_CACHE:
         if (!parse_bytes(arg, &o->cache_bytes) || o->cache_bytes < CACHE_BYTES_MIN) {
@@ -140,6 +193,7 @@ int main(int argc, char **argv)
     char name[65];
     struct err e = {0};
     env_stop_on_signals(); /* first: from here on a stop ends with 0 */
+    env_stop_on_notice();
     if (options_check(options, true, argc, argv, &e)) {
         return usage(e.message);
     }
@@ -160,6 +214,9 @@ int main(int argc, char **argv)
     }
     if (client_url_check(o.url, &e)) {
         return usage(e.message);
+    }
+    if (o.preempt.url && o.preempt.cloud == CLOUD_NONE) {
+        return usage("--preempt-url needs --preempt-cloud aws, gcp or azure: whose format it is");
     }
     return agent_run(&o);
 }

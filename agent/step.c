@@ -11,6 +11,9 @@
     8 /* … up to four minutes: a broken machine must not eat the queue                           \
        */
 #define BAD_DIGESTS_MAX 3
+#define BROKEN_MAX 5       /* tries within half a minute: what passes by itself has passed */
+#define WAIT_ROOM_MS 60000 /* longest wait for room: somebody has to make some */
+#define RETRY_AFTER_MAX_MS 600000
 #define MISFITS_MAX 3 /* a service that is just being set up may answer wrongly for a moment */
 
 void agent_state_init(struct agent_state *s, bool can_join, bool has_token)
@@ -18,8 +21,9 @@ void agent_state_init(struct agent_state *s, bool can_join, bool has_token)
     memset(s, 0, sizeof *s);
     s->can_join = can_join;
     s->has_token = has_token;
-    s->doing = can_join ? AGENT_DO_JOIN : AGENT_DO_CLAIM;
-    s->resume = AGENT_DO_CLAIM;
+    s->doing = can_join ? AGENT_DO_JOIN : AGENT_DO_WORDS;
+    s->resume = AGENT_DO_WORDS;
+    s->spooled = true;
 }
 
 /* Half of ms for sure, the rest by chance, so that a thousand agents do not come back as one. */
@@ -77,7 +81,7 @@ static void next_job(struct agent_state *s, struct agent_action *a)
     if (s->stopping) {
         end(a, 0);
     } else {
-        go(s, a, AGENT_DO_CLAIM);
+        go(s, a, s->spooled ? AGENT_DO_SPOOL : AGENT_DO_CLAIM);
     }
 }
 
@@ -107,10 +111,44 @@ static void try_again(struct agent_state *s, const struct agent_event *ev, struc
     if (ms > WAIT_LONGEST_MS) {
         ms = WAIT_LONGEST_MS;
     }
+    ms = jittered(ms, ev->random);
+    if (ev->retry_after_ms > 0) { /* not all who were told the same at once */
+        int64_t least =
+            ev->retry_after_ms < RETRY_AFTER_MAX_MS ? ev->retry_after_ms : RETRY_AFTER_MAX_MS;
+        ms = (least > ms ? least : ms) + jittered(least, ev->random) / 2;
+    }
     if (s->away++ == 0) {
         a->say = AGENT_SAY_AWAY;
     }
-    wait_then(s, a, s->doing, jittered(ms, ev->random));
+    wait_then(s, a, s->doing, ms);
+}
+
+/* No room here: what can be fetched again goes, and then time must help. */
+static void wait_for_room(struct agent_state *s, const struct agent_event *ev,
+                          struct agent_action *a)
+{
+    int64_t ms = WAIT_FIRST_MS;
+    for (uint32_t i = 0; i < s->full && ms < WAIT_ROOM_MS; i++) {
+        ms *= 2;
+    }
+    if (s->full++ == 0) {
+        a->say = AGENT_SAY_FULL;
+    }
+    a->make_room = true;
+    wait_then(s, a, s->doing, jittered(ms < WAIT_ROOM_MS ? ms : WAIT_ROOM_MS, ev->random));
+}
+
+/* This machine's disk fails: others are to do the job. */
+static void disk_is_broken(struct agent_state *s, const struct agent_event *ev,
+                           struct agent_action *a)
+{
+    if (++s->broken < BROKEN_MAX) {
+        wait_then(s, a, s->doing, jittered((int64_t)WAIT_BAD_JOB_MS << s->broken, ev->random));
+        return;
+    }
+    a->say = AGENT_SAY_BROKEN;
+    s->exit_code = err_exit_code(ERR_IO);
+    go(s, a, AGENT_DO_RELEASE);
 }
 
 /* Nothing more is waited for: a job held goes back, and that is all. */
@@ -141,7 +179,15 @@ static void after_ok(struct agent_state *s, const struct agent_event *ev, struct
     case AGENT_DO_JOIN:
         s->has_token = true;
         go(s, a, s->resume);
-        s->resume = AGENT_DO_CLAIM;
+        break;
+    case AGENT_DO_WORDS:
+        next_job(s, a);
+        break;
+    case AGENT_DO_SPOOL:
+        go(s, a, AGENT_DO_UPLOAD);
+        break;
+    case AGENT_DO_HANDOVER:
+        go(s, a, AGENT_DO_RELEASE);
         break;
     case AGENT_DO_CLAIM:
     case AGENT_DO_COMPLETE:
@@ -173,8 +219,13 @@ static void after_none(struct agent_state *s, struct agent_action *a)
         s->bad_jobs = 0;
         a->drop = true;
         next_job(s, a);
+    } else if (s->doing == AGENT_DO_HANDOVER) {
+        go(s, a, AGENT_DO_RELEASE);
     } else if (s->stopping) {
         end(a, 0);
+    } else if (s->doing == AGENT_DO_WORDS || s->doing == AGENT_DO_SPOOL) {
+        s->spooled = s->doing == AGENT_DO_WORDS;
+        next_job(s, a);
     } else {
         wait_then(s, a, AGENT_DO_CLAIM, WAIT_IDLE_MS);
     }
@@ -208,6 +259,10 @@ static void after_job_error(struct agent_state *s, const struct agent_event *ev,
         drop_job(s, a);
     } else if (s->doing == AGENT_DO_FAIL) {
         after_fail(s, ev, a);
+    } else if (code == ERR_NO_SPACE && (s->doing == AGENT_DO_FETCH || s->doing == AGENT_DO_RUN)) {
+        wait_for_room(s, ev, a);
+    } else if (code == ERR_IO) {
+        disk_is_broken(s, ev, a);
     } else if (s->doing == AGENT_DO_FETCH && code == ERR_DIGEST &&
                ++s->bad_digests < BAD_DIGESTS_MAX) {
         wait_then(s, a, s->doing, jittered(WAIT_FIRST_MS, ev->random));
@@ -223,8 +278,12 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
     if (s->stopping) {
         bool deliver = s->doing == AGENT_DO_UPLOAD || s->doing == AGENT_DO_COMPLETE ||
                        s->doing == AGENT_DO_FAIL;
-        if (holds_job(s->doing) && ev->code == ERR_FENCED) {
+        if ((holds_job(s->doing) || s->doing == AGENT_DO_HANDOVER) && ev->code == ERR_FENCED) {
             drop_job(s, a);
+        } else if (s->doing == AGENT_DO_HANDOVER) {
+            go(s, a, AGENT_DO_RELEASE);
+        } else if (s->doing == AGENT_DO_RUN && ev->code == ERR_STOPPED) {
+            go(s, a, AGENT_DO_HANDOVER);
         } else if (deliver && stop_is_new) {
             go(s, a, s->doing); /* once more, as last words */
         } else {
@@ -242,6 +301,9 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
         end(a, err_exit_code(ev->code));
     } else if (exchange && is_away(s, ev->code)) {
         try_again(s, ev, a);
+    } else if (s->doing == AGENT_DO_WORDS || s->doing == AGENT_DO_SPOOL) {
+        s->spooled = s->doing == AGENT_DO_WORDS; /* not worth standing still for */
+        next_job(s, a);
     } else if (holds_job(s->doing)) {
         after_job_error(s, ev, a);
     } else if (s->doing == AGENT_DO_JOIN && s->has_token && !s->rejoined) {
@@ -261,8 +323,8 @@ static void after_wait(struct agent_state *s, struct agent_action *a)
     if (!s->stopping) {
         go(s, a, s->doing);
     } else if (s->doing == AGENT_DO_UPLOAD || s->doing == AGENT_DO_COMPLETE ||
-               s->doing == AGENT_DO_FAIL) {
-        go(s, a, s->doing); /* one last try to deliver */
+               s->doing == AGENT_DO_FAIL || s->doing == AGENT_DO_RUN) {
+        go(s, a, s->doing); /* one last try to deliver, or to hand over */
     } else {
         stop_now(s, a);
     }
@@ -273,8 +335,11 @@ static void after_event(struct agent_state *s, const struct agent_event *ev, boo
                         struct agent_action *a)
 {
     bool unheard = ev->result == AGENT_ERROR && (is_away(s, ev->code) || ev->code == ERR_STOPPED);
-    bool answered = s->doing != AGENT_DO_RUN && !unheard;
-    bool was_away = s->away > 0;
+    bool exchange = s->doing != AGENT_DO_RUN && s->doing != AGENT_DO_SPOOL &&
+                    !(ev->result == AGENT_NONE &&
+                      (s->doing == AGENT_DO_WORDS || s->doing == AGENT_DO_HANDOVER));
+    bool answered = exchange && !unheard;
+    bool was_full = s->full > 0, was_away = s->away > 0;
     s->misfits = ev->result == AGENT_ERROR && ev->code == ERR_CONFIG ? s->misfits + 1 : 0;
     if (answered) {
         s->away = 0;
@@ -283,8 +348,11 @@ static void after_event(struct agent_state *s, const struct agent_event *ev, boo
     if (answered && ev->result != AGENT_ERROR && s->doing != AGENT_DO_JOIN) {
         s->rejoined = false;
     }
+    if (ev->result != AGENT_ERROR) {
+        s->full = s->broken = 0;
+    }
     if (s->doing == AGENT_DO_RELEASE) {
-        end(a, 0); /* heard or not: the lease ends by itself */
+        end(a, s->exit_code); /* heard or not: the lease ends by itself */
     } else if (ev->result == AGENT_OK) {
         after_ok(s, ev, a);
     } else if (ev->result == AGENT_NONE) {
@@ -294,6 +362,9 @@ static void after_event(struct agent_state *s, const struct agent_event *ev, boo
     }
     if (was_away && answered && a->say == AGENT_SAY_NOTHING) {
         a->say = AGENT_SAY_BACK;
+    }
+    if (was_full && s->full == 0 && a->say == AGENT_SAY_NOTHING) {
+        a->say = AGENT_SAY_ROOM;
     }
 }
 

@@ -112,7 +112,7 @@ static bool becomes(atomic_bool *x)
 static void begin(struct heartbeat *h, uint64_t job, struct job_progress *p)
 {
     struct msg_fence fence = {2, 41};
-    heartbeat_begin(h, job, &fence, 300, p);
+    heartbeat_begin(h, job, &fence, 300, p, NULL);
 }
 
 static void test_tells_progress_and_keeps_on(void **state)

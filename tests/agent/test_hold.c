@@ -19,7 +19,7 @@ static struct msg_blob inputs[2];
 static struct msg_grant grant(void)
 {
     memset(inputs, 0, sizeof inputs);
-    inputs[0].role = ROLE_MODEL;
+    inputs[0].role = ROLE_STATE; /* names its model */
     inputs[0].digest.bytes[0] = 1;
     inputs[0].content.bytes[0] = 2;
     inputs[1].role = ROLE_SHARD;
@@ -58,6 +58,11 @@ static void test_key_names_the_work(void **state)
     inputs[0].digest.bytes[0] = 9; /* the same model in another archive */
     assert_key(&g, key, true);
     inputs[0].content.bytes[0] = 9;
+    assert_key(&g, key, false);
+    g.start.bytes[0] = 2; /* handed over half done: the same work */
+    g.resume_step = 500;
+    assert_key(&g, key, true);
+    g.start.bytes[0] = 3;
     assert_key(&g, key, false);
     g = grant();
     inputs[1].digest.bytes[0] = 9;

@@ -44,20 +44,39 @@ static void stop_error(int code)
 static void walk_to(enum agent_do what)
 {
     begin(true, false);
-    for (int i = 0; i < 10 && a.what != what; i++)
-        ok();
+    for (int i = 0; i < 10 && a.what != what; i++) {
+        if (a.what == AGENT_DO_SPOOL)
+            none(); /* nothing is left of before */
+        else
+            ok();
+    }
     assert_int_equal(a.what, what);
+}
+
+/* Past what the process before this one may have left. */
+static void nothing_left(void)
+{
+    assert_int_equal(a.what, AGENT_DO_WORDS);
+    none();
+    assert_int_equal(a.what, AGENT_DO_SPOOL);
+    none();
 }
 
 static void test_good_way(void **state)
 {
     static const enum agent_do way[] = {
-        AGENT_DO_CLAIM,  AGENT_DO_FETCH,    AGENT_DO_RUN,
-        AGENT_DO_UPLOAD, AGENT_DO_COMPLETE, AGENT_DO_FETCH, /* the chain's next link */
-        AGENT_DO_RUN,    AGENT_DO_UPLOAD,   AGENT_DO_COMPLETE};
+        AGENT_DO_FETCH,    AGENT_DO_RUN,    AGENT_DO_UPLOAD,
+        AGENT_DO_COMPLETE, AGENT_DO_FETCH, /* the chain's next link */
+        AGENT_DO_RUN,      AGENT_DO_UPLOAD, AGENT_DO_COMPLETE};
     (void)state;
     begin(true, false);
     assert_int_equal(a.what, AGENT_DO_JOIN);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_WORDS);
+    ok(); /* told how the one before ended */
+    assert_int_equal(a.what, AGENT_DO_SPOOL);
+    none();
+    assert_int_equal(a.what, AGENT_DO_CLAIM);
     for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
         ok();
         assert_int_equal(a.what, way[i]);
@@ -83,7 +102,7 @@ static void test_coordinator_away(void **state)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i] == AGENT_DO_FAIL) {
             walk_to(AGENT_DO_RUN);
-            error(ERR_IO);
+            error(ERR_INVALID);
         } else {
             walk_to(all[i]);
         }
@@ -122,9 +141,116 @@ static void test_coordinator_full(void **state)
             assert_int_equal(a.what, all[i / 2]);
         }
     }
-    walk_to(AGENT_DO_FETCH); /* this machine's own disk is full: another may do the job */
+}
+
+/* This machine's own disk is full: the job is not to blame, and waits until there is room. */
+static void test_own_disk_full(void **state)
+{
+    static const enum agent_do all[] = {AGENT_DO_FETCH, AGENT_DO_RUN};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        walk_to(all[i]);
+        int64_t longest = 0;
+        for (int k = 0; k < 100; k++) {
+            error(ERR_NO_SPACE);
+            assert_int_equal(a.what, AGENT_DO_WAIT);
+            assert_int_equal(a.say, k == 0 ? AGENT_SAY_FULL : AGENT_SAY_NOTHING);
+            assert_true(a.make_room);
+            assert_false(a.drop);
+            assert_in_range(a.wait_ms, longest, 60000);
+            longest = a.wait_ms;
+            ok();
+            assert_int_equal(a.what, all[i]);
+        }
+        ok();
+        assert_int_equal(a.say, AGENT_SAY_ROOM);
+    }
+    walk_to(AGENT_DO_RUN); /* a stop meanwhile: what was computed is delivered nevertheless */
     error(ERR_NO_SPACE);
-    assert_int_equal(a.what, AGENT_DO_FAIL);
+    agent_step(&s, &(struct agent_event){.stop = true}, &a);
+    assert_int_equal(a.what, AGENT_DO_RUN);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_UPLOAD);
+}
+
+/* A disk that fails for good: the job goes to others, and somebody has to look after the machine.
+ */
+static void test_own_disk_broken(void **state)
+{
+    (void)state;
+    walk_to(AGENT_DO_RUN);
+    for (int i = 0; i < 4; i++) {
+        error(ERR_IO);
+        assert_int_equal(a.what, AGENT_DO_WAIT);
+        assert_false(a.drop);
+        ok();
+        assert_int_equal(a.what, AGENT_DO_RUN);
+    }
+    error(ERR_IO);
+    assert_int_equal(a.what, AGENT_DO_RELEASE); /* no failure of the job */
+    assert_int_equal(a.say, AGENT_SAY_BROKEN);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+    assert_int_equal(a.exit_code, err_exit_code(ERR_IO));
+    walk_to(AGENT_DO_FETCH); /* one that passes does no harm */
+    error(ERR_IO);
+    ok();
+    ok();
+    assert_int_equal(a.what, AGENT_DO_RUN);
+    for (int i = 0; i < 4; i++) {
+        error(ERR_IO);
+        ok();
+    }
+    assert_int_equal(a.what, AGENT_DO_RUN);
+}
+
+/* What the other side wishes counts, and does not bring all back at one moment. */
+static void test_retry_after(void **state)
+{
+    struct agent_event ev = {
+        .result = AGENT_ERROR, .code = ERR_UNAVAILABLE, .retry_after_ms = 20000};
+    (void)state;
+    walk_to(AGENT_DO_CLAIM);
+    agent_step(&s, &ev, &a);
+    int64_t low = a.wait_ms;
+    assert_true(low >= 20000);
+    walk_to(AGENT_DO_CLAIM);
+    ev.random = UINT32_MAX;
+    agent_step(&s, &ev, &a);
+    assert_true(a.wait_ms > low + 3000);
+    ev.retry_after_ms = INT64_MAX / 2; /* nonsense does not stop an agent for ever */
+    ok();
+    agent_step(&s, &ev, &a);
+    assert_in_range(a.wait_ms, 600000, 1200000);
+}
+
+/* Results of an earlier process go before new work; who took the job meanwhile keeps it. */
+static void test_delivers_what_was_finished_before(void **state)
+{
+    (void)state;
+    walk_to(AGENT_DO_SPOOL);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_UPLOAD);
+    error(ERR_UNAVAILABLE); /* still away */
+    ok();
+    assert_int_equal(a.what, AGENT_DO_UPLOAD);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_COMPLETE);
+    none();
+    assert_true(a.drop);
+    assert_int_equal(a.what, AGENT_DO_SPOOL); /* there may be another one */
+    ok();
+    error(ERR_FENCED);
+    assert_true(a.drop && a.keep);
+    assert_int_equal(a.what, AGENT_DO_SPOOL);
+    none();
+    assert_int_equal(a.what, AGENT_DO_CLAIM);
+    none();
+    ok();
+    assert_int_equal(a.what, AGENT_DO_CLAIM); /* looked for once */
+    walk_to(AGENT_DO_WORDS);
+    error(ERR_NOT_FOUND); /* words that nobody wants to hear keep nobody from work */
+    assert_int_equal(a.what, AGENT_DO_SPOOL);
 }
 
 static void test_jitter_spreads(void **state)
@@ -174,7 +300,7 @@ static void test_failures_are_told(void **state)
     assert_int_equal(a.what, AGENT_DO_FAIL);
     assert_true(a.settings); /* not forgotten over the wait */
     walk_to(AGENT_DO_RUN);
-    error(ERR_NO_SPACE);
+    error(ERR_FORMAT);
     assert_int_equal(a.what, AGENT_DO_FAIL);
     assert_false(a.settings);
     walk_to(AGENT_DO_FETCH);
@@ -201,7 +327,7 @@ static void test_broken_machine_slows_down(void **state)
     (void)state;
     walk_to(AGENT_DO_RUN);
     for (int i = 0; i < 12; i++) {
-        error(ERR_IO);
+        error(ERR_FORMAT);
         ok(); /* told */
         assert_int_equal(a.what, AGENT_DO_WAIT);
         assert_true(a.drop && !a.keep);
@@ -219,7 +345,7 @@ static void test_broken_machine_slows_down(void **state)
     ok();
     ok();
     assert_int_equal(a.what, AGENT_DO_RUN);
-    error(ERR_IO);
+    error(ERR_FORMAT);
     ok();
     assert_true(a.wait_ms < 2000);
 }
@@ -246,16 +372,19 @@ static void test_token_lost(void **state)
     assert_int_equal(a.what, AGENT_DO_EXIT);
     begin(true, true); /* a rotated join token, but an agent's token from before */
     error(ERR_DENIED);
+    nothing_left();
     assert_int_equal(a.what, AGENT_DO_CLAIM);
     ok();
     assert_int_equal(a.what, AGENT_DO_FETCH);
     begin(true, true); /* the file of the join token is gone */
     error(ERR_IO);
+    nothing_left();
     assert_int_equal(a.what, AGENT_DO_CLAIM);
     begin(true, false);
     error(ERR_IO);
     assert_int_equal(a.what, AGENT_DO_EXIT);
     begin(false, true);
+    nothing_left();
     assert_int_equal(a.what, AGENT_DO_CLAIM);
     error(ERR_DENIED);
     assert_int_equal(a.what, AGENT_DO_EXIT);
@@ -319,14 +448,31 @@ static void test_stop_while_idle_or_running(void **state)
     assert_int_equal(a.exit_code, 0);
     assert_int_equal(a.say, AGENT_SAY_STOP);
 
-    walk_to(AGENT_DO_RUN); /* saved by the runner: give the lease back */
+    walk_to(AGENT_DO_RUN); /* saved by the runner: hand that over, give the lease back */
     stop_error(ERR_STOPPED);
+    assert_int_equal(a.what, AGENT_DO_HANDOVER);
+    assert_true(a.last_words);
+    ok();
     assert_int_equal(a.what, AGENT_DO_RELEASE);
     assert_true(a.last_words);
     assert_false(a.drop); /* the local save is for the next start */
     stop_error(ERR_UNAVAILABLE);
     assert_int_equal(a.what, AGENT_DO_EXIT);
     assert_int_equal(a.exit_code, 0);
+
+    walk_to(AGENT_DO_RUN); /* no time to hand it over, or no way */
+    stop_error(ERR_STOPPED);
+    none();
+    assert_int_equal(a.what, AGENT_DO_RELEASE);
+    walk_to(AGENT_DO_RUN);
+    stop_error(ERR_STOPPED);
+    stop_error(ERR_UNAVAILABLE);
+    assert_int_equal(a.what, AGENT_DO_RELEASE);
+    walk_to(AGENT_DO_RUN); /* another has it */
+    stop_error(ERR_STOPPED);
+    stop_error(ERR_FENCED);
+    assert_true(a.drop && a.keep);
+    assert_int_equal(a.what, AGENT_DO_EXIT);
 
     walk_to(AGENT_DO_FETCH);
     stop_error(ERR_STOPPED);
@@ -376,6 +522,10 @@ int main(void)
         cmocka_unit_test(test_good_way),
         cmocka_unit_test(test_coordinator_away),
         cmocka_unit_test(test_coordinator_full),
+        cmocka_unit_test(test_own_disk_full),
+        cmocka_unit_test(test_own_disk_broken),
+        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_delivers_what_was_finished_before),
         cmocka_unit_test(test_jitter_spreads),
         cmocka_unit_test(test_lost_lease_drops_the_job),
         cmocka_unit_test(test_failures_are_told),
