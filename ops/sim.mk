@@ -10,4 +10,4 @@ $(BUILD)/sim/sim: $(SIM_O) $(BUILD)/lib/coordinator.a $(BUILD)/lib/agent.a $(BUI
 sim: ## histories with every fault (SEEDS=n FIRST=k; TRACE=1 tells all of one)
 	@ops/deps.sh build
 	@+$(MAKE) --no-print-directory $(INNER_J) $(BUILD)/sim/sim
-	@$(BUILD)/sim/sim $(SEEDS) $(FIRST) $(if $(TRACE),-v)
+	@$(BUILD)/sim/sim $(if $(TRACE),-v) $(SEEDS) $(FIRST)

@@ -501,6 +501,7 @@ static void judge(struct scenario *s, bool stuck, const struct reference *refere
         sim_disk_power_loss(copy, SIM_DISK_LOSS_ALL, 1);
         ledger_check(copy, reference, out);
     }
+    sim_disk_destroy(copy);
 }
 
 void scenario_play(struct scenario *s, const struct reference *reference, struct reference *out)
@@ -528,4 +529,23 @@ void scenario_play(struct scenario *s, const struct reference *reference, struct
         for (int f = 0; f < NET_FAULTS; f++)
             s->happened[f] += l->counts[f];
     }
+}
+
+static void machine_end(struct machine *m)
+{
+    machine_kill(m);
+    sim_disk_destroy(m->disk);
+    free(m->extra);
+    free(m);
+}
+
+void scenario_end(void)
+{
+    for (unsigned i = 0; i < play.count; i++)
+        machine_end(play.agents[i].machine);
+    machine_end(net_coordinator);
+    machine_end(net_between);
+    machine_end(play.operator);
+    machine_end(play.nemesis);
+    server_forget();
 }

@@ -55,5 +55,7 @@ struct scenario {
 void scenario_draw(struct scenario *s, uint64_t seed, bool large);
 /* Plays it to its end. */
 void scenario_play(struct scenario *s, const struct reference *reference, struct reference *out);
+/* Gives back what it took, as far as it is known. */
+void scenario_end(void);
 
 #endif

@@ -1,19 +1,23 @@
 /* Plays histories of a whole service, each from a seed, and says which break a promise.
  *
- * usage: sim SEEDS FIRST [-v]
+ * usage: sim [-v] [-d] SEEDS FIRST      -v: tells all; -d: each twice, and both are equal
  * Prints a line while it goes on and a table at the end; exits with 1 on any violation, and where
  * SEEDS is large and a kind of fault never occurred. */
+#include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "tests/sim/scenario.h"
 
 #define CHILDREN 2
+#define MEMORY_KIB (500l << 10) /* what a child may have grown to */
 #define LARGE_EVERY 50
 #define LARGE_AT 25
 #define SECONDS_MAX 120   /* of processor time, for one seed */
@@ -21,17 +25,23 @@
 #define VIOLATIONS_SHOWN 20
 
 /* What children leave behind. */
+struct result {
+    uint64_t seed, happened[FAULTS], requests, jobs, switches, virtual_s;
+    char broken[512];
+};
 struct shared {
     struct reference references[OPERATOR_SPECS];
-    struct result {
-        uint64_t seed;
-        uint64_t happened[FAULTS], requests, jobs, switches, virtual_s;
-        char broken[512];
-        bool finished;
-    } results[CHILDREN];
     char reference_broken[512];
+    struct child {
+        uint64_t seed;      /* that it plays; 0: none */
+        uint64_t next, end; /* seeds that it is to play, every CHILDREN-th */
+    } children[CHILDREN];
 };
 static struct shared *shared;
+
+static struct {
+    bool twice, explain, tty;
+} options;
 
 struct totals {
     uint64_t seeds, violations, happened[FAULTS], seeds_with[FAULTS];
@@ -55,8 +65,8 @@ static bool is_large(uint64_t seed)
 
 static void limit_time(void)
 {
-    alarm(SECONDS_MAX * 4); /* the machine may be busy */
     signal(SIGALRM, SIG_DFL);
+    alarm(SECONDS_MAX);
 }
 
 static void make_reference(unsigned spec)
@@ -73,38 +83,71 @@ static void make_reference(unsigned spec)
     }
 }
 
-static void play_seed(uint64_t seed, struct result *r, bool explain)
+static void explain_it(void)
+{
+    fprintf(stderr, "--- the last of the history\n");
+    if (!world_tracing)
+        world_print_last(60);
+    fprintf(stderr, "--- who waits\n");
+    world_print_threads();
+    fprintf(stderr, "--- jobs that are not done\n");
+    ledger_print_jobs(net_coordinator->disk);
+}
+
+static void play_seed(uint64_t seed, struct result *r)
 {
     struct scenario s;
     limit_time();
     scenario_draw(&s, seed, is_large(seed));
     s.run.spec = s.spec;
     scenario_play(&s, &shared->references[s.spec], NULL);
+    *r = (struct result){.seed = seed,
+                         .requests = s.requests,
+                         .jobs = ledger_completions(),
+                         .switches = world_switches(),
+                         .virtual_s = s.virtual_s};
     memcpy(r->happened, s.happened, sizeof r->happened);
-    r->requests = s.requests;
-    r->jobs = ledger_completions();
-    r->switches = world_switches();
-    r->virtual_s = s.virtual_s;
-    if (world_broken()) {
+    if (world_broken())
         snprintf(r->broken, sizeof r->broken, "%s", world_broken());
-        if (explain) {
-            fprintf(stderr, "--- the last of the history\n");
-            if (!world_tracing)
-                world_print_last(60);
-            fprintf(stderr, "--- who waits\n");
-            world_print_threads();
-            fprintf(stderr, "--- jobs that are not done\n");
-            ledger_print_jobs(net_coordinator->disk);
-        }
+}
+
+/* Plays the seed again where that is wanted: the same history, to the letter. */
+static void play_checked(uint64_t seed, struct result *r)
+{
+    play_seed(seed, r);
+    if (r->broken[0] && options.explain)
+        explain_it();
+    uint64_t hash = world_hash();
+    scenario_end();
+    if (!options.twice)
+        return;
+    struct result again;
+    play_seed(seed, &again);
+    if (world_hash() != hash && !r->broken[0])
+        snprintf(r->broken, sizeof r->broken, "the seed's history is another one each time");
+    scenario_end();
+}
+
+/* Its share of the seeds, as long as little memory is lost with machines that died. */
+static void play_many(struct child *c, int out)
+{
+    struct rusage usage = {0};
+    while (c->next < c->end && usage.ru_maxrss < MEMORY_KIB) {
+        struct result r;
+        c->seed = c->next;
+        c->next += CHILDREN;
+        play_checked(c->seed, &r);
+        if (write(out, &r, sizeof r) != sizeof r)
+            _exit(74);
+        c->seed = 0;
+        getrusage(RUSAGE_SELF, &usage);
     }
-    r->finished = true;
 }
 
 /* --- the parent
  * ---------------------------------------------------------------------------------*/
 
-static pid_t child(void (*fn)(uint64_t, struct result *, bool), uint64_t seed, struct result *r,
-                   bool explain)
+static pid_t fork_or_exit(void)
 {
     fflush(NULL);
     pid_t pid = fork();
@@ -112,25 +155,19 @@ static pid_t child(void (*fn)(uint64_t, struct result *, bool), uint64_t seed, s
         perror("fork");
         exit(70);
     }
-    if (pid == 0) {
-        fn(seed, r, explain);
-        _exit(0);
-    }
     return pid;
-}
-
-static void reference_child(uint64_t spec, struct result *r, bool explain)
-{
-    (void)r;
-    (void)explain;
-    make_reference((unsigned)spec);
 }
 
 static void make_references(void)
 {
     for (unsigned i = 0; i < OPERATOR_SPECS; i++) {
         int status;
-        waitpid(child(reference_child, i, NULL, false), &status, 0);
+        pid_t pid = fork_or_exit();
+        if (pid == 0) {
+            make_reference(i);
+            _exit(0);
+        }
+        waitpid(pid, &status, 0);
         if (status != 0 || shared->reference_broken[0]) {
             fprintf(stderr, "sim: without any fault, spec %u: %s (status %d)\n", i,
                     shared->reference_broken[0] ? shared->reference_broken : "it crashed", status);
@@ -139,20 +176,15 @@ static void make_references(void)
     }
 }
 
-static void take_result(struct result *r, int status, struct totals *t)
+static void take_result(const struct result *r, struct totals *t)
 {
     t->seeds++;
-    if (!r->finished && !r->broken[0])
-        snprintf(
-            r->broken, sizeof r->broken,
-            WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "it takes longer than %d seconds"
-                                                               : "it crashed: signal %d",
-            WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? SECONDS_MAX : WTERMSIG(status));
     if (r->broken[0]) {
         t->violations++;
         if (t->violations <= VIOLATIONS_SHOWN)
-            printf("\r%-78s\rseed %llu: %s\n         again: make sim SEEDS=1 FIRST=%llu TRACE=1\n",
-                   "", (unsigned long long)r->seed, r->broken, (unsigned long long)r->seed);
+            printf("%sseed %llu: %s\n         again: make sim SEEDS=1 FIRST=%llu TRACE=1\n",
+                   options.tty ? "\r\033[K" : "", (unsigned long long)r->seed, r->broken,
+                   (unsigned long long)r->seed);
     }
     for (int f = 0; f < FAULTS; f++) {
         t->happened[f] += r->happened[f];
@@ -164,42 +196,107 @@ static void take_result(struct result *r, int status, struct totals *t)
     t->virtual_s += r->virtual_s;
 }
 
-static void play_all(uint64_t count, uint64_t first, struct totals *t)
+/* The child died of a seed. */
+static void take_death(const struct child *c, int status, struct totals *t)
 {
-    pid_t pids[CHILDREN] = {0};
-    double began = seconds(), told = began;
-    bool tty = isatty(1);
-    uint64_t next = first, end = first + count;
-    for (unsigned running = 0; next < end || running > 0;) {
-        for (int i = 0; i < CHILDREN; i++)
-            if (!pids[i] && next < end) {
-                struct result *r = &shared->results[i];
-                *r = (struct result){.seed = next};
-                pids[i] = child(play_seed, next, r, count == 1);
-                next++;
-                running++;
-            }
-        int status;
-        pid_t pid = wait(&status);
-        for (int i = 0; i < CHILDREN; i++)
-            if (pids[i] == pid) {
-                take_result(&shared->results[i], status, t);
-                pids[i] = 0;
-                running--;
-            }
-        if (tty && seconds() > told + 0.5) {
-            told = seconds();
-            printf("\r%llu of %llu seeds, %.1f a second, %llu violations ",
-                   (unsigned long long)t->seeds, (unsigned long long)count,
-                   (double)t->seeds / (told - began), (unsigned long long)t->violations);
-            fflush(stdout);
-        }
-    }
-    if (tty)
-        printf("\r%-78s\r", "");
+    struct result r = {.seed = c->seed};
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        snprintf(r.broken, sizeof r.broken, "it takes longer than %d seconds", SECONDS_MAX);
+    else
+        snprintf(r.broken, sizeof r.broken, "it crashed: status %d", status);
+    take_result(&r, t);
 }
 
-static int report(const struct totals *t, double took)
+struct feed {
+    pid_t pid;
+    int fd; /* results come from here; -1: none runs */
+};
+
+static void feed_start(struct feed *f, struct child *c)
+{
+    int ends[2];
+    if (c->next >= c->end)
+        return;
+    if (pipe(ends)) {
+        perror("pipe");
+        exit(70);
+    }
+    c->seed = 0;
+    f->pid = fork_or_exit();
+    if (f->pid == 0) {
+        close(ends[0]);
+        play_many(c, ends[1]);
+        _exit(0);
+    }
+    close(ends[1]);
+    f->fd = ends[0];
+}
+
+static void feed_ended(struct feed *f, struct child *c, struct totals *t)
+{
+    int status;
+    waitpid(f->pid, &status, 0);
+    close(f->fd);
+    f->fd = -1;
+    if (status != 0)
+        take_death(c, status, t);
+    feed_start(f, c);
+}
+
+static void tell(const struct totals *t, uint64_t count, double began)
+{
+    printf("\r%llu of %llu seeds, %.1f a second, %llu violations ", (unsigned long long)t->seeds,
+           (unsigned long long)count, (double)t->seeds / (seconds() - began),
+           (unsigned long long)t->violations);
+    fflush(stdout);
+}
+
+static void play_all(uint64_t count, uint64_t first, struct totals *t)
+{
+    struct feed feeds[CHILDREN];
+    double began = seconds(), told = began;
+    for (int i = 0; i < CHILDREN; i++) {
+        shared->children[i] = (struct child){.next = first + (uint64_t)i, .end = first + count};
+        feeds[i].fd = -1;
+        feed_start(&feeds[i], &shared->children[i]);
+    }
+    for (;;) {
+        struct pollfd fds[CHILDREN];
+        int running = 0;
+        for (int i = 0; i < CHILDREN; i++) {
+            fds[i] = (struct pollfd){.fd = feeds[i].fd, .events = POLLIN};
+            running += feeds[i].fd >= 0;
+        }
+        if (running == 0)
+            break;
+        poll(fds, CHILDREN, 500);
+        for (int i = 0; i < CHILDREN; i++) {
+            struct result r;
+            if (!fds[i].revents)
+                continue;
+            if (read(fds[i].fd, &r, sizeof r) == sizeof r)
+                take_result(&r, t);
+            else
+                feed_ended(&feeds[i], &shared->children[i], t);
+        }
+        if (options.tty && seconds() > told + 0.5) {
+            told = seconds();
+            tell(t, count, began);
+        }
+    }
+    if (options.tty)
+        printf("\r\033[K");
+}
+
+static double children_cpu(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_CHILDREN, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+}
+
+static int report(const struct totals *t, double took, double cpu)
 {
     int bad = t->violations > 0;
     printf("%-28s %12s %12s\n", "fault", "times", "in seeds");
@@ -211,9 +308,10 @@ static int report(const struct totals *t, double took)
             bad = 1;
         }
     }
-    printf("%llu seeds in %.1f s (%.1f a second), %.0f hours of virtual time, %llu requests, %llu "
-           "jobs, %llu switches\n",
-           (unsigned long long)t->seeds, took, (double)t->seeds / took, (double)t->virtual_s / 3600,
+    printf("%llu seeds in %.1f s (%.1f a second; %.0f ms of processor each), %.0f hours of virtual "
+           "time, %llu requests, %llu jobs, %llu switches\n",
+           (unsigned long long)t->seeds, took, (double)t->seeds / took,
+           cpu / (double)t->seeds * 1000, (double)t->virtual_s / 3600,
            (unsigned long long)t->requests, (unsigned long long)t->jobs,
            (unsigned long long)t->switches);
     printf("%llu violations\n", (unsigned long long)t->violations);
@@ -223,21 +321,32 @@ static int report(const struct totals *t, double took)
 int main(int argc, char **argv)
 {
     struct totals t = {0};
-    if (argc < 3 || strtoull(argv[1], NULL, 10) == 0) {
-        fprintf(stderr, "usage: sim SEEDS FIRST [-v]\n");
+    bool tracing = false;
+    int option;
+    while ((option = getopt(argc, argv, "vd")) != -1) {
+        tracing = tracing || option == 'v';
+        options.twice = options.twice || option == 'd';
+    }
+    uint64_t count = optind + 2 == argc ? strtoull(argv[optind], NULL, 10) : 0;
+    uint64_t first = count ? strtoull(argv[optind + 1], NULL, 10) : 0;
+    if (count == 0 || first == 0) {
+        fprintf(stderr, "usage: sim [-v] [-d] SEEDS FIRST\n");
         return 64;
     }
-    world_tracing = argc > 3 && strcmp(argv[3], "-v") == 0;
+    options.explain = count == 1;
+    options.tty = isatty(1);
+    /* Compressors take and give back megabytes all the time: keep them. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_TOP_PAD, 16 << 20);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
         perror("sim");
         return 70;
     }
-    bool tracing = world_tracing;
-    world_tracing = false;
     make_references();
     world_tracing = tracing;
-    double began = seconds();
-    play_all(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10), &t);
-    return report(&t, seconds() - began);
+    double began = seconds(), cpu = children_cpu();
+    play_all(count, first, &t);
+    return report(&t, seconds() - began, children_cpu() - cpu);
 }

@@ -43,7 +43,7 @@ static struct {
     struct machine *as;
     uint32_t machines;
     char (*lines)[LINE_BYTES];
-    uint64_t line_count;
+    uint64_t line_count, hash;
     char broken[512];
 } world;
 
@@ -374,10 +374,11 @@ void world_wake_all(struct waiters *q)
 
 void world_start(uint64_t seed)
 {
+    char(*lines)[LINE_BYTES] = world.lines;
     memset(&world, 0, sizeof world);
     world.random = seed * 0x2545f4914f6cdd1dull + 1;
     world.now = 1000 * SIM_SECOND;
-    world.lines = must(malloc(LAST_LINES * sizeof *world.lines));
+    world.lines = lines ? lines : must(malloc(LAST_LINES * sizeof *world.lines));
 }
 
 struct machine *world_machine(const char *name)
@@ -396,6 +397,11 @@ int64_t world_now(void)
 uint64_t world_switches(void)
 {
     return world.switches;
+}
+
+uint64_t world_hash(void)
+{
+    return world.hash;
 }
 
 struct co *world_current(void)
@@ -471,6 +477,8 @@ static void note(const char *fmt, va_list args)
                      (int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000),
                      world.as ? world.as->name : "-");
     vsnprintf(line + n, LINE_BYTES - (size_t)n, fmt, args);
+    for (const char *c = line; *c; c++)
+        world.hash = (world.hash ^ (unsigned char)*c) * 0x100000001b3ull;
     if (world_tracing)
         fprintf(stderr, "%s\n", line);
 }

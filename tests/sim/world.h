@@ -53,6 +53,7 @@ bool world_chance(uint32_t ppm);
 /* Between low and high; small values are as likely as large ones by their order of magnitude. */
 int64_t world_draw_log(int64_t low, int64_t high);
 uint64_t world_switches(void); /* so far */
+uint64_t world_hash(void);     /* of the history: equal ones had equal lines */
 
 /* --- threads ----------------------------------------------------------------------------------*/
 struct co *world_spawn(struct machine *m, void (*fn)(void *arg), void *arg, const char *what);
