@@ -39,10 +39,10 @@ struct call {
     const char *query_run, *query_state;
     uint64_t query_limit, query_after;
     int64_t now_ms, wall_ms;
-    bool checked;    /* out of a prepare: what the agent sent was checked, all of it */
+    bool checked;         /* out of a prepare: what the agent sent was checked, all of it */
     const void *prepared; /* out of a prepare: what the operation is to answer */
-    uint64_t ready;  /* out: jobs that became ready to claim in this call */
-    const char *raw; /* out: a ready-made JSON body instead of `out` */
+    uint64_t ready;       /* out: jobs that became ready to claim in this call */
+    const char *raw;      /* out: a ready-made JSON body instead of `out` */
     size_t raw_len;
 };
 typedef int call_fn(struct call *c, const void *in, void *out, struct err *e);

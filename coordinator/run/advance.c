@@ -213,6 +213,14 @@ const char *run_job_words(struct arena *a, const struct job_key *k)
         return k->step_last ? arena_printf(a, "evaluate %s %u at step %llu", target, k->index,
                                            (unsigned long long)k->step_last)
                             : arena_printf(a, "evaluate %s %u", target, k->index);
+    case JOB_REPLAY:
+        return k->step_last ? arena_printf(a, "replay %s %u, steps %llu to %llu", target, k->index,
+                                           (unsigned long long)k->step_first,
+                                           (unsigned long long)k->step_last)
+               : k->target
+                   ? arena_printf(a, "replay %s %u, round %u", target, k->index, k->round + 1)
+                   : arena_printf(a, "replay chunk %u or round %u, part %u", k->chunk, k->round + 1,
+                                  k->part);
     default:
         return arena_printf(a, "report");
     }

@@ -300,7 +300,7 @@ static int resume(struct input_list *l, const struct job_row *job, struct msg_gr
 {
     struct job_save save;
     uint32_t kept = 0;
-    if (job->key.kind != JOB_TRAIN && job->key.kind != JOB_TRAIN_ROUTER)
+    if (g->kind != JOB_TRAIN && g->kind != JOB_TRAIN_ROUTER)
         return 0;
     int rc = op_save_get(l->call->conn, job->id, &save, e);
     if (rc)
@@ -355,18 +355,34 @@ static int grant_report(struct input_list *l, struct err *e)
     return rc;
 }
 
+/* What a job does: of a replay, what the job does that it replays. */
+static int find_key(struct call *c, const struct job_row *job, struct job_key *key, struct err *e)
+{
+    struct job_row replayed;
+    *key = job->key;
+    if (job->key.kind != JOB_REPLAY)
+        return 0;
+    int rc = op_job_get(c->conn, job->replays, c->arena, &replayed, e);
+    if (!rc)
+        *key = replayed.key;
+    return rc;
+}
+
 /* All but what was handed over. */
 static int gather(struct input_list *l, const struct job_row *job, struct msg_grant *out,
                   struct err *e)
 {
     struct call *c = l->call;
+    struct job_key key;
     struct run_view *v = arena_alloc(c->arena, sizeof *v);
     if (!v)
         return err_set(e, ERR_NO_MEMORY, "no memory for a grant");
     int rc = run_view_load(c->conn, job->run, false, c->arena, v, e);
+    if (!rc)
+        rc = find_key(c, job, &key, e);
     if (rc)
         return rc;
-    const struct job_key *k = &job->key;
+    const struct job_key *k = &key;
     *out = (struct msg_grant){.job = job->id,
                               .run = v->row.name,
                               .spec = v->row.spec,

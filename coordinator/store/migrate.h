@@ -17,7 +17,8 @@ extern const struct store_migration store_migrations[];
 /* ERR_VERSION where the file's schema is newer than the list's last. Changes nothing. */
 TACIT_MUST_CHECK int store_migrate_check(sqlite3 *db, const struct store_migration *list,
                                          const char *database, struct err *e);
-/* Applies what the file lacks, each in a transaction of its own under an exclusive lock. */
+/* Applies what the file lacks, each in a transaction of its own under an exclusive lock. Foreign
+ * keys are not held to while it runs, but checked before its COMMIT: ERR_FORMAT. */
 TACIT_MUST_CHECK int store_migrate(sqlite3 *db, const struct store_migration *list,
                                    const char *database, struct err *e);
 

@@ -16,7 +16,8 @@
  *   train-router: target router, index e, round r     score/assign: round r, or final with chunk c,
  *   segment: final, chunk c, part                     and part
  *   train: target, index, step_first, step_last       eval: target, index, step_last
- *   report: none */
+ *   report: none                                      replay: those of the job replayed; not unique
+ */
 struct job_key {
     int kind, target; /* enum job_kind, enum job_target */
     uint32_t index, round, chunk, part;
@@ -27,7 +28,11 @@ struct job_key {
 struct job_row {
     uint64_t id, run;
     struct job_key key;
-    int state; /* enum job_state */
+    int state;        /* enum job_state */
+    uint64_t replays; /* JOB_REPLAY: whose result it computes again; else 0 */
+    bool duplicate;   /* a replay that is to overtake the holder of a job that is not done */
+    int verdict;      /* of a replay that is done: enum replay_verdict; else -1 */
+    bool undone;      /* rolled back: cancelled, and another job has its key */
     int priority;
     bool ready;            /* false while it backs off */
     uint64_t agent;        /* holder while leased, doer once done; 0: the coordinator */
@@ -104,7 +109,8 @@ TACIT_MUST_CHECK int op_run_end(struct store_conn *c, uint64_t id, int state, co
                                 uint64_t wall_ms, struct err *e);
 
 /* --- jobs ------------------------------------------------------------------------------------ */
-/* *inserted false where the run has the job already, in whatever state. */
+/* *inserted false where the run has the job already, in whatever state; what was rolled back does
+ * not count, here and wherever a job is found by its key. */
 TACIT_MUST_CHECK int op_job_insert(struct store_conn *c, uint64_t run, const struct job_key *k,
                                    int priority, uint64_t wall_ms, bool *inserted, struct err *e);
 TACIT_MUST_CHECK int op_job_get(struct store_conn *c, uint64_t id, struct arena *a,
@@ -191,13 +197,13 @@ TACIT_MUST_CHECK int op_job_count(struct store_conn *c, uint64_t run, const stru
 /* The last round (final: chunk) that has jobs of this kind, as a key for op_job_count. */
 TACIT_MUST_CHECK int op_job_last_stage(struct store_conn *c, uint64_t run, int kind, bool final,
                                        struct job_key *out, struct err *e);
-/* Whether jobs of the run are waiting or leased: *open is not 0. */
+/* Whether jobs of the run, replays aside, are waiting or leased: *open is not 0. */
 TACIT_MUST_CHECK int op_jobs_open(struct store_conn *c, uint64_t run, uint64_t *open,
                                   struct err *e);
 /* Highest step_last of done train jobs of this model; 0 where none. */
 TACIT_MUST_CHECK int op_model_step(struct store_conn *c, uint64_t run, int target, uint32_t index,
                                    uint64_t *step, struct err *e);
-/* Counts by state of a run (run 0: of all): out[enum job_state]. */
+/* Counts by state of a run, without replays (run 0: of all, with them): out[enum job_state]. */
 TACIT_MUST_CHECK int op_job_states(struct store_conn *c, uint64_t run, uint64_t out[5],
                                    struct err *e);
 /* Of the leased jobs of a run, how many of each kind and target. */

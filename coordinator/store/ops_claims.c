@@ -281,8 +281,13 @@ int op_jobs_restart(struct store_conn *c, struct err *e)
     struct query q;
     query_open(&q, c,
                "UPDATE job SET ready = 1, failed_agent = NULL"
-               " WHERE state = 0 AND (ready = 0 OR failed_agent IS NOT NULL)");
+               " WHERE state = 0 AND kind <> 7 AND (ready = 0 OR failed_agent IS NOT NULL)");
     int rc = query_run(&q, NULL, e);
+    if (rc)
+        return rc;
+    /* Who did a job does not become the first to replay it. */
+    query_open(&q, c, "UPDATE job SET ready = 1 WHERE state = 0 AND kind = 7 AND ready = 0");
+    rc = query_run(&q, NULL, e);
     if (rc)
         return rc;
     query_open(&q, c, "UPDATE job SET state = 0 WHERE state = 1 AND agent IS NULL");

@@ -6,9 +6,11 @@
 #include "core/base/text.h"
 #include "coordinator/store/conn.h"
 #include "coordinator/store/job_rows.h"
+#include "coordinator/store/ops_verify.h"
 
 /* The schema's numbers. */
-_Static_assert(JOB_ASSIGN == 2 && JOB_TRAIN == 4 && JOB_REPORT == 6, "kinds in indexes");
+_Static_assert(JOB_ASSIGN == 2 && JOB_TRAIN == 4 && JOB_REPORT == 6 && JOB_REPLAY == 7,
+               "kinds in indexes");
 _Static_assert(JOB_WAITING == 0 && JOB_LEASED == 1 && JOB_DONE == 2 && JOB_QUARANTINED == 3 &&
                    JOB_CANCELLED == 4,
                "states of jobs");
@@ -22,7 +24,7 @@ int op_job_insert(struct store_conn *c, uint64_t run, const struct job_key *k, i
         "INSERT INTO job (run, kind, target, idx, round, chunk, part, final, step_first, step_last,"
         " priority, since_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (run, kind, final, round, chunk, target, idx, part, step_first, step_last)"
-        " DO NOTHING";
+        " WHERE undone = 0 AND kind <> 7 DO NOTHING";
     uint64_t changed = 0;
     struct query q;
     query_open(&q, c, insert);
@@ -52,7 +54,8 @@ void query_key(struct query *q, const struct job_key *k)
 #define JOB_COLUMNS                                                                                \
     "id, run, kind, target, idx, round, chunk, part, final, step_first, step_last, state,"         \
     " priority, ready, agent, fence_incarnation, fence_counter, attempts, failures, since_ms,"     \
-    " tokens, bytes_down, bytes_up, loss, seconds, detail, failed_agent,"                          \
+    " tokens, bytes_down, bytes_up, loss, seconds, detail, failed_agent, replays, duplicate, "     \
+    "ifnull(verdict, -1), undone,"                                                                 \
     " (SELECT substr(CAST(group_concat(message, char(10)) AS BLOB), 1, 8192) FROM"                 \
     "  (SELECT message FROM job_error WHERE job_error.job = job.id ORDER BY job_error.id DESC)) "
 
@@ -75,6 +78,10 @@ static int job_read(const struct query *q, struct arena *a, struct job_row *out,
         .ready = column_u64(q, 13) != 0,
         .agent = column_u64(q, 14),
         .failed_agent = column_u64(q, 26),
+        .replays = column_u64(q, 27),
+        .duplicate = column_u64(q, 28) != 0,
+        .verdict = (int)(int64_t)column_u64(q, 29),
+        .undone = column_u64(q, 30) != 0,
         .fence = {column_u64(q, 15), column_u64(q, 16)},
         .attempts = column_u64(q, 17),
         .failures = column_u64(q, 18),
@@ -91,7 +98,7 @@ static int job_read(const struct query *q, struct arena *a, struct job_row *out,
     }
     int rc = column_text(q, 25, a, &out->detail, e);
     if (!rc)
-        rc = column_text(q, 27, a, &out->errors, e);
+        rc = column_text(q, 31, a, &out->errors, e);
     if (!rc && out->errors)
         text_make_utf8((char *)out->errors); /* our copy, which may be cut within a character */
     return rc;
@@ -142,7 +149,7 @@ int op_job_find(struct store_conn *c, uint64_t run, const struct job_key *k, str
     static const char find[] =
         "SELECT " JOB_COLUMNS "FROM job WHERE run = ? AND kind = ? AND target = ? AND idx = ?"
         " AND round = ? AND chunk = ? AND part = ? AND final = ? AND step_first = ?"
-        " AND step_last = ?";
+        " AND step_last = ? AND undone = 0 AND kind <> 7";
     struct query q;
     query_open(&q, c, find);
     query_u64(&q, run);
@@ -155,7 +162,8 @@ int op_job_next_link(struct store_conn *c, uint64_t run, int target, uint32_t in
 {
     static const char find[] =
         "SELECT " JOB_COLUMNS "FROM job WHERE run = ? AND kind = 4 AND final = 0 AND round = 0"
-        " AND chunk = 0 AND target = ? AND idx = ? AND part = 0 AND step_first = ?";
+        " AND chunk = 0 AND target = ? AND idx = ? AND part = 0 AND step_first = ?"
+        " AND undone = 0 AND kind <> 7";
     struct query q;
     query_open(&q, c, find);
     query_u64(&q, run);
@@ -196,12 +204,35 @@ int op_jobs_done(struct store_conn *c, uint64_t run, uint64_t after, uint32_t li
                  struct arena *a, struct job_row **rows, uint32_t *count, struct err *e)
 {
     static const char get[] = "SELECT " JOB_COLUMNS "FROM job WHERE run = ? AND state = 2"
-                              " AND id > ? ORDER BY id LIMIT ?";
+                              " AND kind <> 7 AND id > ? ORDER BY id LIMIT ?";
     struct query q;
     query_open(&q, c, get);
     query_u64(&q, run);
     query_u64(&q, after);
     query_u64(&q, limit);
+    return job_list(&q, a, rows, count, e);
+}
+
+int op_jobs_to_undo(struct store_conn *c, uint64_t run, const struct undo_filter *f,
+                    struct arena *a, struct job_row **rows, uint32_t *count, struct err *e)
+{
+    static const char get[] =
+        "SELECT " JOB_COLUMNS "FROM job WHERE run = ?1 AND undone = 0 AND kind <> 7"
+        " AND (?2 < 0 OR kind = ?2) AND (?3 < 0 OR target = ?3)"
+        " AND (?4 < 0 OR idx = ?4) AND (?5 < 0 OR final = ?5)"
+        " AND round >= ?6 AND chunk >= ?7 AND step_first >= ?8"
+        " AND step_last >= ?9 ORDER BY id";
+    struct query q;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    query_i64(&q, f->kind);
+    query_i64(&q, f->target);
+    query_i64(&q, f->index);
+    query_i64(&q, f->final);
+    query_u64(&q, f->round);
+    query_u64(&q, f->chunk);
+    query_u64(&q, f->step_first);
+    query_u64(&q, f->step_last);
     return job_list(&q, a, rows, count, e);
 }
 
@@ -238,8 +269,9 @@ int op_job_count(struct store_conn *c, uint64_t run, const struct job_key *like,
 int op_job_last_stage(struct store_conn *c, uint64_t run, int kind, bool final, struct job_key *out,
                       struct err *e)
 {
-    static const char get[] = "SELECT round, chunk FROM job WHERE run = ? AND kind = ?"
-                              " AND final = ? ORDER BY round DESC, chunk DESC LIMIT 1";
+    static const char get[] =
+        "SELECT round, chunk FROM job WHERE run = ? AND kind = ?"
+        " AND final = ? AND undone = 0 ORDER BY round DESC, chunk DESC LIMIT 1";
     struct query q;
     query_open(&q, c, get);
     query_u64(&q, run);
@@ -261,8 +293,10 @@ int op_job_last_stage(struct store_conn *c, uint64_t run, int kind, bool final, 
 
 int op_jobs_open(struct store_conn *c, uint64_t run, uint64_t *open, struct err *e)
 {
-    static const char get[] = "SELECT EXISTS (SELECT 1 FROM job WHERE run = ?1 AND state = 0)"
-                              " OR EXISTS (SELECT 1 FROM job WHERE run = ?1 AND state = 1)";
+    static const char get[] = "SELECT EXISTS (SELECT 1 FROM job WHERE run = ?1 AND state = 0"
+                              " AND kind <> 7)"
+                              " OR EXISTS (SELECT 1 FROM job WHERE run = ?1 AND state = 1"
+                              " AND kind <> 7)";
     struct query q;
     query_open(&q, c, get);
     query_u64(&q, run);
@@ -292,7 +326,8 @@ int op_model_step(struct store_conn *c, uint64_t run, int target, uint32_t index
 
 int op_job_states(struct store_conn *c, uint64_t run, uint64_t out[5], struct err *e)
 {
-    static const char of_run[] = "SELECT state, count(*) FROM job WHERE run = ? GROUP BY state";
+    static const char of_run[] = "SELECT state, count(*) FROM job WHERE run = ?"
+                                 " AND kind <> 7 GROUP BY state";
     static const char of_all[] = "SELECT state, count(*) FROM job GROUP BY state";
     struct query q;
     int rc;
@@ -374,7 +409,7 @@ int op_job_sums(struct store_conn *c, uint64_t run, struct arena *a, struct job_
     /* total: what agents say of themselves must not overflow a sum. */
     static const char get[] =
         "SELECT kind, target, total(min(seconds, 1e15)), total(bytes_down), total(bytes_up)"
-        " FROM job WHERE run = ? AND state = 2 GROUP BY kind, target";
+        " FROM job WHERE run = ? AND state = 2 AND kind <> 7 GROUP BY kind, target";
     static const double most = 9e18;
     struct rows list = {.arena = a, .item_size = sizeof **rows};
     struct query q;

@@ -29,7 +29,7 @@ int op_maker(struct store_conn *c, const struct digest *d, uint64_t *job, struct
     static const char find[] =
         "SELECT job.id FROM (SELECT job FROM output WHERE digest = ?1"
         " UNION SELECT job FROM output WHERE content = ?1) AS made JOIN job ON job.id = made.job"
-        " WHERE job.state = 2 ORDER BY job.id LIMIT 1";
+        " WHERE job.state = 2 AND job.kind <> 7 ORDER BY job.id LIMIT 1";
     struct query q;
     query_open(&q, c, find);
     query_digest(&q, d);

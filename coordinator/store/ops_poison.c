@@ -261,7 +261,8 @@ int op_run_revive(struct store_conn *c, uint64_t run, uint64_t wall_ms, struct e
     static const char revive[] =
         "UPDATE run SET state = 0, reason = NULL, ended_ms = 0 WHERE id = ? AND state = 2";
     static const char jobs[] = "UPDATE job SET state = 0, ready = 1, agent = NULL,"
-                               " failed_agent = NULL, since_ms = ? WHERE run = ? AND state = 4";
+                               " failed_agent = NULL, since_ms = ? WHERE run = ? AND state = 4"
+                               " AND undone = 0 AND kind <> 7";
     uint64_t changed = 0;
     struct query q;
     query_open(&q, c, revive);

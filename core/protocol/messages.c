@@ -74,8 +74,8 @@
         .field_count = sizeof m##_fields / sizeof m##_fields[0],                                   \
     }
 
-const char *const job_kind_words[] = {"train-router", "score", "assign", "segment",
-                                      "train",        "eval",  "report", NULL};
+const char *const job_kind_words[] = {"train-router", "score",  "assign", "segment", "train",
+                                      "eval",         "report", "replay", NULL};
 const char *const job_target_words[] = {"none", "router", "expert", "dense", "dense-flops", NULL};
 const char *const job_state_words[] = {"waiting",     "leased",    "done",
                                        "quarantined", "cancelled", NULL};
@@ -559,6 +559,23 @@ static const struct field checked_fields[] = {
     ARRAY(checked, bad, bad_count, MAY, bad_blob, BAD_MAX),
 };
 MESSAGE(checked);
+
+static const struct field rollback_fields[] = {
+    WORD(rollback, target, MUST, job_target_words),
+    U64(rollback, index, MAY, 0, EXPERTS_MAX - 1),
+    U64(rollback, step, MUST, 0, 0),
+    BOOL(rollback, dry_run, MAY),
+};
+MESSAGE(rollback);
+
+static const struct field rolled_back_fields[] = {
+    STRING(rolled_back, run, MUST, NAME_MAX_BYTES),
+    U64(rolled_back, step, MUST, 0, 0),
+    U64(rolled_back, undone, MUST, 0, 0),
+    U64(rolled_back, damaged, MUST, 0, 0),
+    ARRAY(rolled_back, jobs, job_count, MAY, result, 100),
+};
+MESSAGE(rolled_back);
 
 static const struct field difference_fields[] = {
     U64(difference, job, MUST, 1, 0),

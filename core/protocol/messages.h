@@ -54,6 +54,7 @@ enum job_kind {
     JOB_TRAIN,        /* target expert | dense | dense-flops, index, link: steps first…last */
     JOB_EVAL,         /* target any, index, at step last */
     JOB_REPORT,       /* done by the coordinator */
+    JOB_REPLAY,       /* another job once more; agents are told the kind of that one */
 };
 extern const char *const job_kind_words[]; /* "train-router", "score", … NULL */
 
@@ -464,6 +465,23 @@ struct msg_checked {
     uint32_t bad_count;
 };
 
+/* POST /v1/runs/{name}/rollback: what was published after a good step is undone, with all that was
+ * computed from it, and will be computed anew; a run that had ended goes on. */
+struct msg_rollback {
+    int target;     /* router, expert, dense, dense-flops */
+    uint64_t index; /* of routers and experts */
+    uint64_t step;  /* the last good one: the end of a link, or 0; of a router, its good rounds */
+    bool dry_run;
+};
+struct msg_rolled_back {
+    const char *run;
+    uint64_t step;    /* from where it is computed anew: lower where that checkpoint is not kept */
+    uint64_t undone;  /* jobs */
+    uint64_t damaged; /* blobs that were not what their names say, and are gone */
+    struct msg_result *jobs; /* the first of the undone, at most 100 */
+    uint32_t job_count;
+};
+
 /* What `tacit verify --json` prints. */
 struct msg_difference {
     uint64_t job;
@@ -502,7 +520,7 @@ struct msg_verified {
     X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
     X(run_create) X(model_progress) X(run) X(job) X(attempt) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
-    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(difference) X(verified)
+    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(rollback) X(rolled_back) X(difference) X(verified)
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;
 MESSAGES(MESSAGE_DECLARE_)

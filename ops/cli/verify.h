@@ -5,7 +5,7 @@
 
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"
-#include "ops/cli/replay.h"
+#include "ops/cli/job_replay.h"
 
 struct verify_options {
     const char *run, *work; /* work NULL: a folder of the user's cache */

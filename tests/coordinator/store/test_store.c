@@ -346,6 +346,53 @@ static void test_migrations_apply_in_order_or_not_at_all(void **state)
     temp_dir_remove(dir);
 }
 
+/* A coordinator's database of an older version, with jobs in it, is taken over whole; one whose
+ * references would hang in the air is not touched. */
+static void test_a_table_is_made_anew_with_what_refers_to_it(void **state)
+{
+    static const char rows[] =
+        "INSERT INTO dataset VALUES (1, 'd', 9, 9, zeroblob(32), 1, 1, 1, 1, 1, 1, 0, 0);"
+        "INSERT INTO run (id, name, dataset, spec, spec_text, created_ms)"
+        " VALUES (1, 'r', 1, zeroblob(32), '', 0);"
+        "INSERT INTO job (id, run, kind, target, idx, round, chunk, part, final, step_first,"
+        " step_last, priority, since_ms, state) VALUES (7, 1, 4, 2, 0, 0, 0, 0, 0, 0, 10, 1, 0, 2);"
+        "INSERT INTO output VALUES (7, 0, 0, 0, zeroblob(32), NULL, 5, 0, 0);";
+    struct store_migration old[32];
+    char dir[64], path[96];
+    sqlite3 *db;
+    int n = 0;
+    (void)state;
+    for (const struct store_migration *m = store_migrations; m->database; m++)
+        if (strcmp(m->database, "tacit") == 0 && m->number < 4)
+            old[n++] = *m;
+    old[n] = (struct store_migration){0};
+    temp_dir_make(dir);
+    snprintf(path, sizeof path, "%s/tacit.db", dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA foreign_keys = ON", NULL, NULL, NULL), SQLITE_OK);
+    OK(store_migrate(db, old, "tacit", &err));
+    assert_int_equal(sqlite3_exec(db, rows, NULL, NULL, NULL), SQLITE_OK);
+    OK(store_migrate(db, store_migrations, "tacit", &err));
+    assert_int_equal(ask_sql(dir, "tacit.db", "SELECT count(*) FROM job WHERE id = 7"), 1);
+    assert_int_equal(ask_sql(dir, "tacit.db",
+                             "SELECT count(*) FROM pragma_foreign_key_list('output')"
+                             " WHERE \"table\" = 'job'"),
+                     1);
+    assert_int_equal(ask_sql(dir, "tacit.db",
+                             "SELECT count(*) FROM pragma_foreign_key_list('job')"
+                             " WHERE \"table\" = 'job'"),
+                     1);
+    assert_int_not_equal(sqlite3_exec(db, "DELETE FROM job WHERE id = 7", NULL, NULL, NULL),
+                         SQLITE_OK); /* the references are held to again */
+    static const struct store_migration breaking[] = {
+        {"tacit", 1000, "break", "DELETE FROM job; PRAGMA user_version = 1000;"}, {0}};
+    assert_int_equal(store_migrate(db, breaking, "tacit", &err), ERR_FORMAT);
+    assert_non_null(strstr(err.message, "output"));
+    assert_int_equal(ask_sql(dir, "tacit.db", "SELECT count(*) FROM job"), 1);
+    sqlite3_close(db);
+    temp_dir_remove(dir);
+}
+
 static void test_files_are_as_the_design_says(void **state)
 {
     char dir[64];
@@ -424,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_newer_blobs_leave_an_older_tacit_alone),
         cmocka_unit_test(test_not_a_database_is_named),
         cmocka_unit_test(test_migrations_apply_in_order_or_not_at_all),
+        cmocka_unit_test(test_a_table_is_made_anew_with_what_refers_to_it),
         cmocka_unit_test(test_files_are_as_the_design_says),
         cmocka_unit_test(test_other_program_makes_writes_wait),
         cmocka_unit_test(test_close_finishes_what_is_queued),

@@ -219,7 +219,7 @@ static void words_follow_their_enums(void **state)
     (void)state;
     assert_string_equal(job_kind_words[JOB_TRAIN_ROUTER], "train-router");
     assert_string_equal(job_kind_words[JOB_REPORT], "report");
-    assert_null(job_kind_words[JOB_REPORT + 1]);
+    assert_null(job_kind_words[JOB_REPLAY + 1]);
     assert_string_equal(job_target_words[TARGET_DENSE_FLOPS], "dense-flops");
     assert_null(job_target_words[TARGET_DENSE_FLOPS + 1]);
     assert_string_equal(job_state_words[JOB_QUARANTINED], "quarantined");

@@ -1,8 +1,8 @@
 /* Replays jobs on this machine with the code that agents run, and compares what comes out with what
  * was published. Inputs come from the coordinator; one that retention has dropped is made again by
  * replaying the job that gave it, and so on back to what is there, or to the initial weights. */
-#ifndef TACIT_OPS_CLI_REPLAY_H
-#define TACIT_OPS_CLI_REPLAY_H
+#ifndef TACIT_OPS_CLI_JOB_REPLAY_H
+#define TACIT_OPS_CLI_JOB_REPLAY_H
 
 #include "core/runners/job.h"
 #include "ops/cli/made.h"

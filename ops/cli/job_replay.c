@@ -1,4 +1,4 @@
-#include "ops/cli/replay.h"
+#include "ops/cli/job_replay.h"
 
 #include <stdlib.h>
 #include <string.h>
