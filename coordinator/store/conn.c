@@ -123,6 +123,15 @@ void conn_close(struct store_conn *c)
     free(c);
 }
 
+int conn_settle(struct store_conn *c, struct err *e)
+{
+    int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    /* A full disk: the log has been synced by then, and a start must not need room. */
+    if (rc == SQLITE_OK || rc == SQLITE_FULL)
+        return 0;
+    return store_sqlite_error(c->db, rc, "writing back the log", e);
+}
+
 /* Open addressing by the constant's address. */
 static int conn_prepare(struct store_conn *c, const char *sql, sqlite3_stmt **out)
 {

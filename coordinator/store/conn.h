@@ -30,6 +30,11 @@ enum conn_file { CONN_TACIT, CONN_BLOBS };
 TACIT_MUST_CHECK int conn_open(struct store_conn **out, const char *path, enum conn_file file,
                                bool writer, struct err *e);
 void conn_close(struct store_conn *c); /* accepts NULL */
+/* Makes durable what an earlier process left in the log: it may have died between writing and
+ * syncing, or its sync may have failed, after which the system no longer knows that those pages are
+ * missing on the disk. Nothing may be told, or be written after them, before they are in the
+ * database file. The writer's connection, once. */
+TACIT_MUST_CHECK int conn_settle(struct store_conn *c, struct err *e);
 
 /* BEGIN, COMMIT and their kin: a constant without parameters or rows. */
 TACIT_MUST_CHECK int conn_run(struct store_conn *c, const char *sql, struct err *e);

@@ -118,7 +118,9 @@ static int file_open(struct store *s, enum conn_file file, struct store_conn **o
 static int file_start(struct store *s, enum conn_file file, struct store_conn **c, struct err *e)
 {
     bool tacit = file == CONN_TACIT;
-    int rc = store_migrate((*c)->db, store_migrations, file_names[file], e);
+    int rc = conn_settle(*c, e);
+    if (!rc)
+        rc = store_migrate((*c)->db, store_migrations, file_names[file], e);
     if (!rc)
         rc = writer_create(tacit ? &s->writer : &s->blob_writer, *c,
                            tacit ? BATCH_TACIT : BATCH_BLOBS, s->stepped, e);

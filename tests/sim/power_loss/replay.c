@@ -33,10 +33,14 @@ static void history_add(struct history *h, uint64_t state)
     h->list[h->count++] = state;
 }
 
+/* Not a loss: the program alone is gone, and what was unsynced still is. */
+#define KILLED ((enum sim_disk_loss)(SIM_DISK_LOSS_DRAWN + 1))
+
 static const char *const loss_words[] = {
     [SIM_DISK_LOSS_ALL] = "all that was unsynced lost",
     [SIM_DISK_LOSS_NONE] = "nothing lost",
     [SIM_DISK_LOSS_DRAWN] = "a part lost",
+    [KILLED] = "nothing lost but the program",
 };
 
 static void violation(struct run *x, enum sim_disk_loss loss, uint64_t seed, const char *why)
@@ -53,7 +57,8 @@ static void violation(struct run *x, enum sim_disk_loss loss, uint64_t seed, con
 static struct sim_disk *build(struct run *x, enum sim_disk_loss loss, uint64_t seed)
 {
     struct sim_disk *d = sim_disk_clone(x->disk, seed);
-    sim_disk_power_loss(d, loss, seed);
+    if (loss != KILLED)
+        sim_disk_power_loss(d, loss, seed);
     machine_use(d);
     machine_seed(seed);
     x->result.builds++;
@@ -98,11 +103,14 @@ static void look_at_all(struct run *x, enum sim_disk_loss loss, uint64_t seed)
 }
 
 /* The losses that can happen after operation at. */
-static void look(struct run *x, bool durable_changed)
+static void look(struct run *x, enum sim_journal_effect effect)
 {
     look_at_state(x, SIM_DISK_LOSS_NONE, 0);
-    if (durable_changed) {
+    if (x->at % x->r->check_every == 0)
+        look_at_all(x, KILLED, x->at);
+    if (effect == SIM_JOURNAL_MARK)
         look_at_all(x, SIM_DISK_LOSS_NONE, 0);
+    if (effect != SIM_JOURNAL_CHANGE) {
         look_at_state(x, SIM_DISK_LOSS_ALL, 0);
         look_at_all(x, SIM_DISK_LOSS_ALL, 0);
     }
@@ -136,7 +144,7 @@ struct replay_result replay_run(const struct replay *r)
         x.marks += effect == SIM_JOURNAL_MARK;
         for (unsigned p = 0; effect == SIM_JOURNAL_MARK && p < REPLAY_PARTS; p++)
             x.parts[p].floor = x.parts[p].count > 0 ? x.parts[p].count - 1 : 0;
-        look(&x, effect != SIM_JOURNAL_CHANGE);
+        look(&x, effect);
     }
     x.result.marks = x.marks;
     machine_use(NULL);

@@ -19,7 +19,7 @@ static struct replay_result replay(const char *ignored_syncs, bool slow)
     struct replay r = {
         .journal = scene.journal,
         .drawn = slow ? 6 : 1,
-        .check_every = slow ? 2 : 8,
+        .check_every = slow ? 2 : 16,
         .ignored_syncs = ignored_syncs,
         .arg = &scene,
         .state = scene_state,
