@@ -8,6 +8,7 @@
 #include "ops/cli/command.h"
 #include "ops/cli/format.h"
 #include "ops/cli/text_table.h"
+#include "ops/cli/watch.h"
 
 /* Fetches an array, or prints it raw with --json: then *count is 0 and *items NULL. */
 static int fetch(struct cli *cli, const char *path, const struct message *of, void **items,
@@ -51,11 +52,17 @@ int cmd_status(struct cli *cli, int argc, char **argv)
     printf("runs         %s active\n", format_count(a, s.runs_active));
     printf("jobs         %s waiting, %s leased, %s quarantined\n", format_count(a, s.jobs_waiting),
            format_count(a, s.jobs_leased), format_count(a, s.jobs_quarantined));
-    printf("agents       %s known: %s working, %s idle, %s silent; %s threads at hand\n",
-           format_count(a, s.agents), format_count(a, s.agents_working),
-           format_count(a, s.agents_idle),
-           format_count(a, s.agents - s.agents_working - s.agents_idle),
-           format_count(a, s.threads));
+    if (s.jobs_leased + s.jobs_backing_off > 0)
+        printf("             %s running, %s fetching, saving or uploading, %s silent; %s backing "
+               "off\n",
+               format_count(a, s.jobs_running), format_count(a, s.jobs_moving),
+               format_count(a, s.jobs_silent), format_count(a, s.jobs_backing_off));
+    uint64_t others = s.agents_working + s.agents_idle + s.agents_benched;
+    printf(
+        "agents       %s known: %s working, %s idle, %s silent, %s benched; %s threads at hand\n",
+        format_count(a, s.agents), format_count(a, s.agents_working),
+        format_count(a, s.agents_idle), format_count(a, s.agents - others),
+        format_count(a, s.agents_benched), format_count(a, s.threads));
     printf("stored       %s blobs, %s\n", format_count(a, s.blobs),
            format_bytes(a, (double)s.blob_bytes));
     printf("memory       %s at most so far\n", format_bytes(a, (double)s.memory_peak));
@@ -83,55 +90,17 @@ static int set_jobs(void *input, int key, const char *arg, struct err *e)
         return 0;
     }
     in->state = arg;
-    for (int i = 0; job_state_words[i]; i++)
-        if (strcmp(arg, job_state_words[i]) == 0)
+    for (int i = 0; job_status_words[i]; i++)
+        if (strcmp(arg, job_status_words[i]) == 0)
             return 0;
     size_t count = 0;
-    while (job_state_words[count])
+    while (job_status_words[count])
         count++;
-    const char *near = text_nearest(arg, job_state_words, count);
+    const char *near = text_nearest(arg, job_status_words, count);
     return err_set(e, ERR_INVALID,
-                   "--state %s: a job is waiting, leased, done, quarantined or cancelled%s%s%s",
+                   "--state %s: a job is waiting (of these, \"backing off\"), leased (fetching, "
+                   "running, saving, uploading, silent), done, quarantined or cancelled%s%s%s",
                    arg, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-}
-
-/* "train expert 2: 1,000–2,000", "score round 3 part 1". */
-static const char *job_words(struct arena *a, const struct msg_job *j)
-{
-    const char *kind = job_kind_words[j->kind], *target = job_target_words[j->target];
-    const char *words = kind;
-    switch (j->kind) {
-    case JOB_TRAIN_ROUTER:
-        words = arena_printf(a, "train router %s, round %s", format_count(a, j->index),
-                             format_count(a, j->round + 1));
-        break;
-    case JOB_TRAIN:
-        words =
-            j->target == TARGET_EXPERT
-                ? arena_printf(a, "train expert %s, to step %s", format_count(a, j->index),
-                               format_count(a, j->step_last))
-                : arena_printf(a, "train %s, to step %s", target, format_count(a, j->step_last));
-        break;
-    case JOB_EVAL:
-        words = j->target == TARGET_EXPERT || j->target == TARGET_ROUTER
-                    ? arena_printf(a, "eval %s %s", target, format_count(a, j->index))
-                    : arena_printf(a, "eval %s", target);
-        if (words && j->step_last)
-            words = arena_printf(a, "%s at step %s", words, format_count(a, j->step_last));
-        break;
-    case JOB_SCORE:
-    case JOB_SEGMENT:
-    case JOB_ASSIGN:
-        words = j->round > 0 && j->kind != JOB_SEGMENT
-                    ? arena_printf(a, "%s round %s, part %s", kind, format_count(a, j->round + 1),
-                                   format_count(a, j->part + 1))
-                    : arena_printf(a, "%s chunk %s, part %s", kind, format_count(a, j->chunk + 1),
-                                   format_count(a, j->part + 1));
-        break;
-    default:
-        break;
-    }
-    return words ? words : kind;
 }
 
 static void print_jobs(struct cli *cli, const struct msg_job *jobs, uint32_t count)
@@ -147,8 +116,8 @@ static void print_jobs(struct cli *cli, const struct msg_job *jobs, uint32_t cou
         bool training = j->kind == JOB_TRAIN || j->kind == JOB_TRAIN_ROUTER;
         const char *cells[] = {arena_printf(a, "%llu", (unsigned long long)j->job),
                                j->run,
-                               job_words(a, j),
-                               job_state_words[j->state],
+                               watch_job(a, j),
+                               job_status_words[j->state],
                                j->agent,
                                training ? format_count(a, j->step) : NULL,
                                format_number(a, j->loss, 3),
@@ -164,13 +133,18 @@ int cmd_jobs(struct cli *cli, int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"run", JOBS_RUN, "NAME", 0, "Jobs of this run alone", 1},
-        {"state", JOBS_STATE, "WORD", 0, "waiting, leased, done, quarantined or cancelled", 1},
+        {"state", JOBS_STATE, "WORD", 0,
+         "waiting, leased, done, quarantined or cancelled; of the waiting \"backing off\" alone; "
+         "of "
+         "the leased fetching, running, saving, uploading or silent alone",
+         1},
         {"limit", 'n', "N", 0, "At most so many (default 50)", 1},
         {0}};
     static const struct cli_options o = {
         .options = options,
-        .doc = "What waits, is being worked on, or is done; newest first.\v"
-               "Examples:\n  tacit jobs --state leased\n"
+        .doc = "What waits, is being worked on, or is done, each with since when and why; newest "
+               "first. `tacit logs JOB` shows more of one.\v"
+               "Examples:\n  tacit jobs --state leased\n  tacit jobs --state silent\n"
                "  tacit jobs --run my-run --state quarantined",
         .json = true,
         .set = set_jobs,
@@ -182,8 +156,9 @@ int cmd_jobs(struct cli *cli, int argc, char **argv)
     int code;
     if (!cli_parse(cli, &o, argc, argv, &in, &code))
         return code;
-    const char *suffix = arena_printf(&cli->arena, "?limit=%llu%s%s", (unsigned long long)in.limit,
-                                      in.state ? "&state=" : "", in.state ? in.state : "");
+    const char *suffix = arena_printf(&cli->arena, "?limit=%llu", (unsigned long long)in.limit);
+    if (in.state && suffix)
+        suffix = cli_path(cli, arena_printf(&cli->arena, "%s&state=", suffix), in.state, "");
     const char *path =
         in.run ? cli_path(cli, arena_printf(&cli->arena, "/v1/jobs%s&run=", suffix), in.run, "")
                : arena_printf(&cli->arena, "/v1/jobs%s", suffix);
@@ -206,7 +181,9 @@ int cmd_jobs(struct cli *cli, int argc, char **argv)
 int cmd_agents(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_options o = {
-        .doc = "Every machine that has joined: what it is and what it does.\v"
+        .doc = "Every machine that has joined: what it is and what it does. One that failed three "
+               "different jobs in a row is benched: it gets none for a while, or until `tacit "
+               "agents unbench NAME`.\v"
                "Examples:\n  tacit agents\n"
                "  tacit agents --json | jq -r '.[] | select(.state == \"silent\").name'",
         .json = true,
@@ -250,6 +227,9 @@ int cmd_agents(struct cli *cli, int argc, char **argv)
         table_row(&t, cells);
     }
     table_print(&t, stdout, cli->color);
+    for (uint32_t i = 0; i < count; i++)
+        if (agents[i].reason)
+            printf("%s is benched %s\n", agents[i].name, format_plain(a, agents[i].reason));
     return 0;
 }
 

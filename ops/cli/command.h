@@ -32,8 +32,9 @@ struct command {
     const char *name;    /* "ingest", "run" */
     const char *summary; /* one line for --help */
     command_fn *run;
-    const struct command *sub; /* a group: {…, {NULL}}; run is NULL then */
-    const char *examples;      /* of a group */
+    const struct command
+        *sub;             /* a group: {…, {NULL}}; with `run`, that is what it does by itself */
+    const char *examples; /* of a group */
 };
 
 /* The tree of commands, and the whole program but for its exit: finds the command that argv names
@@ -45,6 +46,7 @@ command_fn cmd_ingest, cmd_plan, cmd_report, cmd_sample;
 command_fn cmd_run_create, cmd_run_list, cmd_run_show, cmd_run_wait, cmd_run_cancel, cmd_run_spec;
 command_fn cmd_verify, cmd_lineage;
 command_fn cmd_status, cmd_jobs, cmd_agents, cmd_datasets;
+command_fn cmd_logs, cmd_retry, cmd_unbench;
 
 /* What a command takes. Keys of its options are letters, or numbers from OPTION_FIRST. */
 #define OPTION_FIRST 0x200

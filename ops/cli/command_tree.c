@@ -19,6 +19,11 @@ static const struct command run_commands[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static const struct command agents_commands[] = {
+    {"unbench", "give a benched agent jobs again", cmd_unbench, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static const struct command root_commands[] = {
     {"ingest", "make a data set from text", cmd_ingest, NULL, NULL},
     {"plan", "what a run will cost, before it is spent", cmd_plan, NULL, NULL},
@@ -32,7 +37,9 @@ static const struct command root_commands[] = {
     {"lineage", "what an artifact was made of, by whom", cmd_lineage, NULL, NULL},
     {"status", "the coordinator in a few lines", cmd_status, NULL, NULL},
     {"jobs", "what is waiting, being worked on, done", cmd_jobs, NULL, NULL},
-    {"agents", "who works", cmd_agents, NULL, NULL},
+    {"logs", "every attempt at a job: by whom, how it ended, its log", cmd_logs, NULL, NULL},
+    {"retry", "take jobs out of quarantine", cmd_retry, NULL, NULL},
+    {"agents", "who works; `agents unbench NAME`", cmd_agents, agents_commands, NULL},
     {"datasets", "what runs can train on", cmd_datasets, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -51,7 +58,7 @@ static void print_group(const struct command *c, const char *name)
     printf("Usage: %s COMMAND [OPTION...] [ARGUMENT...]\n", name);
     printf("%s: %s\n\nCommands:\n", name, c->summary);
     for (const struct command *s = c->sub; s->name; s++)
-        printf("  %-10s %s%s\n", s->name, s->summary, s->sub ? " …" : "");
+        printf("  %-10s %s%s\n", s->name, s->summary, s->sub && !s->run ? " …" : "");
     printf("\nExamples:\n%s", c->examples);
     printf("\n`%s COMMAND --help` explains a command.", name);
     printf(c == &command_root ? " `%s --version` prints the version.\n" : "\n", name);
@@ -77,6 +84,14 @@ static int unknown(const struct command *group, const char *name, const char *wo
     else
         fprintf(stderr, "%s: there is no command '%s'; `%s --help` lists them\n", name, word, name);
     return EX_USAGE;
+}
+
+static const struct command *find_sub(const struct command *group, const char *word)
+{
+    for (const struct command *s = group->sub; s->name; s++)
+        if (strcmp(s->name, word) == 0)
+            return s;
+    return NULL;
 }
 
 static bool is_help(const char *word)
@@ -142,7 +157,7 @@ int command_dispatch(struct cli *cli, int argc, char **argv)
     char **first = argv;
     argv += first_count;
     argc -= first_count;
-    while (c->sub) {
+    while (c->sub && !(c->run && !(argc > 0 && find_sub(c, argv[0])))) {
         if (argc > 0 && is_help(argv[0])) {
             help = true;
             argc--;
@@ -153,10 +168,8 @@ int command_dispatch(struct cli *cli, int argc, char **argv)
             print_group(c, name);
             return help ? EX_OK : EX_USAGE;
         }
-        const struct command *s = c->sub;
-        while (s->name && strcmp(s->name, argv[0]) != 0)
-            s++;
-        if (!s->name)
+        const struct command *s = find_sub(c, argv[0]);
+        if (!s)
             return unknown(c, name, argv[0]);
         name = arena_printf(&cli->arena, "%s %s", name, s->name);
         if (!name)

@@ -44,6 +44,44 @@ const char *watch_phase(struct arena *a, const struct msg_run *r)
     return or_empty(arena_printf(a, "%s; %.0f %% done", r->phase, percent));
 }
 
+const char *watch_job(struct arena *a, const struct msg_job *j)
+{
+    const char *kind = job_kind_words[j->kind], *target = job_target_words[j->target];
+    const char *words = kind;
+    switch (j->kind) {
+    case JOB_TRAIN_ROUTER:
+        words = arena_printf(a, "train router %s, round %s", format_count(a, j->index),
+                             format_count(a, j->round + 1));
+        break;
+    case JOB_TRAIN:
+        words =
+            j->target == TARGET_EXPERT
+                ? arena_printf(a, "train expert %s, to step %s", format_count(a, j->index),
+                               format_count(a, j->step_last))
+                : arena_printf(a, "train %s, to step %s", target, format_count(a, j->step_last));
+        break;
+    case JOB_EVAL:
+        words = j->target == TARGET_EXPERT || j->target == TARGET_ROUTER
+                    ? arena_printf(a, "eval %s %s", target, format_count(a, j->index))
+                    : arena_printf(a, "eval %s", target);
+        if (words && j->step_last)
+            words = arena_printf(a, "%s at step %s", words, format_count(a, j->step_last));
+        break;
+    case JOB_SCORE:
+    case JOB_SEGMENT:
+    case JOB_ASSIGN:
+        words = j->round > 0 && j->kind != JOB_SEGMENT
+                    ? arena_printf(a, "%s round %s, part %s", kind, format_count(a, j->round + 1),
+                                   format_count(a, j->part + 1))
+                    : arena_printf(a, "%s chunk %s, part %s", kind, format_count(a, j->chunk + 1),
+                                   format_count(a, j->part + 1));
+        break;
+    default:
+        break;
+    }
+    return words ? words : kind;
+}
+
 void watch_table(struct table *t, struct arena *a, const struct msg_model_progress *models,
                  uint32_t count, bool digests)
 {

@@ -8,6 +8,8 @@
 
 /* "router 2", "dense, equal FLOPs". */
 const char *watch_model(struct arena *a, const struct msg_model_progress *m);
+/* "train expert 2, to step 2,000", "score round 3, part 1". */
+const char *watch_job(struct arena *a, const struct msg_job *j);
 /* "routers: round 3 of 8; 12 % done". */
 const char *watch_phase(struct arena *a, const struct msg_run *r);
 /* Fills a table of models; digests: with those of published content. */
