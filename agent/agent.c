@@ -424,6 +424,9 @@ static void say(struct agent *a, const struct agent_action *action)
         job_log_say(&a->log, "job=%" PRIu64 " given back, since this machine's disk fails: %s",
                     a->hold.grant.job, why);
         break;
+    case AGENT_SAY_BENCHED:
+        log_line("benched: %s", why);
+        break;
     case AGENT_SAY_END:
         log_line("giving up: %s", why);
         break;

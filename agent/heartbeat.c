@@ -51,7 +51,9 @@ static void take_command(struct heartbeat *h, int rc, const struct msg_command *
 {
     int64_t now = env_monotonic_ms();
     bool gone = rc == ERR_FENCED || rc == ERR_CONFLICT || rc == ERR_NOT_FOUND;
-    if (gone || (rc == 0 && c->command == COMMAND_ABANDON)) {
+    /* A stalled job restarts by being dropped and claimed again: this agent's saves stay. */
+    bool stop = rc == 0 && (c->command == COMMAND_ABANDON || c->command == COMMAND_RESTART);
+    if (gone || stop) {
         atomic_store(&h->progress->abandon, true);
         h->active = false;
     } else if (rc == 0) {

@@ -8,8 +8,9 @@
 #define WAIT_IDLE_MS 50       /* between long polls, should they return at once */
 #define WAIT_BAD_JOB_MS 1000  /* after a failed job, doubled at each in a row … */
 #define WAIT_BAD_JOB_DOUBLINGS                                                                     \
-    8 /* … up to four minutes: a broken machine must not eat the queue                           \
-       */
+    8                          /* … up to four minutes: a broken machine must not eat the queue  \
+                                */
+#define WAIT_BENCHED_MS 240000 /* a bench lasts ten minutes or more */
 #define BAD_DIGESTS_MAX 3
 #define BROKEN_MAX 5       /* tries within half a minute: what passes by itself has passed */
 #define WAIT_ROOM_MS 60000 /* longest wait for room: somebody has to make some */
@@ -191,6 +192,7 @@ static void after_ok(struct agent_state *s, const struct agent_event *ev, struct
         break;
     case AGENT_DO_CLAIM:
     case AGENT_DO_COMPLETE:
+        s->benched = false;
         s->bad_digests = 0;
         s->settings = false;
         if (s->doing == AGENT_DO_COMPLETE) {
@@ -227,6 +229,7 @@ static void after_none(struct agent_state *s, struct agent_action *a)
         s->spooled = s->doing == AGENT_DO_WORDS;
         next_job(s, a);
     } else {
+        s->benched = false;
         wait_then(s, a, AGENT_DO_CLAIM, WAIT_IDLE_MS);
     }
 }
@@ -306,6 +309,10 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
         next_job(s, a);
     } else if (holds_job(s->doing)) {
         after_job_error(s, ev, a);
+    } else if (ev->code == ERR_BENCHED) {
+        a->say = s->benched ? AGENT_SAY_NOTHING : AGENT_SAY_BENCHED; /* its owner reads it once */
+        s->benched = true;
+        wait_then(s, a, AGENT_DO_CLAIM, jittered(WAIT_BENCHED_MS, ev->random));
     } else if (s->doing == AGENT_DO_JOIN && s->has_token && !s->rejoined) {
         s->rejoined = true; /* the join token's file is gone, say: the agent's own token will do */
         go(s, a, s->resume);

@@ -42,16 +42,17 @@ enum agent_do {
 /* A line for the person who looks at the log. */
 enum agent_say {
     AGENT_SAY_NOTHING,
-    AGENT_SAY_AWAY,   /* first failure: the coordinator can't be reached; trying on */
-    AGENT_SAY_BACK,   /* the first answer after that */
-    AGENT_SAY_REJOIN, /* the token is not accepted any more */
-    AGENT_SAY_DROP,   /* the job was given to another, or cancelled */
-    AGENT_SAY_FAIL,   /* the job failed, as the error says */
-    AGENT_SAY_STOP,   /* a stop was requested */
-    AGENT_SAY_FULL,   /* no room on this machine's disk; waiting for some */
-    AGENT_SAY_ROOM,   /* there is room again */
-    AGENT_SAY_BROKEN, /* this machine's disk does not read or write */
-    AGENT_SAY_END,    /* nothing can be done about this error */
+    AGENT_SAY_AWAY,    /* first failure: the coordinator can't be reached; trying on */
+    AGENT_SAY_BACK,    /* the first answer after that */
+    AGENT_SAY_REJOIN,  /* the token is not accepted any more */
+    AGENT_SAY_DROP,    /* the job was given to another, or cancelled */
+    AGENT_SAY_FAIL,    /* the job failed, as the error says */
+    AGENT_SAY_STOP,    /* a stop was requested */
+    AGENT_SAY_FULL,    /* no room on this machine's disk; waiting for some */
+    AGENT_SAY_ROOM,    /* there is room again */
+    AGENT_SAY_BROKEN,  /* this machine's disk does not read or write */
+    AGENT_SAY_BENCHED, /* the coordinator gives this agent no jobs, as the error says */
+    AGENT_SAY_END,     /* nothing can be done about this error */
 };
 
 enum agent_result { AGENT_OK, AGENT_NONE, AGENT_ERROR };
@@ -88,6 +89,7 @@ struct agent_state {
     bool rejoined;        /* the token is new since the last success */
     uint32_t away;        /* failures in a row to reach the coordinator */
     uint32_t bad_digests; /* downloads in a row whose digest was wrong */
+    bool benched;         /* the last claim was refused for that */
     uint32_t bad_jobs;    /* failed jobs in a row: this machine may be at fault */
     bool spooled;         /* there may be finished results of before */
     uint32_t full;        /* times in a row that there was no room on this machine's disk */

@@ -52,7 +52,9 @@ void job_result_free(struct job_result *r)
 int job_poll(const struct job_context *c, struct err *e)
 {
     if (atomic_load_explicit(&c->progress->abandon, memory_order_relaxed)) {
-        return err_set(e, ERR_STOPPED, "the job was given to another agent, or cancelled");
+        return err_set(e, ERR_STOPPED,
+                       "the job was given to another agent or cancelled, or is to start again "
+                       "from its last save");
     }
     if (env_stop_requested()) {
         return err_set(e, ERR_STOPPED, "a stop was requested");

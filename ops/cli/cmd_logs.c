@@ -68,9 +68,9 @@ static void print_attempt(struct cli *cli, const struct msg_attempt *t)
     int64_t now = env_wall_ms();
     uint64_t until = t->ended_at ? t->ended_at : (uint64_t)now;
     double lasted = until > t->started_at ? (double)(until - t->started_at) / 1000 : 0;
-    printf("\nattempt %llu  %s%s%s%s, %s, %s: %s", (unsigned long long)t->number,
+    printf("\nattempt %llu  %s%s%s, %s, %s: %s", (unsigned long long)t->number,
            t->agent ? format_plain(a, t->agent) : "the coordinator", t->host ? " on " : "",
-           t->host ? format_plain(a, t->host) : "", "", format_ago(a, t->started_at, now),
+           t->host ? format_plain(a, t->host) : "", format_ago(a, t->started_at, now),
            format_duration(a, lasted), attempt_outcome_words[t->outcome]);
     if (t->step > t->step_first)
         printf(", step %s after %s", format_count(a, t->step), format_count(a, t->step_first));

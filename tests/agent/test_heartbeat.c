@@ -144,6 +144,18 @@ static void test_commands(void **state)
     assert_true(becomes(&p.abandon));
 }
 
+/* A stalled job is stopped, to be claimed again: its lease is left to that. */
+static void test_restart(void **state)
+{
+    struct job_progress p = {.loss = NAN};
+    answer(200, "{\"command\":\"restart\",\"lease_ms\":300}");
+    begin(*state, 1, &p);
+    assert_true(becomes(&p.abandon));
+    int beats = atomic_load(&server.beats);
+    env_sleep_ms(300);
+    assert_int_equal(atomic_load(&server.beats), beats);
+}
+
 static void test_superseded_lease(void **state)
 {
     struct job_progress p = {.loss = NAN};
@@ -186,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_tells_progress_and_keeps_on, start, stop),
         cmocka_unit_test_setup_teardown(test_commands, start, stop),
+        cmocka_unit_test_setup_teardown(test_restart, start, stop),
         cmocka_unit_test_setup_teardown(test_superseded_lease, start, stop),
         cmocka_unit_test_setup_teardown(test_trouble_is_not_the_end, start, stop),
         cmocka_unit_test_setup_teardown(test_late_answer, start, stop),

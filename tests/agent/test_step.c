@@ -516,6 +516,31 @@ static void test_stop_delivers_what_is_finished(void **state)
     assert_int_equal(a.exit_code, 0);
 }
 
+/* Whoever looks at a benched machine finds out why, once; the coordinator is not asked all the
+ * time, and the machine works again once it may. */
+static void test_benched_agent_asks_seldom(void **state)
+{
+    (void)state;
+    walk_to(AGENT_DO_CLAIM);
+    for (int i = 0; i < 3; i++) {
+        error(ERR_BENCHED);
+        assert_int_equal(a.what, AGENT_DO_WAIT);
+        assert_in_range(a.wait_ms, 60000, 600000);
+        assert_int_equal(a.say, i == 0 ? AGENT_SAY_BENCHED : AGENT_SAY_NOTHING);
+        ok();
+        assert_int_equal(a.what, AGENT_DO_CLAIM);
+    }
+    ok();
+    assert_int_equal(a.what, AGENT_DO_FETCH);
+    walk_to(AGENT_DO_CLAIM);
+    error(ERR_BENCHED);
+    assert_int_equal(a.say, AGENT_SAY_BENCHED);
+    agent_step(&s, &(struct agent_event){.stop = true},
+               &a); /* it does not wait that long to stop */
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+    assert_int_equal(a.exit_code, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_lost_lease_drops_the_job),
         cmocka_unit_test(test_failures_are_told),
         cmocka_unit_test(test_broken_machine_slows_down),
+        cmocka_unit_test(test_benched_agent_asks_seldom),
         cmocka_unit_test(test_token_lost),
         cmocka_unit_test(test_wrong_address_and_version_end),
         cmocka_unit_test(test_wrong_settings_end),

@@ -279,6 +279,12 @@ static inline bool same_fence(const struct msg_fence *a, const struct msg_fence 
     return lease_fence_compare(a, b) == 0;
 }
 
+static inline int cancel_run(struct call *c, const void *in, void *out, struct err *e)
+{
+    (void)in;
+    return op_run_end(c->conn, ((struct world *)out)->run, RUN_CANCELLED, "by hand", 9, e);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif

@@ -543,12 +543,6 @@ static void test_unchecked_outputs_are_not_published(void **state)
     OK(complete(w, 0, &g, out, &answer));
 }
 
-static int cancel_run(struct call *c, const void *in, void *out, struct err *e)
-{
-    (void)in;
-    return op_run_end(c->conn, ((struct world *)out)->run, RUN_CANCELLED, "by hand", 9, e);
-}
-
 static void test_cancelled_run_takes_nothing_more(void **state)
 {
     struct world *w = *state;
