@@ -6,20 +6,25 @@
 #include <sys/resource.h>
 #include <sysexits.h>
 #include "core/base/options.h"
+#include "core/base/text.h"
 #include "core/env/process.h"
 #include "core/version.h"
 #include "coordinator/api/address.h"
 #include "coordinator/tacitd.h"
 
+/* Less, and an agent that is about to name what it uploaded would have to send it again. */
+#define GRACE_MS_MIN 10000
+#define GRACE_MS_MAX (366 * 86400 * (int64_t)1000)
 #define LISTEN_DEFAULT "127.0.0.1:8420"
 
 struct options {
     const char *dir, *listen, *certificate, *key;
     bool insecure;
+    int64_t grace_ms;
     struct listen_address address;
 };
 
-enum { OPTION_CERT = 0x100, OPTION_KEY, OPTION_INSECURE };
+enum { OPTION_CERT = 0x100, OPTION_KEY, OPTION_INSECURE, OPTION_GRACE };
 
 static const struct argp_option option_list[] = {
     {"data", 'd', "DIR", 0, "Folder of the databases and tokens; made where absent", 0},
@@ -29,6 +34,8 @@ static const struct argp_option option_list[] = {
     {"tls-key", OPTION_KEY, "FILE", 0, "The certificate's private key, PEM", 0},
     {"insecure", OPTION_INSECURE, NULL, 0,
      "Listen beyond this machine without TLS: tokens and data can be read on the way", 0},
+    {"gc-grace", OPTION_GRACE, "TIME", 0,
+     "How long an uploaded blob that nothing names is kept: 90m, 24h (the default), 7d", 0},
     {0}};
 
 static const char doc[] =
@@ -44,6 +51,26 @@ static const char doc[] =
     "SIGTERM finishes what is queued and stops; agents go on and deliver to the next start.";
 
 const char *argp_program_version = "tacitd " TACIT_VERSION;
+
+/* "90m": minutes to years. */
+static bool grace_read(const char *text, int64_t *ms)
+{
+    static const struct {
+        char unit;
+        int64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
+    char digits[8];
+    uint64_t n;
+    size_t len = strlen(text);
+
+    if (len < 2 || len > sizeof digits)
+        return false;
+    snprintf(digits, sizeof digits, "%.*s", (int)(len - 1), text);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (text[len - 1] == units[i].unit && text_to_u64(digits, &n))
+            *ms = (int64_t)n * units[i].ms;
+    return *ms >= GRACE_MS_MIN && *ms <= GRACE_MS_MAX;
+}
 
 static error_t on_option(int key, char *arg, struct argp_state *state)
 {
@@ -64,6 +91,10 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPTION_INSECURE:
         o->insecure = true;
+        return 0;
+    case OPTION_GRACE:
+        if (!grace_read(arg, &o->grace_ms))
+            argp_error(state, "--gc-grace %s: a number and s, m, h or d; from 10s to 366d", arg);
         return 0;
     case ARGP_KEY_END:
         if (!o->dir)
@@ -132,6 +163,7 @@ int main(int argc, char **argv)
                                                  .address = &o.address,
                                                  .certificate = o.certificate,
                                                  .key = o.key,
+                                                 .gc_grace_ms = o.grace_ms,
                                                  .ready = say_ready,
                                                  .ready_arg = &o},
                         &e);

@@ -12,12 +12,14 @@
 #include "coordinator/store/store.h"
 
 struct lease_clock; /* deadlines of leases on the monotonic clock: lease/lease.h */
+struct keeper;      /* housekeeping: keep/keeper.h */
 struct works; /* the threads that check results and do the coordinator's own jobs: run/works.h */
 
 struct service {
     struct store *store;
     struct lease_clock *leases;
     struct works *works;
+    struct keeper *keeper;
     const char *dir;
     int64_t started_ms;
     /* Called after a COMMIT that made `jobs` more jobs ready to claim: wakes as many waiting

@@ -7,9 +7,11 @@
 #include "core/version.h"
 #include "coordinator/api/server.h"
 #include "coordinator/api/tokens.h"
+#include "coordinator/keep/keeper.h"
 #include "coordinator/lease/lease.h"
 #include "coordinator/log.h"
 #include "coordinator/run/works.h"
+#include "coordinator/store/gc.h"
 #include "coordinator/store/store.h"
 
 #define PREDECESSOR_MS 10000 /* a predecessor that is being stopped finishes within this */
@@ -57,6 +59,11 @@ static int start(struct coordinator *c, const struct tacitd_options *o, struct e
                         e);
     if (!rc)
         rc = works_create(&c->service.works, &c->service, e);
+    if (!rc)
+        rc = keeper_create(&c->service.keeper, &c->service,
+                           &(struct keeper_options){o->gc_grace_ms ? o->gc_grace_ms : GC_GRACE_MS,
+                                                    KEEPER_FIRST_MS},
+                           e);
     so.certificate = c->certificate.data;
     so.key = c->key.data;
     return rc ? rc : server_start(&c->server, c->api, &c->service, &so, e);
@@ -67,6 +74,7 @@ static void stop(struct coordinator *c)
     if (c->server)
         server_stop(c->server);
     works_destroy(c->service.works);
+    keeper_destroy(c->service.keeper);
     store_close(c->service.store);
     server_destroy(c->server);
     api_destroy(c->api);

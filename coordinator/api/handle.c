@@ -368,6 +368,15 @@ static void prepare(void *arg)
         store_write(x->api->service->store, exchange_run, write_done, x);
 }
 
+/* Knows no jobs_ready: what takes so long makes none. */
+static void work(void *arg)
+{
+    struct exchange *x = arg;
+
+    x->rc = exchange_run(NULL, x, &x->err);
+    exchange_resume(x);
+}
+
 static enum api_step success(struct exchange *x)
 {
     struct api_reply *r = &x->public.reply;
@@ -470,6 +479,8 @@ enum api_step api_handle(struct api_exchange *public)
         return API_REPLY;
     if (x->route->kind == ROUTE_CLAIM)
         waiters_claim(x);
+    else if (x->route->kind == ROUTE_WORK)
+        works_submit(x->api->service->works, work, x);
     else if (needs_prepare(x))
         works_submit(x->api->service->works, prepare, x);
     else

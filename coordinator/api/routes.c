@@ -3,6 +3,7 @@
 #include <string.h>
 #include "core/base/text.h"
 #include "core/protocol/messages.h"
+#include "coordinator/keep/keeper.h"
 #include "coordinator/lease/lease.h"
 
 #define ADMIN MAY(CALLER_ADMIN)
@@ -52,6 +53,12 @@ static const struct route routes[] = {
     {"GET", "/v1/lineage/{name}", ROUTE_READ, ADMIN, NULL, &message_made, lineage_show, NULL},
 
     {"GET", "/v1/status", ROUTE_READ, ADMIN, NULL, &message_status, status_show, NULL},
+
+    {"GET", "/v1/gc", ROUTE_WORK, ADMIN, NULL, &message_gc, keep_gc_show, NULL},
+    {"POST", "/v1/gc", ROUTE_WORK, ADMIN, NULL, &message_gc, keep_gc_run, NULL},
+    {"GET", "/v1/scrub", ROUTE_WORK, ADMIN, NULL, &message_scrub, keep_scrub_show, NULL},
+    {"POST", "/v1/scrub", ROUTE_WORK, ADMIN, &message_scrub_start, &message_scrub, keep_scrub_start,
+     NULL},
 
     {"GET", "/v1/blobs/{digest}", ROUTE_BLOB, ADMIN | AGENT, NULL, NULL, NULL, NULL},
     {"PUT", "/v1/blobs/{digest}", ROUTE_BLOB, ADMIN | AGENT, NULL, NULL, NULL, NULL},

@@ -4,6 +4,7 @@
 #include "core/data/shard.h"
 #include "core/mixture/draw.h"
 #include "coordinator/run/works.h"
+#include "coordinator/store/ops_storage.h"
 
 /* Rounds and chunks go in order through each stage, so the last one that has jobs of a stage tells
  * that all before it are through: *next is that one, or the one after it where it is through, too.
@@ -175,6 +176,21 @@ static int insert_job(void *arg, const struct job_key *k, int priority, struct e
     return 0;
 }
 
+/* What the job that has just been done makes superfluous: its model's older checkpoints, or, of an
+ * evaluation, the one that was kept for it. After the new jobs are there, whose inputs stay. */
+static int retain(struct call *c, const struct run_view *v, const struct job_key *done,
+                  struct err *e)
+{
+    bool chain = done->kind == JOB_TRAIN || (done->kind == JOB_EVAL && done->step_last > 0);
+    if (!chain && done->kind != JOB_TRAIN_ROUTER)
+        return 0;
+    struct retention r = {.keep = v->spec.checkpoint.keep,
+                          .milestone_steps = chain ? v->spec.checkpoint.milestone_steps : 0,
+                          .last =
+                              chain ? due_steps(&v->facts, done->target) : v->spec.router.rounds};
+    return op_retain(c->conn, v->row.id, done->target, done->index, &r, (uint64_t)c->wall_ms, e);
+}
+
 int run_advance(struct call *c, uint64_t run, const struct job_key *done, struct err *e)
 {
     struct run_view v;
@@ -185,7 +201,9 @@ int run_advance(struct call *c, uint64_t run, const struct job_key *done, struct
     if (!done)
         return due_jobs(&v.facts, insert_job, &a, e);
     rc = load_facts_after(c->conn, &v, done, c->arena, e);
-    return rc ? rc : due_after(&v.facts, done, insert_job, &a, e);
+    if (!rc)
+        rc = due_after(&v.facts, done, insert_job, &a, e);
+    return rc ? rc : retain(c, &v, done, e);
 }
 
 const char *run_job_words(struct arena *a, const struct job_key *k)

@@ -48,9 +48,10 @@ static struct msg_bad_blob *add_bad(struct checking *k, struct err *e)
     return &o->bad[o->bad_count++];
 }
 
-/* *why NULL where the bytes are what the name says, or the blob is not there. */
-static int read_one(struct checking *k, const struct digest *d, const char **why, struct err *e)
+/* *why NULL where the bytes are what the name says, or retention has dropped them. */
+static int read_one(struct checking *k, const struct msg_blob *b, const char **why, struct err *e)
 {
+    const struct digest *d = &b->digest;
     struct blob_info info;
     struct digest_state s;
     struct digest found;
@@ -60,6 +61,7 @@ static int read_one(struct checking *k, const struct digest *d, const char **why
     int rc = blob_stat(k->service->store, d, &info, e);
     if (rc == ERR_NOT_FOUND || (!rc && !info.complete)) {
         k->out->absent++;
+        *why = b->dropped ? NULL : "it is lost: not in the store, though nothing has dropped it";
         return 0;
     }
     digest_init(&s);
@@ -92,7 +94,7 @@ static int check_one(struct checking *k, const struct msg_blob *b, uint64_t job,
                      struct err *e)
 {
     const char *why;
-    int rc = read_one(k, &b->digest, &why, e);
+    int rc = read_one(k, b, &why, e);
     if (rc || !why)
         return rc;
     struct msg_bad_blob *bad = add_bad(k, e);

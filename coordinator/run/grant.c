@@ -47,6 +47,9 @@ static int add_outputs(struct input_list *l, const struct job_key *k, int role, 
         if ((rows[i].role != role && rows[i].role != role2) ||
             (only != UINT64_MAX && rows[i].index != only))
             continue;
+        if (rows[i].dropped)
+            return err_set(e, ERR_CONFLICT, "%s: its %s is not kept any more",
+                           run_job_words(l->call->arena, k), blob_role_words[rows[i].role]);
         struct msg_blob *b = list_add(l, e);
         if (!b)
             return e->code;

@@ -13,6 +13,7 @@
 
 struct blob_row {
     uint64_t id, size, durable;
+    int64_t touched_ms;
     bool complete;
 };
 /* ERR_NOT_FOUND where nothing is known. */
@@ -22,5 +23,16 @@ TACIT_MUST_CHECK int blob_row_find(struct store_conn *c, const struct digest *d,
 TACIT_MUST_CHECK int blob_chunk_read(struct store_conn *c, const struct blob_row *b,
                                      uint64_t offset, void *out, size_t cap, size_t *got,
                                      struct err *e);
+/* Makes a blob unknown at once; its chunks go later (store__drop_start after COMMIT). */
+TACIT_MUST_CHECK int blob_row_drop(struct store_conn *c, uint64_t id, struct err *e);
+
+/* Between gc and those who are told that a blob is there; any thread. blob_touch: false where it is
+ * being collected; else it is not from now on, but may have been just before. */
+bool blob_touch(struct store *s, const struct digest *d);
+bool blob_is_going(struct store *s, const struct digest *d);
+/* From here on the blob is not there for anybody. False where somebody was just promised it. */
+TACIT_MUST_CHECK bool blob_guard_mark(struct store *s, const struct digest *d);
+void blob_guard_clear(struct store *s);
+void blob_guard_free(struct store *s);
 
 #endif

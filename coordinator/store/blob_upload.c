@@ -20,11 +20,6 @@
  */
 #define WIDE_BYTES (4 * BLOB_CHUNK)
 #define WIDE_MAX 4
-/* Chunks of a dropped blob that one transaction removes. */
-#define DROP_CHUNKS 16
-/* A partial upload that nobody has gone on with for so long is abandoned: its agent has given up,
- * or somebody else has done its job. */
-#define ABANDONED_MS (7 * 24 * 3600 * (int64_t)1000)
 
 _Static_assert(PROTOCOL_BLOB_MAX / BLOB_CHUNK == 1u << 20, "chunk numbers have 20 bits");
 
@@ -44,112 +39,6 @@ struct blob_upload {
     void *arg;
 };
 
-/* --- dropping -------------------------------------------------------------- */
-
-/* Removes some chunks of a dropped blob; *arg: whether any are left. A blob of many gigabytes takes
- * many transactions, so that others get in between. */
-static int drop_some(struct store_conn *c, void *arg, struct err *e)
-{
-    static const char next[] = "SELECT blob FROM dropped LIMIT 1";
-    static const char chunks[] =
-        "DELETE FROM chunk WHERE id IN "
-        "(SELECT id FROM chunk WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)";
-    static const char finished[] = "DELETE FROM dropped WHERE blob = ?";
-    bool *more = arg;
-    struct query q;
-    query_open(&q, c, next);
-    int rc = query_step(&q, e);
-    uint64_t id = rc == 1 ? column_u64(&q, 0) : 0, removed;
-    query_close(&q);
-    *more = rc == 1;
-    if (rc != 1)
-        return rc;
-    query_open(&q, c, chunks);
-    query_u64(&q, BLOB_ROW_ID(id, 0));
-    query_u64(&q, BLOB_ROW_ID(id + 1, 0));
-    query_u64(&q, DROP_CHUNKS);
-    rc = query_run(&q, &removed, e);
-    if (rc || removed == DROP_CHUNKS)
-        return rc;
-    query_open(&q, c, finished);
-    query_u64(&q, id);
-    return query_run(&q, NULL, e);
-}
-
-struct drop_work {
-    struct store *store;
-    bool more;
-};
-
-static int drop_fn(struct store_conn *c, void *arg, struct err *e)
-{
-    return drop_some(c, &((struct drop_work *)arg)->more, e);
-}
-
-static void drop_done(void *arg, int rc, const struct err *e)
-{
-    struct drop_work *w = arg;
-    (void)e; /* what is left is removed at the next drop or start */
-    if (!rc && w->more && !atomic_load(&w->store->closing))
-        writer_put(w->store->blob_writer, drop_fn, drop_done, w);
-    else
-        free(w);
-}
-
-static void drop_start(struct store *s)
-{
-    struct drop_work *w = malloc(sizeof *w);
-    if (!w)
-        return; /* as above */
-    *w = (struct drop_work){s, false};
-    writer_put(s->blob_writer, drop_fn, drop_done, w);
-}
-
-/* Drops partial uploads that are abandoned, and those whose hash another library began. */
-static int drop_abandoned(struct store_conn *c, void *arg, struct err *e)
-{
-#define ABANDONED "complete = 0 AND (touched_ms < ?1 OR hash_kind IS NOT ?2)"
-    static const char mark[] = "INSERT INTO dropped (blob) SELECT id FROM blob WHERE " ABANDONED;
-    static const char forget[] = "DELETE FROM blob WHERE " ABANDONED;
-    int64_t before = env_wall_ms() - ABANDONED_MS;
-    char kind[64];
-    int rc = 0;
-    (void)arg;
-    digest_state_kind(kind);
-    for (int i = 0; !rc && i < 2; i++) {
-        struct query q;
-        query_open(&q, c, i ? forget : mark);
-        query_i64(&q, before);
-        query_text(&q, kind);
-        rc = query_run(&q, NULL, e);
-    }
-    return rc;
-}
-
-int store__blobs_start(struct store *s, struct err *e)
-{
-    int rc = writer_wait(s->blob_writer, drop_abandoned, NULL, e);
-    if (!rc)
-        drop_start(s);
-    return rc;
-}
-
-/* Makes a blob unknown at once; its chunks go later. */
-static int drop_row(struct store_conn *c, uint64_t id, struct err *e)
-{
-    static const char mark[] = "INSERT INTO dropped (blob) VALUES (?)";
-    static const char forget[] = "DELETE FROM blob WHERE id = ?";
-    struct query q;
-    query_open(&q, c, mark);
-    query_u64(&q, id);
-    int rc = query_run(&q, NULL, e);
-    if (rc)
-        return rc;
-    query_open(&q, c, forget);
-    query_u64(&q, id);
-    return query_run(&q, NULL, e);
-}
-
 /* --- opening --------------------------------------------------------------- */
 
 /* Pages that dropped blobs left in the file. */
@@ -166,6 +55,17 @@ static int free_in_file(struct store *s, uint64_t *bytes, struct err *e)
     query_close(&q);
     store__blob_read_end(s, c);
     return rc < 0 ? rc : 0;
+}
+
+int store_disk_free(struct store *s, uint64_t *bytes, struct err *e)
+{
+    uint64_t inside;
+    int rc = env_disk_free(s->dir, bytes, e);
+    if (!rc)
+        rc = free_in_file(s, &inside, e);
+    if (!rc)
+        *bytes += inside;
+    return rc;
 }
 
 static int check_space(struct store *s, uint64_t bytes, struct err *e)
@@ -227,7 +127,15 @@ static int look_up(struct store *s, const struct digest *d, uint64_t size, struc
                    bool *fresh, struct err *e)
 {
     struct store_conn *c;
-    int rc = store__blob_read_begin(s, &c, e);
+    struct blob_info info;
+    int rc = blob_promise(s, d, &info, e);
+    if (!rc && info.complete)
+        *b = (struct blob_row){.size = info.size};
+    if (!rc && info.complete)
+        return err_set(e, ERR_EXISTS, "the blob is there already");
+    if (rc && rc != ERR_NOT_FOUND)
+        return rc;
+    rc = store__blob_read_begin(s, &c, e);
     if (rc)
         return rc;
     rc = blob_row_find(c, d, b, e);
@@ -235,9 +143,7 @@ static int look_up(struct store *s, const struct digest *d, uint64_t size, struc
     *fresh = rc == ERR_NOT_FOUND;
     if (rc == ERR_NOT_FOUND)
         rc = 0;
-    else if (!rc && b->complete)
-        return err_set(e, ERR_EXISTS, "the blob is there already");
-    else if (!rc && b->size != size)
+    else if (!rc && (b->complete || b->size != size)) /* about to go; somebody's mistake */
         *fresh = true;
     if (*fresh)
         *b = (struct blob_row){.size = size};
@@ -360,10 +266,11 @@ static int own_row(struct store_conn *c, const struct blob_upload *u, uint64_t *
         return insert_blob(c, u, id, e);
     if (rc && rc != ERR_NOT_FOUND)
         return rc;
-    if (!rc && b.complete)
+    bool going = !rc && b.complete && blob_is_going(u->store, &u->digest);
+    if (!rc && b.complete && !going)
         return err_set(e, ERR_EXISTS, "the blob is there already");
-    if (!rc && b.size != u->size && u->fresh) {
-        rc = drop_row(c, b.id, e);
+    if (!rc && (going || b.size != u->size) && u->fresh) {
+        rc = blob_row_drop(c, b.id, e);
         return rc ? rc : insert_blob(c, u, id, e);
     }
     if (rc || b.size != u->size || b.durable != u->durable)
@@ -412,7 +319,7 @@ static int flush_fn(struct store_conn *c, void *arg, struct err *e)
         digest_final(&hash, &d);
         u->mismatch = !digest_equal(&d, &u->digest);
         if (u->mismatch)
-            return drop_row(c, id, e);
+            return blob_row_drop(c, id, e);
     }
     if ((rc = put_chunks(c, u, id, e)))
         return rc;
@@ -435,7 +342,7 @@ static int flush_finish(struct blob_upload *u, int rc, struct err *e)
         return rc;
     if (u->mismatch) {
         char hex[DIGEST_HEX + 1];
-        drop_start(u->store);
+        store__drop_start(u->store);
         return err_set(
             e, ERR_DIGEST,
             "the bytes are not those of %s: they were damaged on the way, or the name is "

@@ -7,7 +7,8 @@
 
 int blob_row_find(struct store_conn *c, const struct digest *d, struct blob_row *out, struct err *e)
 {
-    static const char find[] = "SELECT id, size, durable, complete FROM blob WHERE digest = ?";
+    static const char find[] = "SELECT id, size, durable, complete, touched_ms"
+                               " FROM blob WHERE digest = ?";
     struct query q;
     query_open(&q, c, find);
     query_digest(&q, d);
@@ -17,6 +18,7 @@ int blob_row_find(struct store_conn *c, const struct digest *d, struct blob_row 
         out->size = column_u64(&q, 1);
         out->durable = column_u64(&q, 2);
         out->complete = column_u64(&q, 3) != 0;
+        out->touched_ms = (int64_t)column_u64(&q, 4);
     }
     query_close(&q);
     if (rc == 0) {
@@ -56,7 +58,11 @@ int blob_stat(struct store *s, const struct digest *d, struct blob_info *out, st
 {
     struct store_conn *c;
     struct blob_row b;
+    char hex[DIGEST_HEX + 1];
     memset(out, 0, sizeof *out);
+    /* Before reading: once it is through, the snapshot tells. */
+    if (blob_is_going(s, d))
+        return err_set(e, ERR_NOT_FOUND, "blob %s has just been collected", digest_to_hex(d, hex));
     int rc = store__blob_read_begin(s, &c, e);
     if (rc)
         return rc;
@@ -65,6 +71,15 @@ int blob_stat(struct store *s, const struct digest *d, struct blob_info *out, st
     if (!rc)
         *out = (struct blob_info){b.size, b.durable, b.complete};
     return rc;
+}
+
+int blob_promise(struct store *s, const struct digest *d, struct blob_info *out, struct err *e)
+{
+    int rc = blob_stat(s, d, out, e);
+    if (rc || !out->complete)
+        return rc;
+    (void)blob_touch(s, d); /* where it was too late, the second look says so */
+    return blob_stat(s, d, out, e);
 }
 
 int blob_read(struct store *s, const struct digest *d, uint64_t offset, void *out, size_t cap,

@@ -12,6 +12,9 @@
 #include "coordinator/store/store.h"
 
 #define BLOB_CHUNK (1u << 20)
+/* A partial upload that nobody has gone on with for so long is abandoned: its agent has given up,
+ * or somebody else has done its job. */
+#define BLOB_ABANDONED_MS (7 * 24 * 3600 * (int64_t)1000)
 
 struct blob_info {
     uint64_t size;   /* of the whole blob; 0 and complete false where nothing is known */
@@ -22,6 +25,11 @@ struct blob_info {
 /* What is there of d. ERR_NOT_FOUND where nothing. Any thread. */
 TACIT_MUST_CHECK int blob_stat(struct store *s, const struct digest *d, struct blob_info *out,
                                struct err *e);
+
+/* The same for somebody who, told that a blob is there, will not send it: from now on gc leaves it
+ * alone for another grace time. */
+TACIT_MUST_CHECK int blob_promise(struct store *s, const struct digest *d, struct blob_info *out,
+                                  struct err *e);
 
 /* --- upload: one handle a request ------------------------------------------------------------- */
 struct blob_upload;

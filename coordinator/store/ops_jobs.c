@@ -434,7 +434,7 @@ int op_job_sums(struct store_conn *c, uint64_t run, struct arena *a, struct job_
     return rc;
 }
 
-#define OUTPUT_COLUMNS "role, idx, digest, content, bytes, first, count "
+#define OUTPUT_COLUMNS "role, idx, digest, content, bytes, first, count, dropped "
 
 static void output_read(const struct query *q, struct msg_blob *b)
 {
@@ -445,6 +445,7 @@ static void output_read(const struct query *q, struct msg_blob *b)
     b->bytes = column_u64(q, 4);
     b->first = column_u64(q, 5);
     b->count = column_u64(q, 6);
+    b->dropped = column_u64(q, 7) != 0;
 }
 
 int op_output(struct store_conn *c, uint64_t job, uint32_t number, struct msg_blob *out,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/env/file.h"
+#include "coordinator/store/blob_rows.h"
 #include "coordinator/store/migrate.h"
 #include "coordinator/store/ops.h"
 #include "coordinator/store/store_parts.h"
@@ -192,6 +193,8 @@ int store_open_with(struct store **out, const char *dir, const struct store_opti
     s->stepped = o->stepped;
     pool_init(&s->readers);
     pool_init(&s->blob_readers);
+    env_mutex_init(&s->guard.mutex);
+    env_mutex_init(&s->gc);
     int rc = s->dir ? store_start(s, o->lock_ms, e)
                     : err_set(e, ERR_NO_MEMORY, "no memory to open %s", dir);
     if (rc)
@@ -218,6 +221,9 @@ void store_close(struct store *s)
     pool_close(&s->blob_readers);
     writer_destroy(s->writer);
     writer_destroy(s->blob_writer);
+    blob_guard_free(s);
+    env_mutex_destroy(&s->guard.mutex);
+    env_mutex_destroy(&s->gc);
     if (s->lock >= 0)
         env_lock_release(s->lock);
     free(s->dir);

@@ -51,4 +51,7 @@ TACIT_MUST_CHECK int store_write_wait(struct store *s, store_write_fn *fn, void 
 TACIT_MUST_CHECK int store_read_begin(struct store *s, struct store_conn **c, struct err *e);
 void store_read_end(struct store *s, struct store_conn *c);
 
+/* Bytes that can still be stored: free on the file system, and in pages that dropped blobs left. */
+TACIT_MUST_CHECK int store_disk_free(struct store *s, uint64_t *bytes, struct err *e);
+
 #endif

@@ -17,6 +17,15 @@ struct reader_pool {
     unsigned count; /* idle ones */
 };
 
+#define BLOB_GOING_MAX 64
+struct touch;
+struct blob_guard {
+    struct env_mutex mutex;              /* guards the rest; nothing else is taken under it */
+    struct digest going[BLOB_GOING_MAX]; /* complete blobs that are just being collected */
+    unsigned going_count;
+    struct touch *touching; /* blobs that somebody was told are there, not yet marked so */
+};
+
 struct store {
     char *dir;
     int lock;
@@ -25,6 +34,8 @@ struct store {
     struct reader_pool readers, blob_readers;
     _Atomic uint64_t upload_bytes; /* still to come of the open uploads: room that is spoken for */
     atomic_uint uploads_wide;      /* open ones with a buffer of several chunks */
+    struct blob_guard guard;
+    struct env_mutex gc; /* held through a collection; taken before any other */
     bool stepped;
     _Atomic bool closing; /* no more clearing of dropped blobs */
 };
@@ -32,6 +43,8 @@ struct store {
 /* A snapshot of blobs.db. */
 TACIT_MUST_CHECK int store__blob_read_begin(struct store *s, struct store_conn **c, struct err *e);
 void store__blob_read_end(struct store *s, struct store_conn *c);
+/* Removes the chunks of dropped blobs, as long as there are any. */
+void store__drop_start(struct store *s);
 /* Drops abandoned uploads, and queues the removal of what earlier processes left behind. */
 TACIT_MUST_CHECK int store__blobs_start(struct store *s, struct err *e);
 

@@ -10,6 +10,7 @@
 #define ROUNDS_MAX 4096
 #define CURVE_MAX 65536
 #define BAD_MAX 65536
+#define GC_ROWS_MAX 65536
 #define NAME_MAX_BYTES 64
 #define SPEC_MAX_BYTES 65536
 
@@ -384,8 +385,74 @@ static const struct field status_fields[] = {
     U64(status, agents_idle, MAY, 0, 0),  U64(status, agents_benched, MAY, 0, 0),
     U64(status, threads, MAY, 0, 0),      U64(status, blobs, MAY, 0, 0),
     U64(status, blob_bytes, MAY, 0, 0),   U64(status, memory_peak, MAY, 0, 0),
+    STRING(status, storage, MAY, 1024),   U64(status, storage_since, MAY, 0, 0),
+    U64(status, disk_free, MAY, 0, 0),    U64(status, disk_used, MAY, 0, 0),
+    U64(status, disk_planned, MAY, 0, 0),
 };
 MESSAGE(status);
+
+/* --- storage --- */
+
+static const struct field scrub_start_fields[] = {
+    STRING(scrub_start, run, MAY, NAME_MAX_BYTES),
+};
+MESSAGE(scrub_start);
+
+static const struct field scrub_bad_fields[] = {
+    DIGEST(scrub_bad, digest, MUST),
+    U64(scrub_bad, bytes, MAY, 0, 0),
+    STRING(scrub_bad, problem, MAY, 512),
+    STRING(scrub_bad, named, MAY, 512),
+};
+MESSAGE(scrub_bad);
+
+static const struct field scrub_fields[] = {
+    U64(scrub, number, MUST, 0, 0),
+    BOOL(scrub, running, MUST),
+    STRING(scrub, run, MAY, NAME_MAX_BYTES),
+    U64(scrub, blobs, MAY, 0, 0),
+    U64(scrub, bytes, MAY, 0, 0),
+    U64(scrub, blobs_total, MAY, 0, 0),
+    U64(scrub, bytes_total, MAY, 0, 0),
+    U64(scrub, bad_total, MAY, 0, 0),
+    ARRAY(scrub, bad, bad_count, MAY, scrub_bad, PROTOCOL_SCRUB_BAD_MAX),
+    STRING(scrub, error, MAY, 1024),
+};
+MESSAGE(scrub);
+
+static const struct field gc_row_fields[] = {
+    STRING(gc_row, why, MUST, 256), STRING(gc_row, run, MAY, NAME_MAX_BYTES),
+    U64(gc_row, blobs, MAY, 0, 0),  U64(gc_row, bytes, MAY, 0, 0),
+    BOOL(gc_row, later, MAY),
+};
+MESSAGE(gc_row);
+
+static const struct field gc_fields[] = {
+    U64(gc, blobs, MUST, 0, 0),
+    U64(gc, bytes, MUST, 0, 0),
+    BOOL(gc, more, MAY),
+    U64(gc, grace_ms, MAY, 0, 0),
+    U64(gc, backups, MAY, 0, 0),
+    U64(gc, disk_free, MAY, 0, 0),
+    ARRAY(gc, rows, row_count, MAY, gc_row, GC_ROWS_MAX),
+};
+MESSAGE(gc);
+
+static const struct field backup_fields[] = {
+    U64(backup, backup, MUST, 1, 0),
+    DIGEST(backup, snapshot, MUST),
+    DIGEST(backup, list, MUST),
+    U64(backup, snapshot_bytes, MUST, 0, 0),
+    U64(backup, list_bytes, MUST, 0, 0),
+    U64(backup, blobs, MUST, 0, 0),
+    U64(backup, blob_bytes, MUST, 0, 0),
+    U64(backup, incarnation, MUST, 0, 0),
+    U64(backup, created_at, MUST, 0, 0),
+    STRING(backup, version, MAY, 64),
+    STRING(backup, admin_token, MUST, PROTOCOL_TOKEN_MAX),
+    STRING(backup, join_token, MUST, PROTOCOL_TOKEN_MAX),
+};
+MESSAGE(backup);
 
 /* --- report --- */
 

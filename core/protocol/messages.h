@@ -105,7 +105,8 @@ extern const char *const job_phase_words[]; /* "fetching", "running", "saving", 
 
 /* An input or output of a job. */
 struct msg_blob {
-    int role; /* enum blob_role */
+    int role;     /* enum blob_role */
+    bool dropped; /* the coordinator's, never sent: retention has let the bytes go */
     uint64_t index;
     struct digest digest;  /* of the bytes: what the blob store is asked for */
     struct digest content; /* of a checkpoint's canonical content; zero for others, whose bytes are
@@ -327,6 +328,67 @@ struct msg_status {
     uint64_t agents, agents_working, agents_idle, agents_benched;
     uint64_t threads; /* of agents seen in the last minute */
     uint64_t blobs, blob_bytes, memory_peak;
+    const char *storage;    /* "ok", or what keeps the coordinator from writing */
+    uint64_t storage_since; /* when that began; 0 while it is ok */
+    uint64_t disk_free;     /* on the coordinator's file system, and within blobs.db */
+    uint64_t disk_used;     /* by both databases */
+    uint64_t disk_planned;  /* that the active runs will still add, at most */
+};
+
+/* --- storage --------------------------------------------------------------------------------- */
+
+/* POST /v1/scrub begins to read every stored blob, or those that a run names, and to compare them
+ * with their names; where one runs already, that one is shown. GET /v1/scrub: how far it is. */
+struct msg_scrub_start {
+    const char *run; /* NULL: all */
+};
+struct msg_scrub_bad {
+    struct digest digest;
+    uint64_t bytes;
+    const char *problem; /* "its bytes are others", "missing" */
+    const char *named;   /* "run demo: train expert 2, steps 500 to 1000: state"; NULL: nobody */
+};
+#define PROTOCOL_SCRUB_BAD_MAX 256 /* that are shown; bad_total counts all */
+struct msg_scrub {
+    uint64_t number; /* its number since the coordinator's start; 0: there was none */
+    bool running;
+    const char *run;
+    uint64_t blobs, bytes;             /* compared so far */
+    uint64_t blobs_total, bytes_total; /* of those that were there at its beginning */
+    uint64_t bad_total;
+    struct msg_scrub_bad *bad;
+    uint32_t bad_count;
+    const char *error; /* why it ended early, or NULL */
+};
+
+/* GET /v1/gc: blobs that nobody needs. POST /v1/gc lets those go whose time has come. */
+struct msg_gc_row {
+    const char *why; /* "checkpoints that retention dropped" */
+    const char *run; /* or NULL */
+    uint64_t blobs, bytes;
+    bool later; /* they are too young, or a backup holds them */
+};
+struct msg_gc {
+    uint64_t blobs, bytes;      /* that go now, or (POST) have gone */
+    bool more;                  /* POST: there are others: ask again */
+    uint64_t grace_ms, backups; /* backups: that are under way */
+    uint64_t disk_free;
+    struct msg_gc_row *rows;
+    uint32_t row_count;
+};
+
+/* POST /v1/backups: a copy of tacit.db as a blob, and a list of the blobs that it names: 40 bytes
+ * each, digest and size (little-endian). They stay for PROTOCOL_BACKUP_MS after the last POST
+ * /v1/backups/{id}/renew; POST /v1/backups/{id}/end lets them go. */
+#define PROTOCOL_BACKUP_MS (15 * 60 * 1000)
+#define PROTOCOL_BACKUP_ROW 40
+struct msg_backup {
+    uint64_t backup;
+    struct digest snapshot, list;
+    uint64_t snapshot_bytes, list_bytes;
+    uint64_t blobs, blob_bytes; /* of the list */
+    uint64_t incarnation, created_at;
+    const char *version, *admin_token, *join_token;
 };
 
 /* --- report ---------------------------------------------------------------------------------- */
@@ -520,7 +582,8 @@ struct msg_verified {
     X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
     X(run_create) X(model_progress) X(run) X(job) X(attempt) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
-    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(rollback) X(rolled_back) X(difference) X(verified)
+    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(rollback) X(rolled_back) X(difference) X(verified) \
+    X(scrub_start) X(scrub_bad) X(scrub) X(gc_row) X(gc) X(backup)
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;
 MESSAGES(MESSAGE_DECLARE_)

@@ -198,6 +198,10 @@ static const struct key keys[] = {
      .help = "steps between an agent's saves to its own disk"},
     WHOLE64("checkpoint", "publish_steps", checkpoint.publish_steps, 1, STEPS_MAX, "500",
             "steps of one job: what an agent uploads, and another can go on from"),
+    WHOLE64("checkpoint", "keep", checkpoint.keep, 1, STEPS_MAX, "2",
+            "newest checkpoints of each model (of a router: rounds) that the coordinator keeps"),
+    WHOLE64("checkpoint", "milestone_steps", checkpoint.milestone_steps, 0, STEPS_MAX, "0",
+            "keep those at multiples of so many steps, too, a multiple of publish_steps; 0: none"),
 
     WHOLE64("eval", "every_steps", eval.every_steps, 0, STEPS_MAX, "0",
             "steps between points of the validation curve, a multiple of publish_steps; 0: none"),
@@ -531,6 +535,10 @@ static void check_curve(struct parse *p)
 
     if (s->dense.enabled && spec_dense_steps(s) > longest)
         longest = spec_dense_steps(s);
+    if (s->checkpoint.milestone_steps % publish != 0)
+        wrong(p, key_find("checkpoint", "milestone_steps"),
+              "%llu is not a multiple of publish_steps, %llu",
+              (unsigned long long)s->checkpoint.milestone_steps, (unsigned long long)publish);
     if (every % publish != 0)
         wrong(p, key_find("eval", "every_steps"),
               "%llu is not a multiple of [checkpoint] publish_steps, %llu",

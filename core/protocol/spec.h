@@ -48,6 +48,7 @@ struct run_spec {
     } dense;
     struct {
         uint64_t every_steps, publish_steps;
+        uint64_t keep, milestone_steps; /* of what is published: run/advance.c */
     } checkpoint;
     struct {
         uint64_t every_steps; /* 0: only at the end; a multiple of publish_steps */
