@@ -27,7 +27,8 @@
 #define CLAIM_WAIT_MS 30000
 #define CLAIM_SLACK_MS 15000 /* of the exchange, over what the coordinator was asked to wait */
 #define GRACE_MS 30000       /* what most clouds and clusters give */
-#define RELEASE_MS 1500      /* of the grace are kept for giving the job back */
+#define ORDER_MS 500         /* of the grace are kept for ending in order */
+#define RELEASE_MS 2000      /* of the grace are kept for giving the job back */
 #define SAY_AGAIN_S 60       /* what goes on for long is said once a minute */
 #define ROOM_FIRST_MS 1000   /* waits for room on the disk, doubled … */
 #define ROOM_LONGEST_MS 60000
@@ -439,7 +440,7 @@ static int perform(struct agent *a, const struct agent_action *action)
     arena_reset(&a->answer);
     if (action->last_words && !a->lingers) {
         a->lingers = true;
-        client_linger(a->client, a->notice.deadline_ms - env_monotonic_ms());
+        client_linger(a->client, a->notice.deadline_ms - ORDER_MS - env_monotonic_ms());
         a->hold.upload_until_ms = a->notice.deadline_ms - RELEASE_MS;
     }
     if (action->make_room) {

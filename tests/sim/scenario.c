@@ -185,6 +185,20 @@ static void start_agent(struct machine *m, void *arg)
     world_spawn(m, agent_main, a, "agent");
 }
 
+static void end_now(struct machine *m, void *arg)
+{
+    process_kill(m, false);
+    later(restart_delay(), start_agent, m, arg);
+}
+
+void scenario_end_now(struct machine *m, int code)
+{
+    world_note("the agent's grace is over: it ends at once, with %d", code);
+    for (uint32_t i = 0; i < play.count; i++)
+        if (play.agents[i].machine == m)
+            later(0, end_now, m, &play.agents[i]);
+}
+
 /* The join token is brought by whoever sets the machine up. */
 static void copy_token(struct machine *to)
 {
