@@ -71,10 +71,14 @@ static int start(struct coordinator *c, const struct tacitd_options *o, struct e
 
 static void stop(struct coordinator *c)
 {
+    struct err e = {0};
+
     if (c->server)
         server_stop(c->server);
     works_destroy(c->service.works);
     keeper_destroy(c->service.keeper);
+    if (c->server && lease_flush(&c->service, &e))
+        log_warn("the last lines of running jobs' logs cannot be written: %s", e.message);
     store_close(c->service.store);
     server_destroy(c->server);
     api_destroy(c->api);
