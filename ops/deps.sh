@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages that tacit is built, tested or measured with, where they are missing.
-#   ops/deps.sh [build] [demo] [test] [oracle]     default: build
+#   ops/deps.sh [build] [demo] [test] [bench] [oracle]     default: build
 # Silent and quick where all are there: apt is not touched then.
 set -u
 
@@ -13,6 +13,8 @@ demo=(python3 curl jq)
 # warnings, and fuzzes with what libclang-rt-dev brings.
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     qemu-user-static python3 git curl jq openssl)
+# Queues that people know, to be measured beside.
+bench=(python3 beanstalkd postgresql)
 # Only to make the golden files of tests/oracle again.
 oracle=(python3-torch python3-numpy)
 
@@ -22,9 +24,10 @@ for group in "${@:-build}"; do
     build) wanted+=("${build[@]}") ;;
     demo) wanted+=("${demo[@]}") ;;
     test) wanted+=("${test[@]}") ;;
+    bench) wanted+=("${bench[@]}") ;;
     oracle) wanted+=("${oracle[@]}") ;;
     *)
-        echo "ops/deps.sh: no group '$group': build, demo, test and oracle are known" >&2
+        echo "ops/deps.sh: no group '$group': build, demo, test, bench and oracle are known" >&2
         exit 64
         ;;
     esac
