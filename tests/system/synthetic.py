@@ -2,7 +2,7 @@
 """Talks to a coordinator as the format and protocol descriptions say, with nothing of tacit's own
 code: publishes a small made-up data set, creates runs, waits for them, prints digests.
 
-usage: synthetic.py dataset|run NAME SPEC|wait NAME SECONDS|digests NAME|jobs NAME
+usage: synthetic.py dataset|run NAME SPEC|state NAME|wait NAME SECONDS|digests NAME|jobs NAME
        (TACIT_URL and TACIT_TOKEN_FILE as for the command line)
 """
 import hashlib
@@ -83,6 +83,10 @@ def run(name, spec):
     call_json("POST", "/v1/runs", {"spec": text, "file": spec, "dry_run": False})
 
 
+def state(name):
+    print(call_json("GET", "/v1/runs/" + name)["state"])
+
+
 def wait(name, seconds):
     end = time.monotonic() + float(seconds)
     while time.monotonic() < end:
@@ -116,5 +120,5 @@ def jobs(name):
 
 
 if __name__ == "__main__":
-    {"dataset": dataset, "run": run, "wait": wait, "digests": digests,
+    {"dataset": dataset, "run": run, "state": state, "wait": wait, "digests": digests,
      "jobs": jobs}[sys.argv[1]](*sys.argv[2:])

@@ -20,8 +20,9 @@ declare -A agents
 
 cleanup() {
     local p command
-    for p in "${pids[@]}"; do kill -9 "$p" 2>/dev/null; done
-    wait 2>/dev/null
+    exec 2>/dev/null # the shell's own words on what it kills
+    for p in "${pids[@]}"; do kill -9 "$p"; done
+    wait
     for command in "${cleaners[@]}"; do $command; done
     rm -rf "$dir"
 }
