@@ -84,6 +84,8 @@ struct attempt_row;
 struct msg_attempt;
 TACIT_MUST_CHECK int lease_heard_of(struct call *c, const struct attempt_row *r,
                                     struct msg_attempt *m, struct err *e);
+/* How many agents were heard of since then (monotonic). */
+unsigned lease_agents_alive(struct lease_clock *l, int64_t since_ms);
 /* Until when a benched agent stays so, monotonic; −1 where it is not known. */
 int64_t lease_bench_until(struct lease_clock *l, uint64_t agent);
 /* Monotonic time of the agent's last request since the start, or −1. Any thread. */

@@ -72,9 +72,10 @@ int lease_heartbeat(struct call *c, const void *in, void *out, struct err *e)
         return rc;
     struct lease_progress p = {
         .step = m->step, .total = m->total, .loss = m->loss, .rate = m->rate, .seen_ms = c->now_ms};
+    bool links = job.key.kind == JOB_TRAIN || job.key.kind == JOB_REPLAY;
     struct trail_key key = {.job = job.id,
                             .run = job.run,
-                            .last = job.key.kind == JOB_TRAIN ? job.key.step_last : 0,
+                            .last = links ? job.key.step_last : 0,
                             .kind = job.key.kind,
                             .target = job.key.target,
                             .fence = *m->fence};

@@ -172,6 +172,11 @@ unsigned lease_clock_alive(struct lease_clock *l, int64_t since_ms, uint64_t but
     return alive;
 }
 
+unsigned lease_agents_alive(struct lease_clock *l, int64_t since_ms)
+{
+    return lease_clock_alive(l, since_ms, 0, NULL, 0);
+}
+
 int64_t lease_clock_bench(struct lease_clock *l, uint64_t agent, uint64_t benched_ms,
                           int64_t now_ms, int64_t bench_ms)
 {

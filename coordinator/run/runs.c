@@ -8,6 +8,7 @@
 #include "coordinator/run/advance.h"
 #include "coordinator/run/reply.h"
 #include "coordinator/run/run_share.h"
+#include "coordinator/run/run_words.h"
 #include "coordinator/store/blobs.h"
 
 static int parse_request(const struct msg_run_create *m, struct run_spec *spec,
@@ -111,26 +112,6 @@ int runs_create(struct call *c, const void *in, void *out, struct err *e)
     return rc;
 }
 
-static const char *phase_of(const struct run_view *v)
-{
-    const struct run_facts *f = &v->facts;
-    if (v->row.state == RUN_DONE)
-        return "done";
-    if (v->spec.router.mode == SPEC_EM && f->rounds_trained < v->spec.router.rounds)
-        return f->rounds_trained == 0 || f->rounds_assigned >= f->rounds_trained ? "routers"
-                                                                                 : "scoring";
-    uint32_t chunks = (uint32_t)spec_chunks(&v->spec, f->train_sequences);
-    if (f->chunks_segmented < chunks)
-        return f->chunks_scored < chunks ? "scoring" : "segments";
-    for (uint32_t i = 0; i < v->spec.experts; i++)
-        if (f->expert_step[i] < v->spec.expert.steps)
-            return "experts";
-    if (f->dense_step < due_steps(f, TARGET_DENSE) ||
-        f->dense_flops_step < due_steps(f, TARGET_DENSE_FLOPS))
-        return "dense";
-    return f->evals_done < due_evals_total(f) ? "evaluation" : "report";
-}
-
 static int fill_run(struct call *c, const struct run_view *v, struct msg_run *r, struct err *e)
 {
     uint64_t states[5];
@@ -142,7 +123,6 @@ static int fill_run(struct call *c, const struct run_view *v, struct msg_run *r,
         .dataset = v->dataset.name,
         .state = v->row.state,
         .reason = v->row.reason,
-        .phase = phase_of(v),
         .experts = v->spec.experts,
         .seed = v->spec.seed,
         .round = v->facts.rounds_trained,
@@ -156,7 +136,7 @@ static int fill_run(struct call *c, const struct run_view *v, struct msg_run *r,
         .progress = v->row.state == RUN_DONE ? 1 : run_share(v, NULL, 0),
         .spec = v->row.spec,
     };
-    return 0;
+    return run_words(c, v, states, r, e);
 }
 
 int runs_list(struct call *c, const void *in, void *out, struct err *e)
@@ -199,6 +179,18 @@ static int fill_model_blob(struct call *c, uint64_t run, const struct job_key *d
     return rc;
 }
 
+/* What the holder of a job is at, as far as it was heard of (NULL: not yet). */
+static const char *at_work(const struct call *c, const struct lease_progress *p)
+{
+    if (!p)
+        return "granted";
+    if (c->now_ms - p->seen_ms > LEASE_SILENT_MS)
+        return "silent";
+    if (p->stalled_ms > 0)
+        return "stalled";
+    return p->phase == PHASE_RUNNING ? "training" : job_phase_words[p->phase];
+}
+
 /* The job that a model is in now, where there is one: its holder, step and loss. */
 static int fill_current(struct call *c, uint64_t run, const struct job_key *now,
                         struct msg_model_progress *m, struct err *e)
@@ -210,7 +202,9 @@ static int fill_current(struct call *c, uint64_t run, const struct job_key *now,
     if (rc)
         return err_set(e, rc, "can't read the job of %s %u", job_target_words[now->target],
                        now->index);
-    m->state = job.state == JOB_LEASED        ? "training"
+    struct lease_progress p;
+    bool heard = job.state == JOB_LEASED && lease_progress_of(c->service->leases, job.id, &p);
+    m->state = job.state == JOB_LEASED        ? at_work(c, heard ? &p : NULL)
                : job.state == JOB_WAITING     ? (job.ready ? "waiting" : "backing off")
                : job.state == JOB_QUARANTINED ? "quarantined"
                : job.state == JOB_CANCELLED   ? "cancelled"
@@ -220,8 +214,7 @@ static int fill_current(struct call *c, uint64_t run, const struct job_key *now,
     struct agent_row agent;
     if (op_agent_get(c->conn, job.agent, c->arena, &agent, NULL) == 0)
         m->agent = agent.name;
-    struct lease_progress p;
-    if (lease_progress_of(c->service->leases, job.id, &p)) {
+    if (heard) {
         if (p.step > m->step)
             m->step = p.step;
         m->loss = p.loss;

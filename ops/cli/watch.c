@@ -41,6 +41,12 @@ const char *watch_phase(struct arena *a, const struct msg_run *r)
         return or_empty(arena_printf(a, "%s: round %llu of %llu; %.0f %% done", r->phase,
                                      (unsigned long long)r->round + 1,
                                      (unsigned long long)r->rounds, percent));
+    if (r->round < r->rounds && strcmp(r->phase, "dense") == 0) /* those are the longest chains */
+        return or_empty(arena_printf(a,
+                                     "dense first, routers' round %llu of %llu after it; %.0f %% "
+                                     "done",
+                                     (unsigned long long)r->round + 1,
+                                     (unsigned long long)r->rounds, percent));
     return or_empty(arena_printf(a, "%s; %.0f %% done", r->phase, percent));
 }
 
@@ -160,6 +166,8 @@ const char *watch_line(struct arena *a, const struct msg_run *r)
     }
     if (training > LINE_MODELS)
         line = or_empty(arena_printf(a, "%s; %u more in training", line, training - LINE_MODELS));
+    if (training == 0 && r->jobs_leased == 0 && r->reason)
+        return or_empty(arena_printf(a, "%s; %s", line, format_plain(a, r->reason)));
     if (r->jobs_quarantined)
         line = or_empty(arena_printf(a, "%s; %llu jobs quarantined", line,
                                      (unsigned long long)r->jobs_quarantined));

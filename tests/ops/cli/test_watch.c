@@ -42,6 +42,9 @@ static void test_phase(void **state)
     struct msg_run r = {
         .state = RUN_ACTIVE, .phase = "routers", .round = 2, .rounds = 8, .progress = 0.05};
     assert_string_equal(watch_phase(&arena, &r), "routers: round 3 of 8; 5 % done");
+    r.phase = "dense"; /* nobody is at the routers */
+    assert_string_equal(watch_phase(&arena, &r),
+                        "dense first, routers' round 3 of 8 after it; 5 % done");
     r.phase = "scoring";
     r.round = 8; /* the corpus is scored: that is no round */
     assert_string_equal(watch_phase(&arena, &r), "scoring; 5 % done");
