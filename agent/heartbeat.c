@@ -10,7 +10,6 @@
 #define BEAT_FIRST_MS 1000    /* a job that lasts shows its progress soon */
 #define BEAT_TIMEOUT_MS 15000 /* an answer that takes longer is as good as none */
 #define BEAT_AGAIN_MS 3000    /* after a failure: before the lease runs out there are many tries */
-#define BEAT_TICK_MS 100      /* how soon a begun or ended job is noticed */
 #define BEAT_ARENA (64u << 10)
 
 struct heartbeat {
@@ -118,9 +117,7 @@ static void heartbeat_main(void *arg)
         } else if (env_monotonic_ms() >= h->due_ms) {
             beat_once(h);
         } else {
-            env_mutex_unlock(&h->lock);
-            env_sleep_ms(BEAT_TICK_MS);
-            env_mutex_lock(&h->lock);
+            (void)env_cond_wait_until(&h->wake, &h->lock, h->due_ms);
         }
     }
     env_mutex_unlock(&h->lock);
