@@ -11,6 +11,7 @@
 #include "tests/sim/vfs.h"
 
 #define AGENTS_SMALL 10
+#define GRACE_MS 30000
 #define AGENTS_LARGE 300
 #define JOINERS_MAX 3
 #define SWITCHES_MAX 60000000ull /* a history with more does not get on */
@@ -187,14 +188,15 @@ static void start_agent(struct machine *m, void *arg)
 
 static void end_now(struct machine *m, void *arg)
 {
+    world_note("%s ended where it stood, with %d", m->name, m->exit_code);
     process_kill(m, false);
     later(restart_delay(), start_agent, m, arg);
 }
 
-void scenario_end_now(struct machine *m, int code)
+/* The thread that wants the end stands in its way. */
+static void agent_ends(struct machine *m)
 {
-    world_note("the agent's grace is over: it ends at once, with %d", code);
-    for (uint32_t i = 0; i < play.count; i++)
+    for (unsigned i = 0; i < play.count; i++)
         if (play.agents[i].machine == m)
             later(0, end_now, m, &play.agents[i]);
 }
@@ -226,7 +228,9 @@ static struct agent_machine *add_agent(void)
                                         .work = "/work",
                                         .name = a->name,
                                         .threads = 1,
-                                        .cache_bytes = 64u << 20};
+                                        .cache_bytes = 64u << 20,
+                                        .preempt = {.grace_ms = GRACE_MS}};
+    a->machine->end = agent_ends;
     struct link *l = net_link(a->machine);
     if (play.s->faults) {
         l->delay_us = world_draw_log(100, 200000);

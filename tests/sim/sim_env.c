@@ -3,12 +3,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include "core/env/child.h"
 #include "core/env/clock.h"
+#include "core/env/file.h"
 #include "core/env/last_words.h"
 #include "core/env/process.h"
 #include "agent/agent_log.h"
-#include "tests/sim/scenario.h"
 #include "tests/sim/world.h"
 
 void log_event(const char *level, const char *fmt, ...); /* coordinator/log.h's names are macros */
@@ -58,7 +57,7 @@ void env_stop_on_notice(void)
 
 const char *env_stop_signal(void)
 {
-    return "SIGTERM";
+    return world_here()->stop ? "SIGTERM" : NULL;
 }
 
 /* Polled in every long loop: what was computed before it has taken its time. */
@@ -113,52 +112,6 @@ const char *env_get(const char *name)
     return NULL;
 }
 
-/* --- last words, children: no simulated process crashes, or starts another
- * --------------------------*/
-
-int env_last_words_open(const char *path, struct err *e)
-{
-    (void)path;
-    (void)e;
-    return 0;
-}
-
-void env_last_words_about(const char *subject, const _Atomic uint64_t *step)
-{
-    (void)subject;
-    (void)step;
-}
-
-void env_last_words_say(const char *what)
-{
-    (void)what;
-}
-
-void env_end_now(int code)
-{
-    scenario_end_now(world_here(), code);
-    for (;;)
-        world_sleep_until(world_now() + 1000000);
-}
-
-int env_child_start(struct env_child *c, const char *command, struct err *e)
-{
-    (void)c;
-    return err_set(e, ERR_INTERNAL, "'%s' can't be run here", command);
-}
-
-bool env_child_ended(struct env_child *c, int *code)
-{
-    (void)c;
-    (void)code;
-    return false;
-}
-
-void env_child_stop(struct env_child *c)
-{
-    (void)c;
-}
-
 /* --- logs
  * ---------------------------------------------------------------------------------------*/
 
@@ -169,18 +122,18 @@ static void log_to_history(const char *level, const char *fmt, va_list args)
     world_note("%s%s", level, text);
 }
 
-char *log_stamp(char out[32])
-{
-    snprintf(out, 32, "%" PRId64, env_wall_ms());
-    return out;
-}
-
 void log_line(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
     log_to_history("", fmt, args);
     va_end(args);
+}
+
+char *log_stamp(char out[32])
+{
+    snprintf(out, 32, "at %" PRId64, env_wall_ms() / 1000);
+    return out;
 }
 
 void log_event(const char *level, const char *fmt, ...)

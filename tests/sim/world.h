@@ -33,10 +33,12 @@ struct machine {
     bool frozen;
     bool stop; /* requested of the process */
     int64_t wall_offset_ms;
-    struct waiters stopping; /* who waits for `stop` */
-    uint32_t lives;          /* processes that were started */
-    int exit_code;           /* of the last one that ended by itself */
-    void *extra;             /* the network's */
+    struct waiters stopping;        /* who waits for `stop` */
+    uint32_t lives;                 /* processes that were started */
+    int exit_code;                  /* of the last one that ended by itself */
+    char last_words[64];            /* path of its process's */
+    void (*end)(struct machine *m); /* its process ends itself, where it stands */
+    void *extra;                    /* the network's */
 };
 
 /* --- the world --------------------------------------------------------------------------------*/
