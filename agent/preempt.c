@@ -11,7 +11,7 @@
 #include "core/env/process.h"
 #include "core/env/thread.h"
 
-#define LOOK_MS 200         /* how soon a stop or an end is seen */
+#define LOOK_MS 1000        /* how soon a stop is seen here; loops poll for it themselves */
 #define FILE_MS 1000        /* a look at the file and the command */
 #define CLOUD_MS 2000       /* between questions to the metadata service */
 #define CLOUD_AGAIN_MS 5000 /* after one that failed */
@@ -128,8 +128,8 @@ static void look(struct preempt *p, int64_t now)
     }
 }
 
-/* The grace is over: whoever hangs would be killed without a word. */
-static void end_if_over(struct preempt *p)
+/* Once the grace is over: whoever hangs would be killed without a word. Returns when it is. */
+static int64_t end_if_over(struct preempt *p)
 {
     struct preempt_notice n;
     preempt_notice(p, &n);
@@ -138,20 +138,22 @@ static void end_if_over(struct preempt *p)
         env_last_words_say("did not end within its grace");
         env_end_now(p->o.exit_code);
     }
+    return n.deadline_ms;
 }
 
 static void preempt_main(void *arg)
 {
     struct preempt *p = arg;
     while (!is_ending(p)) {
+        int64_t until = env_monotonic_ms() + LOOK_MS;
         if (env_stop_requested()) {
-            end_if_over(p);
+            until = end_if_over(p);
         } else {
             look(p, env_monotonic_ms());
         }
         env_mutex_lock(&p->lock);
         if (!p->ending) {
-            (void)env_cond_wait_until(&p->wake, &p->lock, env_monotonic_ms() + LOOK_MS);
+            (void)env_cond_wait_until(&p->wake, &p->lock, until);
         }
         env_mutex_unlock(&p->lock);
     }
