@@ -53,6 +53,11 @@ void ledger_expect_io_errors(bool coordinator)
         ledger.agent_errors = true;
 }
 
+bool ledger_expects_io_errors(void)
+{
+    return ledger.coordinator_errors || ledger.agent_errors;
+}
+
 uint64_t ledger_completions(void)
 {
     return ledger.completions;
@@ -85,8 +90,7 @@ static unsigned long long ull(uint64_t n)
     return n;
 }
 
-/* --- grants and results
- * -------------------------------------------------------------------------*/
+/* --- grants and results ---------------------------------------------------------------------- */
 
 static void granted(const struct msg_grant *g)
 {
@@ -173,8 +177,7 @@ void ledger_committed(struct wire *w, const struct exchange *x)
         ledger.failures++;
 }
 
-/* --- blobs
- * --------------------------------------------------------------------------------------*/
+/* --- blobs ----------------------------------------------------------------------------------- */
 
 static struct blob_promise *blob_of(const struct digest *d)
 {
@@ -223,8 +226,7 @@ void ledger_broken_download(struct wire *w, int rc, const char *why)
         world_violation("a download of %.24s… broke off: %s (%s)", w->path, why, err_name(rc));
 }
 
-/* --- replies
- * ------------------------------------------------------------------------------------*/
+/* --- replies --------------------------------------------------------------------------------- */
 
 /* Whether an honest agent whose uploads were acknowledged may hear this of its result. */
 static bool complete_may_hear(int status)
@@ -253,8 +255,7 @@ void ledger_reply(struct wire *w, const struct exchange *x)
         check_fence(w, x->call.id, ((const struct msg_heartbeat *)x->in)->fence, "a heartbeat");
 }
 
-/* --- the end
- * ------------------------------------------------------------------------------------*/
+/* --- the end --------------------------------------------------------------------------------- */
 
 static sqlite3 *open_database(const char *name)
 {

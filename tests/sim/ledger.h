@@ -28,6 +28,7 @@ void ledger_reply(struct wire *w, const struct exchange *x);
 void ledger_broken_download(struct wire *w, int rc, const char *why);
 /* Errors of the coordinator's disk, or of agents', are expected from now on. */
 void ledger_expect_io_errors(bool coordinator);
+bool ledger_expects_io_errors(void);
 
 /* At the end, on a copy of the coordinator's disk: everything promised is there, and the run has
  * published what it should (reference NULL: fills *out). */

@@ -8,12 +8,14 @@
 #include "core/env/clock.h"
 #include "core/env/file.h"
 #include "core/protocol/messages.h"
+#include "tests/sim/ledger.h"
 #include "tests/sim/net.h"
 
 #define OPERATOR_URL "http://coordinator:8420"
 #define AGAIN_MS 2000
 #define LOOK_MS 7000
 #define TEXT_BYTES 40
+#define RETRIES_MAX 100
 #define LABELS 2
 
 struct operator_spec {
@@ -81,8 +83,7 @@ static const struct operator_spec specs[OPERATOR_SPECS] = {
      "[checkpoint]\nevery_steps = 5\npublish_steps = 5\n"},
 };
 
-struct operator
-{
+struct desk {
     struct operator_run *run;
     const struct operator_spec *spec;
     struct client *client;
@@ -108,7 +109,7 @@ static void must(int rc, const struct err *e, const char *what)
         must(rc_ < 0 ? rc_ : 0, (e), (what));                                                      \
     } while (0)
 
-static void open_client(struct operator* o)
+static void open_client(struct desk *o)
 {
     struct buf token;
     struct err e = {0};
@@ -127,7 +128,7 @@ static void open_client(struct operator* o)
     buf_free(&token);
 }
 
-static struct msg_shard put(struct operator* o, const char *path, const void *data, size_t len,
+static struct msg_shard put(struct desk *o, const char *path, const void *data, size_t len,
                             uint64_t sequences)
 {
     struct msg_shard s = {.bytes = len, .sequences = sequences};
@@ -140,7 +141,7 @@ static struct msg_shard put(struct operator* o, const char *path, const void *da
     return s;
 }
 
-static struct msg_shard put_shard(struct operator* o, uint32_t n, uint32_t first)
+static struct msg_shard put_shard(struct desk *o, uint32_t n, uint32_t first)
 {
     const struct operator_spec *spec = o->spec;
     struct shard_shape shape = {.seq = spec->seq, .vocab = 64, .labels = LABELS};
@@ -163,7 +164,7 @@ static struct msg_shard put_shard(struct operator* o, uint32_t n, uint32_t first
     return s;
 }
 
-static void publish(struct operator* o)
+static void publish(struct desk *o)
 {
     const struct operator_spec *spec = o->spec;
     struct msg_label labels[LABELS] = {{"even"}, {"odd"}};
@@ -193,7 +194,7 @@ static void publish(struct operator* o)
                       &out, &o->arena, 0, &e));
 }
 
-static void create(struct operator* o)
+static void create(struct desk *o)
 {
     struct msg_run_create m = {.spec = o->spec->text, .file = "sim.ini"};
     struct msg_run out;
@@ -203,7 +204,23 @@ static void create(struct operator* o)
                       &o->arena, 0, &e));
 }
 
-static void look(struct operator* o)
+/* What machines that die and disks that fail make an operator do: the run says why it stopped, and
+ * is told to go on. */
+static void retry(struct desk *o, const char *reason)
+{
+    struct msg_run run;
+    struct err e = {0};
+    if (!strstr(reason, "went silent") && !ledger_expects_io_errors())
+        world_violation("the run stopped: %s", reason);
+    if (++o->run->retries > RETRIES_MAX)
+        world_violation("the run stops however often it is told to go on: %s", reason);
+    world_note("the operator tells the run to go on that stopped: %s", reason);
+    AGAIN(o, &e, "tell the run to go on",
+          client_call(o->client, "POST", "/v1/runs/sim/retry", NULL, NULL, &message_run, &run,
+                      &o->arena, 0, &e));
+}
+
+static void look(struct desk *o)
 {
     struct msg_run run;
     struct err e = {0};
@@ -216,13 +233,15 @@ static void look(struct operator* o)
     o->run->waiting = run.jobs_waiting;
     o->run->leased = run.jobs_leased;
     o->run->state = run.state;
-    o->run->ended = run.state != RUN_ACTIVE;
+    o->run->ended = run.state == RUN_DONE || run.state == RUN_CANCELLED;
     snprintf(o->run->reason, sizeof o->run->reason, "%s", run.reason ? run.reason : "");
+    if (run.state == RUN_FAILED)
+        retry(o, o->run->reason);
 }
 
 static void operate(void *arg)
 {
-    struct operator o = {.run = arg};
+    struct desk o = {.run = arg};
     o.spec = &specs[o.run->spec];
     arena_init(&o.arena, 64u << 20);
     open_client(&o);

@@ -12,6 +12,7 @@ struct operator_run {
     bool started;  /* the run is there */
     bool ended;
     int state; /* enum run_state, once ended */
+    unsigned retries;
     char reason[400];
     uint64_t done, waiting, leased; /* jobs, as last told */
 };

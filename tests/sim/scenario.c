@@ -43,6 +43,7 @@ const char *const fault_words[FAULTS] = {
     "coordinator's disk failing",
     "slow disks",
     "clock jumps",
+    "runs told to go on",
 };
 
 struct agent_machine {
@@ -55,14 +56,13 @@ struct agent_machine {
 
 static struct {
     struct scenario *s;
-    struct machine *nemesis, *operator;
+    struct machine *nemesis, *desk;
     struct agent_machine agents[AGENTS_MAX];
     unsigned count;
     bool quiet;
 } play;
 
-/* --- machines
- * -----------------------------------------------------------------------------------*/
+/* --- machines -------------------------------------------------------------------------------- */
 
 struct sim_disk *sim_disk_current(void)
 {
@@ -244,8 +244,7 @@ static struct agent_machine *add_agent(void)
     return a;
 }
 
-/* --- blows
- * --------------------------------------------------------------------------------------*/
+/* --- blows ----------------------------------------------------------------------------------- */
 
 static struct agent_machine *any_agent(void)
 {
@@ -435,7 +434,7 @@ static void nemesis_main(void *arg)
     struct scenario *s = arg;
     enum fault enabled[FAULTS];
     unsigned count = 0;
-    for (int f = FAULT_PARTITION; f < FAULTS; f++)
+    for (int f = FAULT_PARTITION; f < FAULT_STOPPED_RUN; f++)
         if (s->enabled[f])
             enabled[count++] = (enum fault)f;
     while (world_now() < s->quiet_at) {
@@ -454,8 +453,7 @@ static void nemesis_main(void *arg)
     calm_down();
 }
 
-/* --- the play
- * -----------------------------------------------------------------------------------*/
+/* --- the play -------------------------------------------------------------------------------- */
 
 void scenario_draw(struct scenario *s, uint64_t seed, bool large)
 {
@@ -488,7 +486,7 @@ static void stage(void *arg)
 {
     struct scenario *s = arg;
     start_coordinator(net_coordinator, NULL);
-    operator_start(play.operator, & s->run);
+    operator_start(play.desk, &s->run);
     while (!s->run.started)
         world_sleep_until(world_now() + SIM_SECOND / 10);
     for (unsigned i = 0; i < s->agents; i++) {
@@ -531,15 +529,16 @@ void scenario_play(struct scenario *s, const struct reference *reference, struct
     ledger_start();
     net_coordinator = world_machine("coordinator");
     net_coordinator->disk = sim_disk_create(world_random());
-    play.operator= world_machine("operator");
-    play.operator->disk = sim_disk_create(world_random());
-    play.operator->up = true;
+    play.desk = world_machine("operator");
+    play.desk->disk = sim_disk_create(world_random());
+    play.desk->up = true;
     play.nemesis = world_machine("nemesis");
     s->end_at = (s->quiet_at > world_now() ? s->quiet_at : world_now()) + END_AFTER;
     int64_t began = world_now();
     world_spawn(play.nemesis, stage, s, "the stage");
     bool stuck = !world_run(is_over, s);
     judge(s, stuck, reference, out);
+    s->happened[FAULT_STOPPED_RUN] = s->run.retries;
     s->virtual_s = (uint64_t)((world_now() - began) / SIM_SECOND);
     for (unsigned i = 0; i < play.count; i++) {
         const struct link *l = net_link(play.agents[i].machine);
@@ -563,7 +562,7 @@ void scenario_end(void)
         machine_end(play.agents[i].machine);
     machine_end(net_coordinator);
     machine_end(net_between);
-    machine_end(play.operator);
+    machine_end(play.desk);
     machine_end(play.nemesis);
     server_forget();
 }

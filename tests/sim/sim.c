@@ -1,6 +1,7 @@
 /* Plays histories of a whole service, each from a seed, and says which break a promise.
  *
- * usage: sim [-v] [-d] SEEDS FIRST      -v: tells all; -d: each twice, and both are equal
+ * usage: sim [-v] [-d] [-g] SEEDS FIRST
+ * -v: tells all; -d: each twice, and both are equal; -g: FIRST in this process, for a debugger
  * Prints a line while it goes on and a table at the end; exits with 1 on any violation, and where
  * SEEDS is large and a kind of fault never occurred. */
 #include <malloc.h>
@@ -40,7 +41,7 @@ struct shared {
 static struct shared *shared;
 
 static struct {
-    bool twice, explain, tty;
+    bool twice, explain, tty, here;
 } options;
 
 struct totals {
@@ -60,8 +61,7 @@ static bool is_large(uint64_t seed)
     return seed % LARGE_EVERY == LARGE_AT;
 }
 
-/* --- in a child
- * ---------------------------------------------------------------------------------*/
+/* --- in a child ------------------------------------------------------------------------------ */
 
 static void limit_time(void)
 {
@@ -144,8 +144,7 @@ static void play_many(struct child *c, int out)
     }
 }
 
-/* --- the parent
- * ---------------------------------------------------------------------------------*/
+/* --- the parent ------------------------------------------------------------------------------ */
 
 static pid_t fork_or_exit(void)
 {
@@ -238,7 +237,7 @@ static void feed_ended(struct feed *f, struct child *c, struct totals *t)
     waitpid(f->pid, &status, 0);
     close(f->fd);
     f->fd = -1;
-    if (status != 0)
+    if (status != 0 || c->seed != 0)
         take_death(c, status, t);
     feed_start(f, c);
 }
@@ -323,14 +322,15 @@ int main(int argc, char **argv)
     struct totals t = {0};
     bool tracing = false;
     int option;
-    while ((option = getopt(argc, argv, "vd")) != -1) {
+    while ((option = getopt(argc, argv, "vdg")) != -1) {
         tracing = tracing || option == 'v';
         options.twice = options.twice || option == 'd';
+        options.here = options.here || option == 'g';
     }
     uint64_t count = optind + 2 == argc ? strtoull(argv[optind], NULL, 10) : 0;
     uint64_t first = count ? strtoull(argv[optind + 1], NULL, 10) : 0;
     if (count == 0 || first == 0) {
-        fprintf(stderr, "usage: sim [-v] [-d] SEEDS FIRST\n");
+        fprintf(stderr, "usage: sim [-v] [-d] [-g] SEEDS FIRST\n");
         return 64;
     }
     options.explain = count == 1;
@@ -347,6 +347,12 @@ int main(int argc, char **argv)
     make_references();
     world_tracing = tracing;
     double began = seconds(), cpu = children_cpu();
-    play_all(count, first, &t);
+    if (options.here) {
+        struct result r;
+        play_checked(first, &r);
+        take_result(&r, &t);
+    } else {
+        play_all(count, first, &t);
+    }
     return report(&t, seconds() - began, children_cpu() - cpu);
 }

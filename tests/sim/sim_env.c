@@ -44,8 +44,7 @@ void env_random(void *out, size_t len)
     }
 }
 
-/* --- process
- * ------------------------------------------------------------------------------------*/
+/* --- process --------------------------------------------------------------------------------- */
 
 void env_stop_on_signals(void)
 {
@@ -112,8 +111,39 @@ const char *env_get(const char *name)
     return NULL;
 }
 
-/* --- logs
- * ---------------------------------------------------------------------------------------*/
+/* --- last words ------------------------------------------------------------------------------ */
+
+int env_last_words_open(const char *path, struct err *e)
+{
+    struct machine *m = world_here();
+    snprintf(m->last_words, sizeof m->last_words, "%s", path);
+    return env_file_write_atomic(path, "", 0, 0600, e);
+}
+
+void env_last_words_about(const char *subject, const _Atomic uint64_t *step)
+{
+    (void)subject; /* no process crashes here but by kill -9, which has no words */
+    (void)step;
+}
+
+void env_last_words_say(const char *what)
+{
+    struct err ignored;
+    (void)!env_file_write_atomic(world_here()->last_words, what, strlen(what), 0600, &ignored);
+}
+
+void env_end_now(int code)
+{
+    struct machine *m = world_here();
+    struct waiters never = {0};
+    m->exit_code = code;
+    if (m->end)
+        m->end(m);
+    for (;;)
+        world_wait(&never, SIM_NEVER);
+}
+
+/* --- logs ------------------------------------------------------------------------------------ */
 
 static void log_to_history(const char *level, const char *fmt, va_list args)
 {

@@ -64,8 +64,7 @@ int env_http_set_bearer(struct env_http *h, const char *bearer, struct err *e)
     return 0;
 }
 
-/* --- waiting
- * ------------------------------------------------------------------------------------*/
+/* --- waiting --------------------------------------------------------------------------------- */
 
 /* Whether the exchange is over, for a reason of this side. */
 static bool is_over(struct exchange *x)
@@ -119,8 +118,7 @@ static int64_t trip(const struct link *l, size_t bytes)
            (int64_t)bytes * SIM_SECOND / l->bytes_s;
 }
 
-/* --- the request
- * --------------------------------------------------------------------------------*/
+/* --- the request ----------------------------------------------------------------------------- */
 
 static void set_query(struct wire *w, char *query)
 {
@@ -251,8 +249,7 @@ static bool wait_for_answer(struct exchange *x)
     return sleep_until(x, w->down_at) && reachable(x);
 }
 
-/* --- a request that comes twice
- * -----------------------------------------------------------------*/
+/* --- a request that comes twice -------------------------------------------------------------- */
 
 struct again {
     struct wire *wire;
@@ -288,8 +285,7 @@ static void send_again_later(struct exchange *x)
     world_spawn(net_between, come_again, a, "a packet that comes twice");
 }
 
-/* --- the answer
- * ---------------------------------------------------------------------------------*/
+/* --- the answer ------------------------------------------------------------------------------ */
 
 static bool take_body(struct exchange *x)
 {

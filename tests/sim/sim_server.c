@@ -58,8 +58,7 @@ static void wait_resumed(struct request *r)
         world_wait(&r->resumed, SIM_NEVER);
 }
 
-/* --- replies
- * ------------------------------------------------------------------------------------*/
+/* --- replies --------------------------------------------------------------------------------- */
 
 static void add_header(struct wire *w, const char *name, const char *value)
 {
@@ -141,8 +140,7 @@ static void reply(struct request *r, bool blob)
         send_blob(r);
 }
 
-/* --- requests
- * -----------------------------------------------------------------------------------*/
+/* --- requests -------------------------------------------------------------------------------- */
 
 /* Some bytes of the body, or its end (*len 0); false where the connection is gone. */
 static bool body_bytes(struct request *r, const char **data, size_t *len)
@@ -268,8 +266,7 @@ void server_forget(void)
     listening = NULL;
 }
 
-/* --- starting and stopping
- * ----------------------------------------------------------------------*/
+/* --- starting and stopping ------------------------------------------------------------------- */
 
 int server_start(struct server **out, struct api *a, struct service *service,
                  const struct server_options *o, struct err *e)

@@ -58,7 +58,7 @@ static void *must(void *p)
     return p;
 }
 
-/* --- chance -----------------------------------------------------------------------------------*/
+/* --- chance ---------------------------------------------------------------------------------- */
 
 uint64_t world_random(void)
 {
@@ -88,8 +88,7 @@ int64_t world_draw_log(int64_t low, int64_t high)
     return x < high ? x : high;
 }
 
-/* --- the timers: a heap by moment, then by order
- * ------------------------------------------------*/
+/* --- the timers: a heap by moment, then by order --------------------------------------------- */
 
 static bool sooner(const struct co *a, const struct co *b)
 {
@@ -152,8 +151,7 @@ static void timer_clear(struct co *c)
         timer_down(i, last);
 }
 
-/* --- who can run
- * --------------------------------------------------------------------------------*/
+/* --- who can run ----------------------------------------------------------------------------- */
 
 static void queue_leave(struct co *c)
 {
@@ -199,8 +197,7 @@ static void make_runnable(struct co *c)
     }
 }
 
-/* --- the scheduler
- * ------------------------------------------------------------------------------*/
+/* --- the scheduler --------------------------------------------------------------------------- */
 
 static void co_free(struct co *c)
 {
@@ -369,8 +366,7 @@ void world_wake_all(struct waiters *q)
         make_runnable(q->first);
 }
 
-/* --- facts
- * --------------------------------------------------------------------------------------*/
+/* --- facts ----------------------------------------------------------------------------------- */
 
 void world_start(uint64_t seed)
 {
@@ -421,8 +417,7 @@ struct machine *world_enter(struct machine *m)
     return before;
 }
 
-/* --- machines
- * -----------------------------------------------------------------------------------*/
+/* --- machines -------------------------------------------------------------------------------- */
 
 void machine_kill(struct machine *m)
 {
@@ -466,8 +461,7 @@ void machine_stop(struct machine *m)
     world_poke(m);
 }
 
-/* --- what happened
- * ------------------------------------------------------------------------------*/
+/* --- what happened --------------------------------------------------------------------------- */
 
 static void note(const char *fmt, va_list args)
 {
@@ -545,8 +539,7 @@ void world_print_threads(void)
     }
 }
 
-/* --- core/env/thread.h
- * --------------------------------------------------------------------------*/
+/* --- core/env/thread.h ----------------------------------------------------------------------- */
 
 struct sim_mutex {
     struct co *owner;

@@ -41,7 +41,7 @@ struct machine {
     void *extra;                    /* the network's */
 };
 
-/* --- the world --------------------------------------------------------------------------------*/
+/* --- the world ------------------------------------------------------------------------------- */
 void world_start(uint64_t seed);
 struct machine *world_machine(const char *name);
 /* Runs until `until` says so, or nothing will ever happen again (false). */
@@ -57,7 +57,7 @@ int64_t world_draw_log(int64_t low, int64_t high);
 uint64_t world_switches(void); /* so far */
 uint64_t world_hash(void);     /* of the history: equal ones had equal lines */
 
-/* --- threads ----------------------------------------------------------------------------------*/
+/* --- threads --------------------------------------------------------------------------------- */
 struct co *world_spawn(struct machine *m, void (*fn)(void *arg), void *arg, const char *what);
 struct co *world_current(void);   /* NULL outside of all */
 struct machine *world_here(void); /* whose thread runs; NULL outside */
@@ -78,13 +78,13 @@ void world_poke(struct machine *m);
 void world_wake_one(struct waiters *q);
 void world_wake_all(struct waiters *q);
 
-/* --- machines ---------------------------------------------------------------------------------*/
+/* --- machines -------------------------------------------------------------------------------- */
 /* All threads of the machine end where they stand. */
 void machine_kill(struct machine *m);
 void machine_freeze(struct machine *m, bool frozen);
 void machine_stop(struct machine *m); /* requests a stop of its process */
 
-/* --- what happened ----------------------------------------------------------------------------*/
+/* --- what happened --------------------------------------------------------------------------- */
 extern bool world_tracing;
 /* A line of the history, kept for when something goes wrong; printed at once with tracing. */
 void world_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
