@@ -58,7 +58,5 @@ void scenario_draw(struct scenario *s, uint64_t seed, bool large);
 void scenario_play(struct scenario *s, const struct reference *reference, struct reference *out);
 /* Gives back what it took, as far as it is known. */
 void scenario_end(void);
-/* A process ends itself without a farewell: its machine starts it again some time later. */
-void scenario_end_now(struct machine *m, int code);
 
 #endif
