@@ -22,6 +22,7 @@ struct api {
     uint64_t sequence;             /* of the newest claim */
     uint64_t owed;                 /* wake-ups of claims that then failed */
     int64_t owed_at_ms;            /* when they go to others */
+    uint32_t claiming;             /* claims that were not tried yet */
     uint32_t deferred;             /* exchanges between suspend and resume */
     uint32_t uploads;
     bool stopping;
@@ -45,7 +46,8 @@ struct exchange {
     struct exchange *previous, *next;
     uint64_t sequence;
     int64_t deadline_ms;
-    bool woken; /* a job became ready, and this claim was told */
+    bool claiming; /* it was not tried yet */
+    bool woken;    /* a job became ready, and this claim was told */
 
     /* An upload. */
     struct blob_upload *upload;
@@ -69,7 +71,12 @@ enum api_step exchange_refuse(struct exchange *x, int status);
 #define exchange_fail(x, status, code_, ...)                                                       \
     ((x)->rc = err_set(&(x)->err, (code_), __VA_ARGS__), exchange_refuse((x), (status)))
 
-/* waiters.c: queues the claim; its done comes back to waiters_claim_done. */
+/* waiters.c: whether one more claim can be queued; where not, the reply is ready, and says when to
+ * come back. */
+bool waiters_have_room(struct exchange *x);
+/* It was not queued after all. */
+void waiters_leave(struct exchange *x);
+/* Queues the claim. */
 void waiters_claim(struct exchange *x);
 void waiters_jobs_ready(void *api, uint64_t jobs);
 void waiters_stop(struct api *a);

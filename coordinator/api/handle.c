@@ -475,9 +475,14 @@ enum api_step api_handle(struct api_exchange *public)
         return exchange_refuse(x, 0);
     if (x->route->kind == ROUTE_READ)
         return read_now(x);
-    if (!exchange_defer(x))
+    bool claim = x->route->kind == ROUTE_CLAIM;
+    if (claim && !waiters_have_room(x))
         return API_REPLY;
-    if (x->route->kind == ROUTE_CLAIM)
+    if (!exchange_defer(x)) {
+        waiters_leave(x);
+        return API_REPLY;
+    }
+    if (claim)
         waiters_claim(x);
     else if (x->route->kind == ROUTE_WORK)
         works_submit(x->api->service->works, work, x);

@@ -51,6 +51,15 @@ void reply_add_header(struct api_reply *r, const char *name, const char *value)
         r->headers[r->header_count++] = (struct api_header){name, value};
 }
 
+void problem_retry_after(struct api_reply *r, struct arena *a, uint64_t seconds)
+{
+    const char *value = arena_printf(a, "%llu", (unsigned long long)seconds);
+
+    for (uint32_t i = 0; value && i < r->header_count; i++)
+        if (strcmp(r->headers[i].name, "Retry-After") == 0)
+            r->headers[i].value = value;
+}
+
 void problem_reply(struct api_reply *r, struct arena *a, int status, const struct err *e)
 {
     char detail[sizeof e->message];

@@ -8,10 +8,15 @@
 #include "core/env/clock.h"
 #include "core/protocol/messages.h"
 #include "coordinator/api/exchange.h"
+#include "coordinator/api/problem.h"
 
 /* What made one claim fail (a full queue, a full disk) would fail the next one in the same instant:
  * its wake-up goes on to the next waiter a little later. */
 #define OWED_MS 100
+/* Claims that wait to be tried, of agents that all come back at once: what more there are is sent
+ * away for some seconds, each for another number of them, rather than kept from an answer. */
+#define CLAIMS_MAX 512
+#define RETURN_SECONDS 8
 
 static void claim_done(void *arg, int rc, const struct err *e);
 
@@ -93,6 +98,14 @@ static void owe_wakeup(struct api *a)
         a->poke(a->poke_arg);
 }
 
+void waiters_leave(struct exchange *x)
+{
+    env_mutex_lock(&x->api->mutex);
+    x->api->claiming -= x->claiming;
+    x->claiming = false;
+    env_mutex_unlock(&x->api->mutex);
+}
+
 static void claim_done(void *arg, int rc, const struct err *e)
 {
     struct exchange *x = arg, *predecessor = NULL, *next = NULL;
@@ -104,6 +117,7 @@ static void claim_done(void *arg, int rc, const struct err *e)
     x->rc = rc;
     if (rc)
         x->err = *e;
+    waiters_leave(x);
     if (rc == ERR_NOT_FOUND)
         waits = wait_on(x, &predecessor, &next);
     else if (rc && x->woken)
@@ -118,6 +132,25 @@ static void claim_done(void *arg, int rc, const struct err *e)
         return;
     waiters_jobs_ready(a, rc ? 0 : x->call.ready);
     exchange_resume(x);
+}
+
+bool waiters_have_room(struct exchange *x)
+{
+    struct api *a = x->api;
+
+    env_mutex_lock(&a->mutex);
+    bool room = a->claiming < CLAIMS_MAX;
+    uint64_t number = ++a->sequence;
+    a->claiming += room;
+    env_mutex_unlock(&a->mutex);
+    x->claiming = room;
+    if (room)
+        return true;
+    uint64_t seconds = 1 + number % RETURN_SECONDS;
+    exchange_fail(x, 503, ERR_UNAVAILABLE, "many agents ask for work at once; ask again in %llu s",
+                  (unsigned long long)seconds);
+    problem_retry_after(&x->public.reply, &x->arena, seconds);
+    return false;
 }
 
 void waiters_claim(struct exchange *x)
