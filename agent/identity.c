@@ -8,17 +8,15 @@
 
 #define SMALL_FILE_MAX 4096
 
-/* Reads the one line of a small file; "" where there is no file. */
+/* Reads the one line of a small file; "" where there is no file. One that can't be looked at is an
+ * error: who took it for absent would join as another agent. */
 static int read_line(const char *path, char *out, size_t cap, struct err *e)
 {
     struct buf b;
     out[0] = 0;
-    if (!env_file_exists(path)) {
-        return 0;
-    }
     int rc = env_file_read(path, SMALL_FILE_MAX, &b, e);
     if (rc) {
-        return rc;
+        return rc == ERR_NOT_FOUND ? 0 : rc;
     }
     size_t len = b.len;
     while (len > 0 && (b.data[len - 1] == '\n' || b.data[len - 1] == '\r')) {

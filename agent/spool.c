@@ -85,21 +85,21 @@ static int write_json(const char *dir, const char *name, const struct message *m
     return rc;
 }
 
-static bool read_json(const char *dir, const char *name, const struct message *m, void *value,
-                      struct arena *a)
+static int read_json(const char *dir, const char *name, const struct message *m, void *value,
+                     struct arena *a, struct err *e)
 {
     struct buf b;
-    struct err e = {0};
     char *path = env_path_join(dir, name);
-    bool there =
-        path && env_file_exists(path) && env_file_read(path, PROTOCOL_BODY_MAX, &b, &e) == 0;
+    int rc = path ? env_file_read(path, PROTOCOL_BODY_MAX, &b, e)
+                  : err_set(e, ERR_NO_MEMORY, "no memory for a path");
     free(path);
-    if (!there) {
-        return false;
+    if (rc) {
+        return rc;
     }
-    bool good = b.len > 0 && message_decode(m, b.data, b.len, value, a, &e) == 0;
+    rc = b.len > 0 ? message_decode(m, b.data, b.len, value, a, e)
+                   : err_set(e, ERR_FORMAT, "%s is empty", name);
     buf_free(&b);
-    return good;
+    return rc;
 }
 
 static void remove_file(const char *dir, const char *name)
@@ -180,18 +180,17 @@ static int read_output(const char *dir, const struct spool_output *o, struct job
     return rc;
 }
 
-bool spool_read(const char *dir, struct job_result *r)
+static int read_result(const char *dir, struct job_result *r, struct err *e)
 {
     struct arena a;
     struct spool_result s;
-    struct err e = {0};
     *r = (struct job_result){.loss = NAN};
     arena_init(&a, 4 * PROTOCOL_BODY_MAX);
-    bool good = read_json(dir, RESULT, &message_spooled, &s, &a);
-    for (uint32_t i = 0; good && i < s.count; i++) {
-        good = read_output(dir, &s.outputs[i], r, &e) == 0;
+    int rc = read_json(dir, RESULT, &message_spooled, &s, &a, e);
+    for (uint32_t i = 0; !rc && i < s.count; i++) {
+        rc = read_output(dir, &s.outputs[i], r, e);
     }
-    if (good) {
+    if (!rc) {
         r->loss = s.loss;
         r->seconds = s.seconds;
         r->tokens = s.tokens;
@@ -199,7 +198,19 @@ bool spool_read(const char *dir, struct job_result *r)
         job_result_free(r);
     }
     arena_free(&a);
-    return good;
+    return rc;
+}
+
+bool spool_read(const char *dir, struct job_result *r)
+{
+    struct err e = {0};
+    return read_result(dir, r, &e) == 0;
+}
+
+/* Says nothing of what is on the disk. */
+static bool is_passing(int rc)
+{
+    return rc == ERR_IO || rc == ERR_DENIED || rc == ERR_NO_MEMORY;
 }
 
 bool spool_find(const char *jobs, char **dir, struct msg_grant *g, struct arena *a,
@@ -215,9 +226,13 @@ bool spool_find(const char *jobs, char **dir, struct msg_grant *g, struct arena 
     for (size_t i = 0; !found && i < count; i++) {
         char *path = env_path_join(jobs, names[i]);
         arena_reset(a);
-        if (path && read_json(path, SPOOL_DELIVER, &message_grant, g, a)) {
-            found = spool_read(path, r);
-            if (!found) {
+        if (path && read_json(path, SPOOL_DELIVER, &message_grant, g, a, &e) == 0) {
+            int rc = read_result(path, r, &e);
+            found = rc == 0;
+            if (is_passing(rc)) {
+                log_line("job=%llu: what it gave can't be read now, and is kept: %s",
+                         (unsigned long long)g->job, e.message);
+            } else if (rc) {
                 log_line("job=%llu: what it gave is damaged, or was delivered before",
                          (unsigned long long)g->job);
                 remove_file(path, SPOOL_DELIVER);
@@ -260,7 +275,7 @@ struct msg_saved *spool_saves(const char *jobs, struct arena *a, uint32_t *count
     }
     for (size_t i = 0; i < n && *count < PROTOCOL_SAVES_MAX; i++) {
         char *path = env_path_join(jobs, names[i]);
-        if (path && read_json(path, SAVED, &message_saved, &list[*count], a)) {
+        if (path && read_json(path, SAVED, &message_saved, &list[*count], a, &e) == 0) {
             ++*count;
         }
         free(path);

@@ -55,7 +55,9 @@ static int token_open(const char *dir, const char *name, char *token, struct err
 
     if (!path)
         return err_set(e, ERR_NO_MEMORY, "no memory for a token");
-    rc = env_file_exists(path) ? token_read(path, token, e) : token_make(path, token, e);
+    rc = token_read(path, token, e);
+    if (rc == ERR_NOT_FOUND) /* for sure: a new one locks out whoever has the old one */
+        rc = token_make(path, token, e);
     free(path);
     return rc;
 }

@@ -668,7 +668,9 @@ static int sync_node(struct sim_disk *d, struct node *n)
     for (const struct change *c = n->first; c; c = c->next)
         len += c->len;
     int rc = n->first || n->folder ? refused(d) : 0;
-    if (!rc && strikes(d, d->faults.sync_ppm, &d->counts.sync_errors)) {
+    bool spared = d->faults.syncs_spared > 0;
+    d->faults.syncs_spared -= spared;
+    if (!rc && !spared && strikes(d, d->faults.sync_ppm, &d->counts.sync_errors)) {
         disk__sync_failed(d, n);
         rc = -EIO;
     }
@@ -729,6 +731,8 @@ int sim_disk_stat(struct sim_disk *d, const char *path, struct sim_disk_stat *ou
     struct node *n;
     d->counts.names++;
     int rc = path_node(d, path, &n);
+    if (!rc && strikes(d, d->faults.read_ppm, &d->counts.read_errors))
+        rc = -EIO;
     if (!rc)
         stat_node(n, out);
     return rc;

@@ -56,6 +56,7 @@ uint64_t sim_disk_random(struct sim_disk *d);
 struct sim_disk_faults {
     uint64_t bytes_max;                     /* ENOSPC beyond; 0: no limit */
     uint32_t read_ppm, write_ppm, sync_ppm; /* chance of EIO, in millionths */
+    uint32_t syncs_spared;                  /* so many succeed before the first may fail */
     bool read_only;                         /* EROFS for whatever would change something */
     bool sync_lies;                         /* says that it has synced, and has not */
     int64_t op_us, sync_us, mib_us;         /* what each operation, sync and MiB takes */

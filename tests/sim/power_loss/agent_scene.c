@@ -9,6 +9,7 @@
 #include "agent/cache.h"
 #include "agent/identity.h"
 #include "agent/job_folders.h"
+#include "agent/spool.h"
 #include "core/client/client.h"
 #include "core/env/file.h"
 #include "core/env/http.h"
@@ -153,6 +154,60 @@ static void finish(struct agent_scene *s, struct cache *cache, unsigned job, uns
     job_folder_remove(dir);
 }
 
+/* The blobs that a job gives. */
+static unsigned output_of(unsigned job, unsigned i)
+{
+    return job == 4 ? 6 + i : 1 + i;
+}
+
+/* A job has run: its outputs are there, and are kept until they are delivered. */
+static void give_result(struct agent_scene *s, unsigned job, double seconds)
+{
+    struct msg_fence fence = {1, job};
+    struct msg_grant g = {.job = job,
+                          .run = "demo",
+                          .kind = JOB_TRAIN,
+                          .spec = s->blobs[0].digest,
+                          .lease_ms = 60000,
+                          .vocab = 64,
+                          .seq = 16,
+                          .fence = &fence};
+    struct job_result r = {.loss = 2.5, .seconds = seconds, .tokens = 7};
+    char dir[64], path[128];
+    job_folder(job, dir);
+    OK(env_dir_make(dir, &err));
+    for (unsigned i = 0; i < 2; i++) {
+        struct env_file_new f;
+        unsigned b = output_of(job, i);
+        struct msg_blob blob = {.role = i ? ROLE_STATE : ROLE_MODEL,
+                                .digest = s->blobs[b].digest,
+                                .content = s->blobs[b].digest,
+                                .bytes = s->blobs[b].len};
+        snprintf(path, sizeof path, "%s/output-%u", dir, i);
+        OK(env_file_new_open(&f, path, 0600, &err));
+        f.passing = true;
+        OK(env_file_new_write(&f, s->blobs[b].data, s->blobs[b].len, &err));
+        OK(env_file_new_commit(&f, &err));
+        OK(job_add_output(&r, &blob, path, &err));
+    }
+    OK(spool_write(dir, &g, &r, &err));
+    if (seconds > 1) /* what was computed in less may be computed again */
+        promise(s, PROMISE_RESULT)->job = job;
+    job_result_free(&r);
+}
+
+static void deliver(struct agent_scene *s, struct cache *cache, unsigned job)
+{
+    char dir[64], path[128];
+    job_folder(job, dir);
+    promise(s, PROMISE_REMOVED)->job = job;
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/output-%u", dir, i);
+        OK(cache_adopt(cache, &s->blobs[output_of(job, i)].digest, path, &err));
+    }
+    job_folder_remove(dir);
+}
+
 static void start(struct agent_scene *s, struct identity *id, struct cache **cache)
 {
     OK(env_dir_make(WORK, &err));
@@ -191,6 +246,8 @@ static void play(struct agent_scene *s, struct weights *w)
     cache_unpin_all(cache);
     OK(cache_get(cache, &s->blobs[3].digest, 0, fetch, c, &path, &err));
     save(s, w, 2, 5);
+    give_result(s, 4, 100);
+    give_result(s, 5, 0.5);
     cache_close(cache);
     sim_disk_kill(s->disk); /* and is started again */
     start(s, &id, &cache);
@@ -199,7 +256,9 @@ static void play(struct agent_scene *s, struct weights *w)
     OK(cache_get(cache, &s->blobs[4].digest, 0, fetch, c, &path, &err));
     save(s, w, 2, 15);
     save(s, w, 3, 7);
+    deliver(s, cache, 4);
     finish(s, cache, 2, 5);
+    give_result(s, 2, 100);
     save(s, w, 3, 17);
     cache_close(cache);
     client_close(c);
@@ -238,6 +297,24 @@ void agent_scene_play(struct agent_scene *s)
     weights_make(&w);
     play(s, &w);
     weights_drop(&w);
+}
+
+bool agent_scene_find_owed(bool deliver)
+{
+    struct msg_grant g;
+    struct job_result r;
+    struct arena a;
+    char *dir;
+    arena_init(&a, 1u << 20);
+    bool found = spool_find(WORK "/jobs", &dir, &g, &a, &r);
+    if (found) {
+        if (deliver)
+            spool_keep(dir);
+        free(dir);
+        job_result_free(&r);
+    }
+    arena_free(&a);
+    return found;
 }
 
 void agent_scene_free(struct agent_scene *s)
@@ -283,7 +360,7 @@ static bool check_saves(const struct agent_scene *s, size_t acknowledged, unsign
     bool found = false, right = true;
     char dir[64];
     for (size_t i = 0; i < acknowledged; i++)
-        if (s->promises[i].job == job)
+        if (s->promises[i].job == job && s->promises[i].kind != PROMISE_RESULT)
             promised = s->promises[i].kind == PROMISE_SAVE ? s->promises[i].step : 0;
     job_folder(job, dir);
     if (!env_dir_exists(dir))
@@ -318,25 +395,71 @@ static bool check_saves(const struct agent_scene *s, size_t acknowledged, unsign
     return right;
 }
 
+static bool is_promised(const struct agent_scene *s, size_t acknowledged, unsigned job)
+{
+    bool promised = false;
+    for (size_t i = 0; i < acknowledged; i++)
+        if (s->promises[i].job == job && s->promises[i].kind != PROMISE_SAVE)
+            promised = s->promises[i].kind == PROMISE_RESULT;
+    return promised;
+}
+
+static bool same_file(const char *path, const uint8_t *data, size_t len)
+{
+    struct buf b;
+    if (env_file_read(path, CACHE_MAX, &b, &err))
+        return false;
+    bool same = b.len == len && memcmp(b.data, data, len) == 0;
+    buf_free(&b);
+    return same;
+}
+
+/* Results that are owed are there, and what is there is what was computed. */
+static bool check_results(const struct agent_scene *s, size_t acknowledged, char *why, size_t cap)
+{
+    bool found[SCENE_JOBS + 1] = {false}, right = true;
+    struct msg_grant g;
+    struct job_result r;
+    struct arena a;
+    char *dir;
+    arena_init(&a, 1u << 20);
+    while (right && spool_find(WORK "/jobs", &dir, &g, &a, &r)) {
+        unsigned job = (unsigned)g.job;
+        right = job <= SCENE_JOBS && !found[job] && r.count == 2 && g.fence &&
+                g.fence->counter == job && r.loss == 2.5;
+        for (unsigned i = 0; right && i < 2; i++)
+            right = same_file(r.outputs[i].path, s->blobs[output_of(job, i)].data,
+                              s->blobs[output_of(job, i)].len);
+        if (!right)
+            snprintf(why, cap, "job %u would deliver something else", job);
+        else
+            found[job] = true;
+        spool_keep(dir);
+        job_result_free(&r);
+        free(dir);
+    }
+    arena_free(&a);
+    for (unsigned job = 1; right && job <= SCENE_JOBS; job++)
+        if (is_promised(s, acknowledged, job) && !found[job]) {
+            snprintf(why, cap, "what job %u gave is gone", job);
+            right = false;
+        }
+    return right;
+}
+
 /* Whatever the cache hands out has the bytes of its name. */
 static bool check_cache(const struct agent_scene *s, char *why, size_t cap)
 {
     struct cache *cache = NULL;
     struct client *c = connect_client();
     const char *path;
-    struct buf b;
     int rc = cache_open(&cache, CACHE, CACHE_MAX, &err);
     bool right = true;
     for (unsigned i = 0; !rc && right && i < SCENE_BLOBS; i++) {
         rc = cache_get(cache, &s->blobs[i].digest, 0, fetch, c, &path, &err);
         if (rc == ERR_DIGEST) /* of a part that was damaged: gone now, and the agent tries again */
             rc = cache_get(cache, &s->blobs[i].digest, 0, fetch, c, &path, &err);
-        if (!rc)
-            rc = env_file_read(path, CACHE_MAX, &b, &err);
-        if (rc)
-            break;
-        right = b.len == s->blobs[i].len && memcmp(b.data, s->blobs[i].data, b.len) == 0;
-        buf_free(&b);
+        right = rc || same_file(path, s->blobs[i].data, s->blobs[i].len);
     }
     if (rc || !right)
         snprintf(why, cap, "cache: %s", rc ? err.message : "other bytes than the name's");
@@ -345,11 +468,38 @@ static bool check_cache(const struct agent_scene *s, char *why, size_t cap)
     return !rc && right;
 }
 
+/* Power goes again: who has joined under an identity must keep it. */
+static bool check_stays(char *why, size_t cap)
+{
+    struct identity seen, left;
+    if (identity_load(WORK, &seen, &err))
+        return snprintf(why, cap, "%s", err.message), false;
+    sim_disk_power_loss(sim_disk_current(), SIM_DISK_LOSS_ALL, 0);
+    if (identity_load(WORK, &left, &err))
+        return snprintf(why, cap, "%s", err.message), false;
+    return strcmp(seen.hex, left.hex) == 0 ||
+           (snprintf(why, cap, "the identity that was found is gone"), false);
+}
+
+/* Of a folder just made, whose maker died before it was synced, nothing lasts on this disk, which
+ * is stricter there than real ones: they write a folder's name with what is synced in it. */
+static bool folder_is_durable(void)
+{
+    struct sim_disk *copy = sim_disk_clone(sim_disk_current(), 0);
+    struct sim_disk_stat st;
+    sim_disk_power_loss(copy, SIM_DISK_LOSS_ALL, 0);
+    bool is = sim_disk_stat(copy, WORK, &st) == 0;
+    sim_disk_destroy(copy);
+    return is;
+}
+
 bool agent_scene_check(void *arg, size_t acknowledged, char *why, size_t cap)
 {
     const struct agent_scene *s = arg;
-    bool right = check_identity(s, acknowledged, why, cap);
+    bool lasting = folder_is_durable();
+    bool right =
+        check_identity(s, acknowledged, why, cap) && check_results(s, acknowledged, why, cap);
     for (unsigned job = 1; right && job <= 3; job++)
         right = check_saves(s, acknowledged, job, why, cap);
-    return right && check_cache(s, why, cap);
+    return right && check_cache(s, why, cap) && (!lasting || check_stays(why, cap));
 }

@@ -12,6 +12,7 @@ enum promise_kind {
     PROMISE_IDENTITY, /* text */
     PROMISE_TOKEN,    /* text */
     PROMISE_SAVE,     /* job, step */
+    PROMISE_RESULT,   /* job: what it gave will be delivered */
     PROMISE_REMOVED,  /* job: about to be, so that nothing is promised of it any more */
 };
 struct promise {
@@ -21,7 +22,8 @@ struct promise {
 };
 
 #define PROMISES_MAX 64
-#define SCENE_BLOBS 6
+#define SCENE_BLOBS 8
+#define SCENE_JOBS 5
 
 struct agent_scene {
     struct promise promises[PROMISES_MAX];
@@ -37,6 +39,9 @@ struct agent_scene {
 };
 
 void agent_scene_play(struct agent_scene *s);
+/* Whether a start finds a result that is to be delivered (two are, at the scene's end); deliver: it
+ * is no more. */
+bool agent_scene_find_owed(bool deliver);
 void agent_scene_free(struct agent_scene *s);
 /* replay.h's look at what is on the current disk; arg is the scene. */
 bool agent_scene_check(void *arg, size_t acknowledged, char *why, size_t cap);
