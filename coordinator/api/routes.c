@@ -49,6 +49,8 @@ static const struct route routes[] = {
     {"GET", "/v1/runs/{name}/results", ROUTE_READ, ADMIN, NULL, NULL, runs_results, NULL},
     {"POST", "/v1/runs/{name}/check", ROUTE_WRITE, ADMIN, &message_check, &message_checked,
      runs_check, runs_prepare_check},
+    {"POST", "/v1/runs/{name}/rollback", ROUTE_WRITE, ADMIN, &message_rollback,
+     &message_rolled_back, runs_rollback, runs_prepare_rollback},
     {"GET", "/v1/jobs/{id}/made", ROUTE_READ, ADMIN, NULL, &message_made, jobs_made, NULL},
     {"GET", "/v1/lineage/{name}", ROUTE_READ, ADMIN, NULL, &message_made, lineage_show, NULL},
 

@@ -37,7 +37,7 @@ TACIT_MUST_CHECK int run_advance(struct call *c, uint64_t run, const struct job_
 TACIT_MUST_CHECK int run_grant(struct call *c, const struct job_row *job, struct msg_grant *out,
                                struct err *e);
 
-/* The same for jobs of every kind: what a done job was made of. */
+/* The same for jobs of every kind: what a done job was made of, whether it is kept or not. */
 TACIT_MUST_CHECK int run_inputs(struct call *c, const struct job_row *job, struct msg_grant *out,
                                 struct err *e);
 

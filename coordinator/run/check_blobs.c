@@ -1,6 +1,8 @@
 /* Blobs against their names: what a disk or a hand has changed in the store is found by reading it.
  * A request reads for a few seconds and says where it stopped, so that neither a request nor a
  * thread is held up for as long as a whole run's blobs take. */
+#include "coordinator/run/check_blobs.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include "core/env/clock.h"
@@ -22,7 +24,6 @@ struct checking {
     struct msg_checked *out;
     uint32_t capacity;
     int64_t end_ms;
-    uint8_t *buffer;
 };
 
 static bool time_is_up(const struct checking *k)
@@ -48,55 +49,73 @@ static struct msg_bad_blob *add_bad(struct checking *k, struct err *e)
     return &o->bad[o->bad_count++];
 }
 
-/* *why NULL where the bytes are what the name says, or retention has dropped them. */
-static int read_one(struct checking *k, const struct msg_blob *b, const char **why, struct err *e)
+static int read_all(struct service *s, const struct digest *d, uint64_t size, uint8_t *buffer,
+                    struct digest *found, struct err *e)
 {
-    const struct digest *d = &b->digest;
-    struct blob_info info;
-    struct digest_state s;
-    struct digest found;
-    char hex[DIGEST_HEX + 1];
-    uint64_t at = 0;
-    *why = NULL;
-    int rc = blob_stat(k->service->store, d, &info, e);
-    if (rc == ERR_NOT_FOUND || (!rc && !info.complete)) {
-        k->out->absent++;
-        *why = b->dropped ? NULL : "it is lost: not in the store, though nothing has dropped it";
-        return 0;
-    }
-    digest_init(&s);
-    while (!rc && at < info.size) {
+    struct digest_state state;
+    int rc = 0;
+    digest_init(&state);
+    for (uint64_t at = 0; !rc && at < size;) {
         size_t got = 0;
-        if (works_stopping(k->service->works))
+        if (works_stopping(s->works))
             return err_set(e, ERR_UNAVAILABLE, "the coordinator is being stopped");
-        rc = blob_read(k->service->store, d, at, k->buffer, READ_BYTES, &got, e);
+        rc = blob_read(s->store, d, at, buffer, READ_BYTES, &got, e);
         if (!rc && got == 0)
-            rc = err_set(e, ERR_FORMAT, "it ends after %" PRIu64 " of %" PRIu64 " bytes", at,
-                         info.size);
-        digest_update(&s, k->buffer, rc ? 0 : got);
+            rc = err_set(e, ERR_FORMAT, "it ends after %" PRIu64 " of %" PRIu64 " bytes", at, size);
+        digest_update(&state, buffer, rc ? 0 : got);
         at += got;
     }
-    k->out->blobs++;
-    k->out->bytes += at;
-    if (rc == ERR_NO_MEMORY || rc == ERR_BUSY)
+    digest_final(&state, found);
+    return rc;
+}
+
+int blob_check(struct service *s, const struct digest *d, struct arena *a, enum blob_state *out,
+               const char **why, uint64_t *bytes, struct err *e)
+{
+    struct blob_info info = {0};
+    struct digest found;
+    char hex[DIGEST_HEX + 1];
+    const char *words = NULL;
+    *out = BLOB_ABSENT;
+    int rc = blob_stat(s->store, d, &info, e);
+    if (rc == ERR_NOT_FOUND || (!rc && !info.complete))
+        return 0;
+    uint8_t *buffer = malloc(READ_BYTES);
+    if (!buffer)
+        return err_set(e, ERR_NO_MEMORY, "no memory to read blobs");
+    if (!rc)
+        rc = read_all(s, d, info.size, buffer, &found, e);
+    free(buffer);
+    if (rc && rc != ERR_FORMAT && rc != ERR_IO && rc != ERR_NOT_FOUND)
         return rc;
-    digest_final(&s, &found);
-    if (rc) {
-        *why = arena_printf(k->arena, "%.200s", e->message);
-        e->code = 0;
-    } else if (!digest_equal(&found, d)) {
-        *why = arena_printf(k->arena, "its bytes have the digest %s", digest_to_hex(&found, hex));
-    }
+    *out = rc || !digest_equal(&found, d) ? BLOB_DAMAGED : BLOB_WHOLE;
+    if (rc)
+        words = arena_printf(a, "%.200s", e->message);
+    else if (*out == BLOB_DAMAGED)
+        words = arena_printf(a, "its bytes have the digest %s", digest_to_hex(&found, hex));
+    if (why)
+        *why = words;
+    if (bytes)
+        *bytes = info.size;
     return 0;
 }
 
 static int check_one(struct checking *k, const struct msg_blob *b, uint64_t job, const char *words,
                      struct err *e)
 {
-    const char *why;
-    int rc = read_one(k, b, &why, e);
-    if (rc || !why)
+    const char *why = NULL;
+    enum blob_state state;
+    uint64_t bytes = 0;
+    int rc = blob_check(k->service, &b->digest, k->arena, &state, &why, &bytes, e);
+    if (rc)
         return rc;
+    k->out->blobs += state != BLOB_ABSENT;
+    k->out->absent += state == BLOB_ABSENT;
+    k->out->bytes += bytes;
+    if (state == BLOB_ABSENT && !b->dropped)
+        why = "it is lost: not in the store, though nothing has dropped it";
+    else if (state != BLOB_DAMAGED)
+        return 0;
     struct msg_bad_blob *bad = add_bad(k, e);
     if (!bad)
         return e->code;
@@ -192,11 +211,10 @@ int runs_prepare_check(struct call *c, const void *in, struct err *e)
     struct checking k = {.service = c->service,
                          .arena = c->arena,
                          .end_ms = env_monotonic_ms() + READ_MS,
-                         .out = arena_alloc(c->arena, sizeof *k.out),
-                         .buffer = malloc(READ_BYTES)};
+                         .out = arena_alloc(c->arena, sizeof *k.out)};
     arena_init(&k.scratch, ARENA_MAX);
-    int rc = k.out && k.buffer ? store_read_begin(c->service->store, &conn, e)
-                               : err_set(e, ERR_NO_MEMORY, "no memory to read blobs");
+    int rc = k.out ? store_read_begin(c->service->store, &conn, e)
+                   : err_set(e, ERR_NO_MEMORY, "no memory to read blobs");
     if (!rc) {
         rc = op_run_find(conn, c->name, c->arena, &k.run, e);
         if (!rc)
@@ -204,7 +222,6 @@ int runs_prepare_check(struct call *c, const void *in, struct err *e)
         store_read_end(c->service->store, conn);
     }
     arena_free(&k.scratch);
-    free(k.buffer);
     c->prepared = k.out;
     return rc;
 }

@@ -11,6 +11,7 @@ struct input_list {
     struct run_view *view;
     struct msg_blob *items;
     uint32_t count, capacity;
+    bool dropped_too; /* what was, not what can be had */
 };
 
 static struct msg_blob *list_add(struct input_list *l, struct err *e)
@@ -47,7 +48,7 @@ static int add_outputs(struct input_list *l, const struct job_key *k, int role, 
         if ((rows[i].role != role && rows[i].role != role2) ||
             (only != UINT64_MAX && rows[i].index != only))
             continue;
-        if (rows[i].dropped)
+        if (rows[i].dropped && !l->dropped_too)
             return err_set(e, ERR_CONFLICT, "%s: its %s is not kept any more",
                            run_job_words(l->call->arena, k), blob_role_words[rows[i].role]);
         struct msg_blob *b = list_add(l, e);
@@ -435,7 +436,7 @@ static void put_inputs(const struct input_list *l, struct msg_grant *out)
 
 int run_inputs(struct call *c, const struct job_row *job, struct msg_grant *out, struct err *e)
 {
-    struct input_list l = {.call = c};
+    struct input_list l = {.call = c, .dropped_too = true};
     int rc = gather(&l, job, out, e);
     put_inputs(&l, out);
     return rc;

@@ -21,6 +21,8 @@ call_fn jobs_made;    /* {id} → msg_made */
 call_fn runs_results; /* {name} → raw array of msg_result */
 call_fn runs_check;   /* {name}, msg_check → msg_checked */
 
+call_fn runs_rollback; /* {name}, msg_rollback → msg_rolled_back */
+
 /* What precedes an operation, on a works thread, with c->conn NULL: whatever takes long or waits
  * for the blob store. An error is the answer. */
 typedef int prepare_fn(struct call *c, const void *in, struct err *e);
@@ -32,6 +34,8 @@ prepare_fn runs_prepare_create; /* before runs_create: checks all, and stores th
 prepare_fn runs_prepare_complete;
 /* Before lease_release: the same for a save that is handed over with a job half done. */
 prepare_fn runs_prepare_release;
+prepare_fn runs_prepare_rollback; /* before runs_rollback: finds what must be undone, and forgets
+                                     what is damaged of it */
 prepare_fn runs_prepare_check; /* before runs_check: does all of it, since it reads blobs */
 
 #endif

@@ -59,6 +59,9 @@ TACIT_MUST_CHECK int blob_read(struct store *s, const struct digest *d, uint64_t
 /* Stores a small blob made by the coordinator itself, and waits until it is durable. */
 TACIT_MUST_CHECK int blob_put(struct store *s, const void *data, uint64_t size, struct digest *d,
                               struct err *e);
+/* Makes a blob that was found to be damaged unknown at once, so that it can be stored anew; its bytes
+ * go with the next ones that are dropped. Waits; not on a writer's thread. */
+TACIT_MUST_CHECK int blob_forget(struct store *s, const struct digest *d, struct err *e);
 /* Number and bytes of complete blobs. */
 TACIT_MUST_CHECK int blob_totals(struct store *s, uint64_t *blobs, uint64_t *bytes, struct err *e);
 

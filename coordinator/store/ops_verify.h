@@ -22,6 +22,9 @@ TACIT_MUST_CHECK int op_jobs_to_undo(struct store_conn *c, uint64_t run,
  * over of it are forgotten. Its key is free for a new job. */
 TACIT_MUST_CHECK int op_job_undo(struct store_conn *c, uint64_t job, uint64_t wall_ms,
                                  struct err *e);
+/* An output that retention has dropped is needed again, and its blob is still there. */
+TACIT_MUST_CHECK int op_output_keep(struct store_conn *c, uint64_t job, const struct digest *d,
+                                    struct err *e);
 /* A run that is done goes on. */
 TACIT_MUST_CHECK int op_run_reopen(struct store_conn *c, uint64_t run, struct err *e);
 

@@ -79,7 +79,10 @@ static void print_difference(struct cli *cli, const char *run, const struct msg_
     if (!digest_equal(&d->start, &none))
         printf("  started from state %s\n", digest_to_hex(&d->start, start));
     printf("  tacit lineage %.12s  shows what it was made of\n", published);
-    if (model && differs)
+    if (d->source_job)
+        printf("  tacit rollback %s MODEL --to-good  has the model that gave it computed anew\n",
+               run);
+    else if (model)
         printf("  tacit rollback %s %s --to %llu  undoes it and what followed from it\n", run,
                model, (unsigned long long)d->step_first);
 }
@@ -97,6 +100,9 @@ int verify_print(struct cli *cli, const struct msg_verified *v)
                          : "");
     for (uint32_t i = 0; i < v->bad_count; i++)
         print_bad(&v->bad[i]);
+    if (v->bad_count)
+        printf("  tacit rollback %s MODEL --to-good  has damaged checkpoints computed anew\n",
+               v->run);
     printf("run %s: %s of %s jobs replayed in %s", v->run, format_count(a, v->replayed),
            format_count(a, v->jobs), format_duration(a, v->seconds));
     if (v->recalled)

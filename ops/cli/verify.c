@@ -290,8 +290,8 @@ static int add_bad(struct cli *cli, struct msg_verified *v, const struct msg_che
     return 0;
 }
 
-static int check_store(struct cli *cli, struct verify_store *store, const char *run,
-                       struct msg_verified *v, struct err *e)
+int verify_stored(struct cli *cli, struct verify_store *store, const char *run,
+                  struct msg_verified *v, struct err *e)
 {
     struct progress progress;
     struct checking k = {.cli = cli, .path = cli_path(cli, "/v1/runs/", run, "/check")};
@@ -344,7 +344,7 @@ int verify_here(struct cli *cli, const struct verify_options *o, struct msg_veri
         rc = pick(cli, &p, e);
     out->jobs = p.jobs;
     if (!rc && o->all)
-        rc = check_store(cli, store, o->run, out, e);
+        rc = verify_stored(cli, store, o->run, out, e);
     v.total = p.seconds;
     if (!rc)
         rc = replay_picked(&v, &p, e);

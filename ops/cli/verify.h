@@ -21,6 +21,9 @@ TACIT_MUST_CHECK int verify_here(struct cli *cli, const struct verify_options *o
 TACIT_MUST_CHECK int verify_open(struct cli *cli, const char *work, uint64_t threads,
                                  struct verify_store **store, struct replayer **r, struct err *e);
 
+/* Has the coordinator read the run's blobs; adds to blobs, bytes, absent and bad. */
+TACIT_MUST_CHECK int verify_stored(struct cli *cli, struct verify_store *store, const char *run,
+                                   struct msg_verified *v, struct err *e);
 /* Calls each on the run's done jobs in the order of their numbers, which is one in which what a job
  * reads comes before it. Non-zero ends it. */
 typedef int verify_each_fn(void *arg, const struct msg_result *r, struct err *e);

@@ -153,3 +153,57 @@ for seed in $(seq 40); do
     [ "$(jq .remade "$dir/one")" -gt 0 ] && break
 done
 [ "$(jq .remade "$dir/one")" -gt 0 ] || fail "of $links links none was replayed across the gap"
+
+echo "--- a hand changes a checkpoint in the store: found, named, computed anew"
+last=$(job_of 1 150 calm)
+digest=$(sql tacit.db "SELECT hex(digest) FROM output WHERE job = $last AND role = 0")
+sql blobs.db "UPDATE chunk SET data = CAST(substr(data, 1, length(data) - 9) || x'00' || substr(data, -8)
+    AS BLOB) WHERE id / 1048576 = (SELECT id FROM blob WHERE digest = x'$digest')"
+expect 65 "DAMAGED: blob ${digest,,}, model of train expert 1, steps 120 to 150, by agent agent-" \
+    "$tacit" verify calm --all --work "$dir/v"
+expect 0 "would be back at step 120" "$tacit" rollback calm expert:1 --to-good --dry-run --work "$dir/v"
+expect 0 "is back at step 120" "$tacit" rollback calm expert:1 --to-good --work "$dir/v"
+synthetic wait calm 60
+digests calm | diff "$dir/calm" - || fail "after the damage, the digests differ"
+expect 0 "all agree" "$tacit" verify calm --all --work "$dir/v"
+grep -qF "all whole" "$dir/said" || fail "a damaged blob is left"
+expect 0 "nothing is undone" "$tacit" rollback calm expert:1 --to-good --work "$dir/v"
+
+echo "--- a lie: a well-formed result that is not what training gives"
+kill -TERM "${agents[2]}"
+wait "${agents[2]}"
+# One agent works, and is stopped in the middle of an expert's chain.
+for lied in lied-1 lied-2 lied-3 lied-4 lied-5; do
+    synthetic run $lied "$dir/spec.ini"
+    until [[ $(<"$dir/agent-1.log") == *"run=$lied train expert 0, steps 31 to 60"* ]]; do
+        sleep 0.01
+    done
+    kill -TERM "${agents[1]}"
+    wait "${agents[1]}"
+    step=$(sql tacit.db "SELECT max(step_last) FROM job WHERE kind = 4 AND target = 2
+        AND idx = 0 AND state = 2 AND run = (SELECT id FROM run WHERE name = '$lied')")
+    [ "$step" -lt 150 ] && break
+    agent 1
+    synthetic wait $lied 60
+done
+[ "$step" -lt 150 ] || fail "the model was always through before anybody could lie"
+kill -TERM $tacitd
+wait $tacitd
+# What the agent saved of the link it was at would hide the lie: others go on without it.
+sql tacit.db "DELETE FROM job_save"
+lie=$(python3 tests/system/lie.py "$dir/data" $lied 0 "$step") || fail "lie.py failed"
+coordinator
+agent 3
+agent 4
+synthetic wait $lied 60
+digests $lied | diff -q "$dir/calm" - >/dev/null && fail "the lie has changed nothing"
+expect 65 "DIFFERS: train expert 0, steps $((step - 30)) to $step (job $lie), by agent agent-" \
+    "$tacit" verify $lied --all --work "$dir/v"
+grep -qF ": 1 differ" "$dir/said" || fail "more or less than the one lie differs: $(cat "$dir/said")"
+grep -qF "tacit rollback $lied expert:0 --to $((step - 30))" "$dir/said" || fail "it is not said what to do"
+expect 0 "is back at step $((step - 30))" "$tacit" rollback $lied expert:0 --to $((step - 30))
+synthetic wait $lied 60
+digests $lied | diff "$dir/calm" - || fail "rolled back, the digests differ"
+expect 0 "all agree" "$tacit" verify $lied --all --work "$dir/v"
+expect 64 "multiples of 30" "$tacit" rollback $lied expert:0 --to 31
+expect 64 "no model" "$tacit" rollback $lied expert-0 --to 30

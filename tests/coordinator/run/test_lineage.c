@@ -1,23 +1,7 @@
 /* Where things come from, and whether what is stored is what its name says. What would break for a
  * user: a tree that tells of other inputs than a job really had, a digest that leads nowhere,
  * damage on the disk that a look at the whole store does not find. */
-#include "tests/coordinator/run/run_world.h"
-
-#include <sqlite3.h>
-
-static const char text[] = "[run]\nname = demo\ndataset = corpus\nexperts = 2\n"
-                           "[router]\nhidden = 4\nlayers = 1\nheads = 2\nprefix = 4\nrounds = 2\n"
-                           "sequences = 60\nbatch = 4\n"
-                           "[expert]\nhidden = 8\nlayers = 1\nheads = 2\nsteps = 24\nbatch = 4\n"
-                           "chunk = 80\n"
-                           "[dense]\nenabled = no\n[checkpoint]\npublish_steps = 12\n";
-
-static void make_run(struct world *w)
-{
-    struct msg_run run;
-    OK(spec_parse(text, strlen(text), "t.ini", &w->spec, &err));
-    OK(create(w, text, false, &run));
-}
+#include "tests/coordinator/run/whole_run.h"
 
 static int lineage(struct world *w, const char *digits, struct msg_made *out)
 {
@@ -39,21 +23,6 @@ static void check_same_grant(const struct msg_grant *a, const struct msg_grant *
     assert_int_equal(a->segment_count, b->segment_count);
     assert_int_equal(a->input_count, b->input_count);
     assert_memory_equal(a->inputs, b->inputs, a->input_count * sizeof *a->inputs);
-}
-
-#define GRANTS_MAX 100
-
-/* The whole run; keeps what each job was told. */
-static uint32_t do_all(struct world *w, struct msg_grant *grants)
-{
-    struct msg_grant g;
-    uint32_t n = 0;
-    while (next_job(w, "demo", &g))
-        do {
-            assert_true(n < GRANTS_MAX);
-            grants[n++] = g;
-        } while (do_job(w, &g));
-    return n;
 }
 
 static void a_tree_tells_what_jobs_were_told(void **state)
@@ -182,26 +151,6 @@ static struct msg_checked check_all(struct world *w)
         m.after = part.after;
     } while (part.more);
     return sum;
-}
-
-/* As a hand with sqlite3 would, or a disk that turns a bit. */
-static void change_byte(struct world *w, const struct digest *d)
-{
-    char path[128];
-    sqlite3 *db;
-    sqlite3_stmt *st;
-    static const char edit[] =
-        "UPDATE chunk SET data = CAST(substr(data, 1, length(data) - 1) || x'00' AS BLOB)"
-        " WHERE id / 1048576 = (SELECT id FROM blob WHERE digest = ?)";
-    snprintf(path, sizeof path, "%s/blobs.db", w->dir);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    sqlite3_busy_timeout(db, 5000);
-    assert_int_equal(sqlite3_prepare_v2(db, edit, -1, &st, NULL), SQLITE_OK);
-    sqlite3_bind_blob(st, 1, d->bytes, DIGEST_BYTES, SQLITE_STATIC);
-    assert_int_equal(sqlite3_step(st), SQLITE_DONE);
-    assert_int_equal(sqlite3_changes(db), 1);
-    sqlite3_finalize(st);
-    sqlite3_close(db);
 }
 
 static void a_changed_byte_is_found(void **state)

@@ -1,0 +1,485 @@
+/* Rolling back: what a wrong or damaged checkpoint has led to is undone and computed anew.
+ *
+ * Undone are the model's links after the good step and all that was computed from them. To them are
+ * added jobs whose results are right but not kept any more, where those that are undone need them
+ * again. Undone jobs stay as a record, cancelled; new ones with their keys become due by the rules
+ * alone. Since these rules look at the last round or chunk that a stage has reached, a stage is
+ * always undone to its end. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include "coordinator/log.h"
+#include "coordinator/run/advance.h"
+#include "coordinator/run/check_blobs.h"
+#include "coordinator/run/runs.h"
+#include "coordinator/run/works.h"
+#include "coordinator/store/blobs.h"
+#include "coordinator/store/ops_poison.h"
+#include "coordinator/store/ops_verify.h"
+
+#define TOLD_MAX 100
+#define ARENA_MAX (64u << 20)
+#define ANY (-1)
+
+struct kept_output {
+    uint64_t job;
+    struct digest digest;
+};
+/* What precedes the transaction finds. */
+struct undo_plan {
+    uint64_t step;    /* from where it goes on */
+    uint64_t damaged; /* blobs */
+    uint64_t *jobs;   /* besides those that the rules name; in the call's arena */
+    uint32_t count;
+    struct kept_output *keep; /* that retention has dropped, but that are there; in the arena */
+    uint32_t keep_count, keep_capacity;
+};
+
+/* --- what depends on what ---------------------------------------------------------------------
+ */
+
+#define FILTERS_MAX 12
+
+/* All that is wrong where a model is wrong after a step. */
+static uint32_t invalid(const struct msg_rollback *m, uint64_t step,
+                        struct undo_filter out[FILTERS_MAX])
+{
+    const struct undo_filter any = {.kind = ANY, .target = ANY, .index = ANY, .final = ANY};
+    uint32_t n = 0;
+    if (m->target != TARGET_ROUTER) {
+        out[n] = any;
+        out[n].kind = JOB_TRAIN;
+        out[n].target = m->target;
+        out[n].index = (int64_t)m->index;
+        out[n++].step_first = step;
+        out[n] = out[0];
+        out[n].kind = JOB_EVAL;
+        out[n].step_first = 0;
+        out[n++].step_last = step + 1;
+    } else {
+        static const int of_rounds[] = {JOB_TRAIN_ROUTER, JOB_SCORE, JOB_ASSIGN};
+        static const int of_corpus[] = {JOB_SCORE, JOB_ASSIGN, JOB_SEGMENT};
+        static const int targets[] = {TARGET_ROUTER, TARGET_EXPERT};
+        out[n] = any;
+        out[n].kind = JOB_TRAIN_ROUTER;
+        out[n].index = (int64_t)m->index;
+        out[n++].round = step;
+        for (int i = 0; i < 3; i++) { /* a round's scores are by the routers of the round before */
+            out[n] = any;
+            out[n].kind = of_rounds[i];
+            out[n].final = false;
+            out[n++].round = step + 1;
+        }
+        for (int i = 0; i < 3; i++) {
+            out[n] = any;
+            out[n].kind = of_corpus[i];
+            out[n++].final = true;
+        }
+        for (int i = 0; i < 2; i++) {
+            out[n] = any;
+            out[n].kind = JOB_EVAL;
+            out[n++].target = targets[i];
+        }
+        out[n] = any;
+        out[n].kind = JOB_TRAIN;
+        out[n++].target = TARGET_EXPERT;
+    }
+    out[n] = any;
+    out[n++].kind = JOB_REPORT;
+    return n;
+}
+
+/* The end of the stage that a job belongs to, from this one on. False: it is in none. */
+static bool rest_of_stage(const struct job_key *k, struct undo_filter *out)
+{
+    *out = (struct undo_filter){.kind = k->kind, .target = ANY, .index = ANY, .final = ANY};
+    switch (k->kind) {
+    case JOB_TRAIN_ROUTER:
+        out->round = k->round + 1;
+        return true;
+    case JOB_SCORE:
+    case JOB_ASSIGN:
+    case JOB_SEGMENT:
+        out->final = k->final;
+        out->round = k->final ? 0 : k->round + 1;
+        out->chunk = k->final ? k->chunk + 1 : 0;
+        return true;
+    case JOB_TRAIN:
+        out->target = k->target;
+        out->index = k->index;
+        out->step_first = k->step_last;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* --- the set of jobs -------------------------------------------------------------------------- */
+
+struct planning {
+    struct call call; /* of the reader's snapshot, with an arena of one job */
+    struct arena scratch, lists, *answer;
+    uint64_t run;
+    bool dry;
+    struct undo_plan *plan;
+    uint64_t *jobs; /* owned; those from `looked` on are still to be looked at */
+    uint32_t count, capacity, looked;
+    uint64_t *set; /* owned; open addressing, 0: free */
+    uint32_t set_capacity;
+};
+
+static uint32_t slot_of(const struct planning *p, uint64_t job)
+{
+    uint32_t i = (uint32_t)(job * 0x9E3779B97F4A7C15u >> 32) & (p->set_capacity - 1);
+    while (p->set[i] && p->set[i] != job)
+        i = (i + 1) & (p->set_capacity - 1);
+    return i;
+}
+
+static int grow(struct planning *p, struct err *e)
+{
+    uint32_t capacity = p->capacity ? 2 * p->capacity : 512;
+    uint64_t *jobs = reallocarray(p->jobs, capacity, sizeof *jobs);
+    if (jobs)
+        p->jobs = jobs;
+    free(p->set);
+    p->set = calloc(2 * (size_t)capacity, sizeof *p->set);
+    if (!jobs || !p->set)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the jobs to undo");
+    p->capacity = capacity;
+    p->set_capacity = 2 * capacity;
+    for (uint32_t i = 0; i < p->count; i++)
+        p->set[slot_of(p, jobs[i])] = jobs[i];
+    return 0;
+}
+
+static int add(struct planning *p, uint64_t job, struct err *e)
+{
+    if (p->set_capacity && p->set[slot_of(p, job)] == job)
+        return 0;
+    int rc = p->count == p->capacity ? grow(p, e) : 0;
+    if (rc)
+        return rc;
+    p->set[slot_of(p, job)] = job;
+    p->jobs[p->count++] = job;
+    return 0;
+}
+
+static int add_filter(struct planning *p, const struct undo_filter *f, struct err *e)
+{
+    struct job_row *rows;
+    uint32_t count;
+    arena_reset(&p->lists);
+    int rc = op_jobs_to_undo(p->call.conn, p->run, f, &p->lists, &rows, &count, e);
+    for (uint32_t i = 0; !rc && i < count; i++)
+        rc = add(p, rows[i].id, e);
+    return rc;
+}
+
+/* --- what they need again ---------------------------------------------------------------------
+ */
+
+/* Damaged ones are forgotten, or the result that is computed anew would not be taken. */
+static int look_at(struct planning *p, const struct digest *d, bool *there, struct err *e)
+{
+    enum blob_state state;
+    int rc = blob_check(p->call.service, d, &p->scratch, &state, NULL, NULL, e);
+    *there = state == BLOB_WHOLE;
+    if (rc || state != BLOB_DAMAGED)
+        return rc;
+    p->plan->damaged++;
+    return p->dry ? 0 : blob_forget(p->call.service->store, d, e);
+}
+
+/* Of what is dropped, gc may take the blob at any time: not any more, once it is promised. */
+static int keep(struct planning *p, uint64_t job, const struct msg_blob *b, bool *there,
+                struct err *e)
+{
+    struct undo_plan *plan = p->plan;
+    struct blob_info info;
+    int rc = blob_promise(p->call.service->store, &b->digest, &info, e);
+    *there = !rc && info.complete;
+    if (rc || !*there)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    if (plan->keep_count == plan->keep_capacity) {
+        uint32_t capacity = plan->keep_capacity ? 2 * plan->keep_capacity : 16;
+        struct kept_output *grown = arena_alloc_array(p->answer, capacity, sizeof *grown);
+        if (!grown)
+            return err_set(e, ERR_NO_MEMORY, "no memory for what is needed again");
+        for (uint32_t i = 0; i < plan->keep_count; i++)
+            grown[i] = plan->keep[i];
+        plan->keep = grown;
+        plan->keep_capacity = capacity;
+    }
+    plan->keep[plan->keep_count++] = (struct kept_output){job, b->digest};
+    return 0;
+}
+
+static int need_again(struct planning *p, const struct msg_blob *b, struct err *e)
+{
+    const struct digest *d = &b->digest;
+    struct job_row maker;
+    struct undo_filter rest;
+    uint64_t job;
+    bool there;
+    int rc = op_maker(p->call.conn, d, &job, e);
+    if (rc == ERR_NOT_FOUND) /* of the data set */
+        return 0;
+    if (rc || p->set[slot_of(p, job)] == job)
+        return rc;
+    rc = look_at(p, d, &there, e);
+    if (!rc && there && b->dropped)
+        rc = keep(p, job, b, &there, e);
+    if (rc || there)
+        return rc;
+    rc = op_job_get(p->call.conn, job, &p->scratch, &maker, e);
+    if (!rc && maker.run != p->run) /* an equal result of another run, which is gone as well */
+        rc = err_set(e, ERR_CONFLICT, "an input is not kept any more, and was made by another run");
+    if (!rc)
+        rc = add(p, job, e);
+    return rc || !rest_of_stage(&maker.key, &rest) ? rc : add_filter(p, &rest, e);
+}
+
+static int look_at_job(struct planning *p, uint64_t id, struct err *e)
+{
+    struct job_row job;
+    struct msg_grant g;
+    struct msg_blob *outputs;
+    uint32_t count;
+    bool there;
+    arena_reset(&p->scratch);
+    int rc = op_job_get(p->call.conn, id, &p->scratch, &job, e);
+    if (!rc && job.state == JOB_DONE) {
+        rc = op_outputs(p->call.conn, id, &p->scratch, &outputs, &count, e);
+        for (uint32_t i = 0; !rc && i < count; i++)
+            rc = look_at(p, &outputs[i].digest, &there, e);
+    }
+    if (!rc)
+        rc = run_inputs(&p->call, &job, &g, e);
+    for (uint32_t i = 0; !rc && i < g.input_count; i++)
+        if (g.inputs[i].role != ROLE_SHARD)
+            rc = need_again(p, &g.inputs[i], e);
+    return rc;
+}
+
+/* --- what was asked for ----------------------------------------------------------------------- */
+
+static int check_target(const struct run_view *v, const struct msg_rollback *m, struct err *e)
+{
+    const struct run_spec *s = &v->spec;
+    bool numbered = m->target == TARGET_EXPERT || m->target == TARGET_ROUTER;
+    if (v->row.state == RUN_CANCELLED)
+        return err_set(e, ERR_CONFLICT, "run \"%s\" was cancelled: it does not go on", v->row.name);
+    if (m->target == TARGET_NONE || (numbered && m->index >= s->experts) ||
+        (!numbered && m->index > 0))
+        return err_set(e, ERR_INVALID,
+                       "run \"%s\" has no such model: expert:N and router:N with N below %u, "
+                       "dense and dense-flops are models",
+                       v->row.name, s->experts);
+    if (m->target == TARGET_ROUTER
+            ? s->router.mode != SPEC_EM
+            : m->target != TARGET_EXPERT && due_steps(&v->facts, m->target) == 0)
+        return err_set(e, ERR_INVALID, "run \"%s\" trains no %s", v->row.name,
+                       job_target_words[m->target]);
+    return 0;
+}
+
+/* Whether anything was published after step, and step is the end of a link. */
+static int check_step(struct store_conn *c, const struct run_view *v, const struct msg_rollback *m,
+                      struct arena *a, struct err *e)
+{
+    struct undo_filter f[FILTERS_MAX];
+    struct job_row *rows;
+    uint32_t count, published = 0;
+    uint64_t length = v->spec.checkpoint.publish_steps;
+    bool router = m->target == TARGET_ROUTER;
+    invalid(m, m->step, f);
+    int rc = op_jobs_to_undo(c, v->row.id, &f[0], a, &rows, &count, e);
+    for (uint32_t i = 0; !rc && i < count; i++)
+        published += rows[i].state == JOB_DONE;
+    if (rc)
+        return rc;
+    if (published == 0)
+        return err_set(e, ERR_CONFLICT,
+                       "run \"%s\" has published nothing of this model after %s %" PRIu64,
+                       v->row.name, router ? "round" : "step", m->step);
+    if (!router && m->step % length)
+        return err_set(e, ERR_INVALID,
+                       "links of run \"%s\" end at multiples of %" PRIu64 ": --to %" PRIu64
+                       " is one",
+                       v->row.name, length, m->step / length * length);
+    return 0;
+}
+
+static int plan_all(struct planning *p, const struct msg_rollback *m, struct err *e)
+{
+    struct undo_filter f[FILTERS_MAX];
+    uint32_t n = invalid(m, m->step, f);
+    int rc = 0;
+    p->plan->step = m->step;
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rc = add_filter(p, &f[i], e);
+    while (!rc && p->looked < p->count) {
+        rc = works_stopping(p->call.service->works)
+                 ? err_set(e, ERR_UNAVAILABLE, "the coordinator is being stopped")
+                 : look_at_job(p, p->jobs[p->looked++], e);
+    }
+    return rc;
+}
+
+/* Where the link before is done again, too, the model goes on from further back. */
+static int lower_step(struct planning *p, const struct msg_rollback *m, struct err *e)
+{
+    struct job_row job;
+    int rc = 0;
+    for (uint32_t i = 0; !rc && i < p->count; i++) {
+        arena_reset(&p->scratch);
+        rc = op_job_get(p->call.conn, p->jobs[i], &p->scratch, &job, e);
+        if (rc || job.key.target != m->target || job.key.index != m->index)
+            continue;
+        uint64_t from = job.key.kind == JOB_TRAIN_ROUTER ? job.key.round : job.key.step_first;
+        if ((job.key.kind == JOB_TRAIN || job.key.kind == JOB_TRAIN_ROUTER) && from < p->plan->step)
+            p->plan->step = from;
+    }
+    return rc;
+}
+
+static int keep_plan(struct planning *p, struct arena *a, struct err *e)
+{
+    p->plan->jobs = arena_alloc_array(a, p->count + 1, sizeof *p->plan->jobs);
+    if (!p->plan->jobs)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the jobs to undo");
+    for (uint32_t i = 0; i < p->count; i++)
+        p->plan->jobs[i] = p->jobs[i];
+    p->plan->count = p->count;
+    return 0;
+}
+
+int runs_prepare_rollback(struct call *c, const void *in, struct err *e)
+{
+    const struct msg_rollback *m = in;
+    struct run_row run;
+    struct run_view v;
+    struct planning p = {.call = *c, .dry = m->dry_run, .answer = c->arena};
+    p.plan = arena_alloc(c->arena, sizeof *p.plan);
+    arena_init(&p.scratch, ARENA_MAX);
+    arena_init(&p.lists, ARENA_MAX);
+    p.call.arena = &p.scratch;
+    int rc = p.plan ? store_read_begin(c->service->store, &p.call.conn, e)
+                    : err_set(e, ERR_NO_MEMORY, "no memory for what to undo");
+    if (!rc) {
+        rc = op_run_find(p.call.conn, c->name, c->arena, &run, e);
+        if (!rc)
+            rc = run_view_load(p.call.conn, run.id, false, c->arena, &v, e);
+        p.run = run.id;
+        if (!rc)
+            rc = check_target(&v, m, e);
+        if (!rc)
+            rc = check_step(p.call.conn, &v, m, &p.lists, e);
+        if (!rc)
+            rc = plan_all(&p, m, e);
+        if (!rc)
+            rc = lower_step(&p, m, e);
+        store_read_end(c->service->store, p.call.conn);
+    }
+    if (!rc)
+        rc = keep_plan(&p, c->arena, e);
+    arena_free(&p.scratch);
+    arena_free(&p.lists);
+    free(p.jobs);
+    free(p.set);
+    c->prepared = p.plan;
+    return rc;
+}
+
+/* --- doing it --------------------------------------------------------------------------------- */
+
+static int undo_one(struct call *c, uint64_t id, bool dry, struct msg_rolled_back *out,
+                    struct err *e)
+{
+    struct job_row job;
+    int rc = op_job_get(c->conn, id, c->arena, &job, e);
+    if (rc || job.undone)
+        return rc;
+    const struct job_key *k = &job.key;
+    if (job.state == JOB_DONE && out->job_count < TOLD_MAX)
+        out->jobs[out->job_count++] = (struct msg_result){.job = id,
+                                                          .kind = k->kind,
+                                                          .target = k->target,
+                                                          .index = k->index,
+                                                          .round = k->round,
+                                                          .chunk = k->chunk,
+                                                          .part = k->part,
+                                                          .step_first = k->step_first,
+                                                          .step_last = k->step_last,
+                                                          .final = k->final,
+                                                          .seconds = job.seconds,
+                                                          .doer = job.agent};
+    out->undone += job.state == JOB_DONE;
+    return dry ? 0 : op_job_undo(c->conn, id, (uint64_t)c->wall_ms, e);
+}
+
+/* What has come up since the plan was made, too. */
+static int undo_invalid(struct call *c, uint64_t run, const struct msg_rollback *m, uint64_t step,
+                        struct msg_rolled_back *out, struct err *e)
+{
+    struct undo_filter f[FILTERS_MAX];
+    uint32_t n = invalid(m, step, f);
+    int rc = 0;
+    for (uint32_t i = 0; !rc && i < n; i++) {
+        struct job_row *rows;
+        uint32_t count;
+        rc = op_jobs_to_undo(c->conn, run, &f[i], c->arena, &rows, &count, e);
+        for (uint32_t k = 0; !rc && k < count; k++)
+            rc = undo_one(c, rows[k].id, m->dry_run, out, e);
+    }
+    return rc;
+}
+
+static int go_on(struct call *c, const struct run_row *run, struct err *e)
+{
+    uint64_t states[5];
+    int rc = run->state == RUN_FAILED ? op_run_revive(c->conn, run->id, (uint64_t)c->wall_ms, e)
+                                      : op_run_reopen(c->conn, run->id, e);
+    if (!rc)
+        rc = run_advance(c, run->id, NULL, e);
+    if (!rc)
+        rc = op_job_states(c->conn, run->id, states, e);
+    if (rc)
+        return rc;
+    c->ready = states[JOB_WAITING];
+    if (c->service->works)
+        works_wake(c->service->works);
+    return 0;
+}
+
+int runs_rollback(struct call *c, const void *in, void *out, struct err *e)
+{
+    const struct msg_rollback *m = in;
+    const struct undo_plan *plan = c->prepared;
+    struct msg_rolled_back *o = out;
+    struct run_row run;
+    int rc = op_run_find(c->conn, c->name, c->arena, &run, e);
+    if (!rc && run.state == RUN_CANCELLED)
+        rc = err_set(e, ERR_CONFLICT, "run \"%s\" was cancelled meanwhile", run.name);
+    *o = (struct msg_rolled_back){.run = run.name,
+                                  .step = plan->step,
+                                  .damaged = plan->damaged,
+                                  .jobs = arena_alloc_array(c->arena, TOLD_MAX, sizeof *o->jobs)};
+    if (!rc && !o->jobs)
+        rc = err_set(e, ERR_NO_MEMORY, "no memory for what was undone");
+    for (uint32_t i = 0; !rc && i < plan->count; i++)
+        rc = undo_one(c, plan->jobs[i], m->dry_run, o, e);
+    if (rc || m->dry_run)
+        return rc;
+    for (uint32_t i = 0; !rc && i < plan->keep_count; i++)
+        rc = op_output_keep(c->conn, plan->keep[i].job, &plan->keep[i].digest, e);
+    if (!rc)
+        rc = undo_invalid(c, run.id, m, plan->step, o, e);
+    if (!rc)
+        rc = go_on(c, &run, e);
+    if (!rc)
+        log_warn("rolled back run=%s model=%s:%" PRIu64 " step=%" PRIu64 " undone=%" PRIu64
+                 " damaged=%" PRIu64,
+                 run.name, job_target_words[m->target], m->index, o->step, o->undone, o->damaged);
+    return rc;
+}
