@@ -68,6 +68,10 @@ void problem_reply(struct api_reply *r, struct arena *a, int status, const struc
                             .detail = detail,
                             .code = err_name(e->code),
                             .status = (uint64_t)(status ? status : problem_status(e->code))};
+    if (e->code == ERR_IO) { /* this machine's disk, not the caller's: he may come again */
+        p.code = err_name(ERR_UNAVAILABLE);
+        p.status = (uint64_t)(status ? status : 503);
+    }
     struct buf b;
     struct err ignored; /* a problem that cannot be written goes without a body */
 

@@ -10,6 +10,7 @@
 #define PASS_MS (30 * 60 * 1000) /* between searches through all blobs */
 #define PASS_PAUSE_MS 20         /* between its steps: others come first */
 #define EXPIRE_MS 10000
+#define HEALTH_MS 2000
 #define AFTER_ERROR_MS 10000
 
 bool keeper_stopping(struct keeper *k)
@@ -72,6 +73,25 @@ static void go_on_with_pass(struct keeper *k, int64_t now)
     k->pass_at_ms = now + (rc ? AFTER_ERROR_MS : end ? PASS_MS : PASS_PAUSE_MS);
 }
 
+/* Sees whether a disk that was full or failed works again, so that the state is true and what waits
+ * for it goes on; a full one is helped by collecting what can go. */
+static void look_after_health(struct keeper *k, int64_t now)
+{
+    char words[400];
+    int64_t since;
+    if (now < k->health_at_ms)
+        return;
+    k->health_at_ms = now + HEALTH_MS;
+    int code = store_health(k->service->store, words, sizeof words, &since);
+    if (code != k->health)
+        log_warn("storage %s", words);
+    if (code == ERR_NO_SPACE && k->health != code && !k->passing && k->pass_at_ms > now)
+        k->pass_at_ms = now;
+    k->health = code;
+    if (code)
+        store_probe(k->service->store);
+}
+
 static int expire_fn(struct store_conn *c, void *arg, struct err *e)
 {
     return op_backups_expire(c, (uint64_t)(env_wall_ms() - PROTOCOL_BACKUP_MS), arg, e);
@@ -103,9 +123,11 @@ static int64_t step(struct keeper *k)
     look_at_released(k, now);
     go_on_with_pass(k, now);
     expire_backups(k, now);
+    look_after_health(k, now);
     pause = keep_scrub_step(k);
     int64_t next = k->released_at_ms < k->pass_at_ms ? k->released_at_ms : k->pass_at_ms;
     next = k->expire_at_ms < next ? k->expire_at_ms : next;
+    next = k->health_at_ms < next ? k->health_at_ms : next;
     now = env_monotonic_ms();
     return pause >= 0 && now + pause < next ? now + pause : next;
 }

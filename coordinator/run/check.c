@@ -32,25 +32,28 @@ struct check {
 
 struct blob_reader {
     struct store *store;
+    struct store_conn *conn;
     const struct digest *digest;
     uint64_t offset;
 };
 
-/* A large result takes minutes to check: at a stop its agent is told to come again. */
-static int check_stop(struct err *e)
+/* A large result takes minutes to check: at a stop its agent is told to come again, and no snapshot
+ * is held that long. */
+static int check_stop(struct store_conn *c, struct err *e)
 {
     return env_stop_requested()
                ? err_set(e, ERR_UNAVAILABLE, "the coordinator is being stopped; send it again")
-               : 0;
+               : store_read_renew(c, e);
 }
 
 static long read_blob(void *arg, void *out, size_t cap, struct err *e)
 {
     struct blob_reader *r = arg;
     size_t got;
-    if (check_stop(e))
-        return ERR_UNAVAILABLE;
-    int rc = blob_read(r->store, r->digest, r->offset, out, cap, &got, e);
+    int rc = check_stop(r->conn, e);
+    if (rc)
+        return rc;
+    rc = blob_read(r->store, r->digest, r->offset, out, cap, &got, e);
     r->offset += got;
     return rc ? rc : (long)got;
 }
@@ -136,7 +139,7 @@ static int check_state(const struct check *k, const struct model_config *c,
 {
     struct checkpoint_position p;
     struct digest model_content, content;
-    struct blob_reader r = {k->store, &state->digest, 0};
+    struct blob_reader r = {k->store, k->conn, &state->digest, 0};
     int rc = checkpoint_state_read(read_blob, &r, c, NULL, NULL, &p, &model_content, &content, e);
     if (rc)
         return rc;
@@ -164,7 +167,7 @@ static int check_training(const struct check *k, struct err *e)
         m->outputs[1].role != ROLE_STATE)
         return err_set(e, ERR_INVALID, "a training job gives a model and a state, in this order");
     struct digest content;
-    struct blob_reader r = {k->store, &m->outputs[0].digest, 0};
+    struct blob_reader r = {k->store, k->conn, &m->outputs[0].digest, 0};
     int rc = checkpoint_model_read(read_blob, &r, &c, NULL, &content, e);
     if (!rc && !digest_equal(&content, &m->outputs[0].content))
         rc = err_set(e, ERR_DIGEST, "the model's content has another digest than was said");
@@ -273,7 +276,7 @@ static int check_eval_rows(const struct check *k, const struct msg_blob *b,
         return err_set(e, ERR_NO_MEMORY, "no memory to check an evaluation");
     int rc = 0;
     for (uint64_t i = 0; !rc && i < v->count; i += block) {
-        if ((rc = check_stop(e)))
+        if ((rc = check_stop(k->conn, e)))
             break;
         uint64_t n = v->count - i < block ? v->count - i : block;
         size_t got;

@@ -22,7 +22,8 @@ TACIT_MUST_CHECK int own_assign(struct own_job *j, struct msg_blob *output, cons
  * models, prefix or held-out sequences, but for 2 bytes of each of these. */
 TACIT_MUST_CHECK int own_report(struct own_job *j, struct msg_blob *output, struct err *e);
 
-/* ERR_STOPPED once the coordinator is to stop: polled in every loop over blobs. */
+/* ERR_STOPPED once the coordinator is to stop: polled in every loop over blobs, outside of queries,
+ * since it also takes a new snapshot. */
 TACIT_MUST_CHECK int own_poll(const struct own_job *j, struct err *e);
 /* The first output of a done job of the same run. */
 TACIT_MUST_CHECK int own_output(struct own_job *j, const struct job_key *k, struct msg_blob *out,

@@ -196,6 +196,18 @@ static int count_leased(struct call *c, struct msg_status *s, struct err *e)
     return rc ? rc : op_jobs_backing_off(c->conn, 0, &s->jobs_backing_off, e);
 }
 
+static int fill_disk(struct call *c, struct msg_status *s, struct err *e)
+{
+    char words[400];
+    int64_t since;
+    (void)store_health(c->service->store, words, sizeof words, &since);
+    text_make_utf8(words);
+    s->storage = arena_strndup(c->arena, words, strlen(words));
+    s->storage_since = (uint64_t)since;
+    int rc = store_disk_free(c->service->store, &s->disk_free, e);
+    return rc ? rc : store_disk_used(c->service->store, &s->disk_used, e);
+}
+
 int status_show(struct call *c, const void *in, void *out, struct err *e)
 {
     (void)in;
@@ -219,5 +231,7 @@ int status_show(struct call *c, const void *in, void *out, struct err *e)
     rc = count_leased(c, s, e);
     if (!rc)
         rc = count_agents(c, s, e);
+    if (!rc)
+        rc = fill_disk(c, s, e);
     return rc ? rc : blob_totals(c->service->store, &s->blobs, &s->blob_bytes, e);
 }

@@ -106,7 +106,7 @@ int own_poll(const struct own_job *j, struct err *e)
 {
     return works_stopping(j->service->works)
                ? err_set(e, ERR_STOPPED, "the coordinator is being stopped")
-               : 0;
+               : store_read_renew(j->conn, e);
 }
 
 static int claim_own(struct store_conn *c, void *arg, struct err *e)

@@ -11,6 +11,7 @@
 #include "core/env/file.h"
 #include "core/protocol/messages.h"
 #include "coordinator/store/blob_rows.h"
+#include "coordinator/store/ops.h"
 #include "coordinator/store/store_parts.h"
 
 /* The WAL grows to 64 MiB before it is written back; the rest is for tacit.db to live on. */
@@ -68,20 +69,77 @@ int store_disk_free(struct store *s, uint64_t *bytes, struct err *e)
     return rc;
 }
 
+int store_disk_used(struct store *s, uint64_t *bytes, struct err *e)
+{
+    static const char *const names[] = {"tacit.db", "tacit.db-wal", "blobs.db", "blobs.db-wal"};
+    int rc = 0;
+    *bytes = 0;
+    for (size_t i = 0; !rc && i < sizeof names / sizeof names[0]; i++) {
+        uint64_t size = 0;
+        char *path = env_path_join(s->dir, names[i]);
+        if (!path)
+            rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        else if (env_file_exists(path))
+            rc = env_file_size(path, &size, e);
+        *bytes += size;
+        free(path);
+    }
+    return rc;
+}
+
 static int check_space(struct store *s, uint64_t bytes, struct err *e)
 {
     uint64_t room, inside;
     uint64_t wanted = bytes + atomic_load(&s->upload_bytes) + SPACE_RESERVE;
     int rc = env_disk_free(s->dir, &room, e);
-    if (rc || room >= wanted)
+    if (!rc && room < wanted) {
+        rc = free_in_file(s, &inside, e);
+        room += inside;
+    }
+    if (rc)
         return rc;
-    rc = free_in_file(s, &inside, e);
-    if (rc || room + inside >= wanted)
-        return rc;
+    if (room >= wanted) {
+        atomic_store(&s->room_wanted, 0);
+        health_note(&s->health, HEALTH_ROOM, 0, NULL);
+        return 0;
+    }
     char has[16], needs[16];
-    return err_set(e, ERR_NO_SPACE,
-                   "no room for the upload: %s are free in %s, %s are needed; make room there",
-                   text_bytes(room + inside, has), s->dir, text_bytes(wanted, needs));
+    rc = err_set(e, ERR_NO_SPACE,
+                 "no room for the upload: %s are free in %s, %s are needed; make room there, or "
+                 "see what `tacit gc` can let go",
+                 text_bytes(room, has), s->dir, text_bytes(wanted, needs));
+    atomic_store(&s->room_wanted, bytes);
+    health_note(&s->health, HEALTH_ROOM, rc, e->message);
+    return rc;
+}
+
+static int touch_meta(struct store_conn *c, void *arg, struct err *e)
+{
+    struct msg_fence unused; /* counters of fences may have gaps */
+    (void)arg;
+    return op_fence_next(c, &unused, e);
+}
+
+/* Blob 0 never was; it is cleared away like any other. */
+static int touch_blobs(struct store_conn *c, void *arg, struct err *e)
+{
+    struct query q;
+    (void)arg;
+    query_open(&q, c, "INSERT OR REPLACE INTO dropped (blob) VALUES (0)");
+    return query_run(&q, NULL, e);
+}
+
+void store_probe(struct store *s)
+{
+    struct err e;
+    uint64_t wanted = atomic_load(&s->room_wanted);
+    if (health_is_bad(&s->health, HEALTH_TACIT))
+        (void)!store_write_wait(s, touch_meta, NULL, &e);
+    if (health_is_bad(&s->health, HEALTH_BLOBS) &&
+        !writer_wait(s->blob_writer, touch_blobs, NULL, &e))
+        store__drop_start(s);
+    if (wanted)
+        (void)!check_space(s, wanted, &e);
 }
 
 /* The hash of what is durable. A row that has changed since is not found. */

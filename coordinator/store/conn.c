@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/env/clock.h"
+#include "coordinator/store/health.h"
 
 /* Waits are rare (another program has the file open and writes): long enough for a backup or a
  * shell's statement, short enough that a person hears of a forgotten transaction. */
@@ -20,16 +22,49 @@ static const char setup_common[] = "PRAGMA foreign_keys = ON;"
                                    "PRAGMA synchronous = FULL;";
 static const char setup_tacit_writer[] = "PRAGMA page_size = 4096;"
                                          "PRAGMA journal_mode = WAL;"
-                                         "PRAGMA wal_autocheckpoint = 1000;"
                                          "PRAGMA journal_size_limit = 16777216;"
                                          "PRAGMA cache_size = -8192;";
 static const char setup_blobs_writer[] = "PRAGMA page_size = 65536;"
                                          "PRAGMA journal_mode = WAL;"
-                                         "PRAGMA wal_autocheckpoint = 1024;"
                                          "PRAGMA journal_size_limit = 67108864;"
                                          "PRAGMA cache_size = -4096;";
 static const char setup_reader[] = "PRAGMA query_only = ON;"
                                    "PRAGMA cache_size = -2048;";
+
+/* For readers that are in the way of a log that has grown too long. */
+#define RESTART_WAIT_MS 500
+#define RESTART_AGAIN_MS 250 /* doubled while another program reads on and on */
+#define RESTART_AGAIN_MS_MAX 32000
+
+/* After every COMMIT that wrote: the log has so many pages. */
+static int on_log(void *arg, sqlite3 *db, const char *name, int pages)
+{
+    struct store_conn *c = arg;
+    bool tacit = c->file == CONN_TACIT;
+    if (c->health)
+        health_note(c->health, tacit ? HEALTH_TACIT : HEALTH_BLOBS, 0, NULL);
+    if (pages < (tacit ? CONN_TACIT_WAL : CONN_BLOBS_WAL))
+        return SQLITE_OK;
+    int64_t now = env_monotonic_ms();
+    int how = SQLITE_CHECKPOINT_PASSIVE;
+    if (pages >= (tacit ? CONN_TACIT_WAL_MAX : CONN_BLOBS_WAL_MAX) && now >= c->restart_at_ms) {
+        how = SQLITE_CHECKPOINT_RESTART;
+        sqlite3_busy_timeout(db, RESTART_WAIT_MS);
+    }
+    /* What can't be written back now can at the next COMMIT: this one is through. */
+    int rc = sqlite3_wal_checkpoint_v2(db, name, how, NULL, NULL);
+    sqlite3_busy_timeout(db, BUSY_MS);
+    if (how == SQLITE_CHECKPOINT_RESTART && rc != SQLITE_OK) {
+        if (c->restart_pause_ms < RESTART_AGAIN_MS)
+            c->restart_pause_ms = RESTART_AGAIN_MS;
+        else if (c->restart_pause_ms < RESTART_AGAIN_MS_MAX)
+            c->restart_pause_ms *= 2;
+        c->restart_at_ms = env_monotonic_ms() + c->restart_pause_ms;
+    } else if (how == SQLITE_CHECKPOINT_RESTART) {
+        c->restart_pause_ms = 0;
+    }
+    return SQLITE_OK;
+}
 
 int store_sqlite_error(sqlite3 *db, int rc, const char *operation, struct err *e)
 {
@@ -65,7 +100,9 @@ int store_sqlite_error(sqlite3 *db, int rc, const char *operation, struct err *e
     case SQLITE_CORRUPT:
         code = ERR_FORMAT;
         break;
-    case SQLITE_READONLY:
+    case SQLITE_READONLY: /* remounted so, after an error of the disk mostly */
+        code = ERR_IO;
+        break;
     case SQLITE_PERM:
     case SQLITE_AUTH:
         code = ERR_DENIED;
@@ -89,9 +126,12 @@ static int conn_setup(struct store_conn *c, enum conn_file file, bool writer, st
     const char *own = setup_reader;
     if (writer)
         own = file == CONN_TACIT ? setup_tacit_writer : setup_blobs_writer;
+    c->file = file;
     int rc = sqlite3_exec(c->db, setup_common, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(c->db, own, NULL, NULL, NULL);
+    if (writer)
+        sqlite3_wal_hook(c->db, on_log, c);
     return rc == SQLITE_OK ? 0 : store_sqlite_error(c->db, rc, "setting up the connection", e);
 }
 
@@ -226,7 +266,13 @@ int query_step(struct query *q, struct err *e)
     int rc = q->rc == SQLITE_OK ? sqlite3_step(q->st) : q->rc;
     if (rc == SQLITE_ROW)
         return 1;
-    return rc == SQLITE_DONE ? 0 : store_sqlite_error(q->conn->db, rc, q->operation, e);
+    if (rc == SQLITE_DONE)
+        return 0;
+    rc = store_sqlite_error(q->conn->db, rc, q->operation, e);
+    if (q->conn->health && e)
+        health_note(q->conn->health, q->conn->file == CONN_TACIT ? HEALTH_TACIT : HEALTH_BLOBS, rc,
+                    e->message);
+    return rc;
 }
 
 void query_close(struct query *q)

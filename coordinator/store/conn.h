@@ -15,6 +15,17 @@
     256 /* places for prepared statements; there are fewer than half as many                       \
          */
 
+/* The log of a database grows while readers need what it holds. From the first bound on it is
+ * written back at every COMMIT as far as readers allow; from the second, readers are waited for, a
+ * moment at a time, until it can be begun anew. Readers of this process are brief. Pages. */
+#define CONN_TACIT_WAL 1000
+#define CONN_TACIT_WAL_MAX 8192 /* 32 MiB */
+#define CONN_BLOBS_WAL 1024
+#define CONN_BLOBS_WAL_MAX 2048 /* 128 MiB */
+
+enum conn_file { CONN_TACIT, CONN_BLOBS };
+struct health;
+
 struct store_conn {
     sqlite3 *db;
     struct {
@@ -22,9 +33,11 @@ struct store_conn {
         sqlite3_stmt *st;
     } prepared[CONN_STATEMENTS];
     unsigned prepared_count;
+    /* A writer's: */
+    enum conn_file file;
+    struct health *health;                   /* is told how writes go; or NULL */
+    int64_t restart_at_ms, restart_pause_ms; /* when its log may next be begun anew by force */
 };
-
-enum conn_file { CONN_TACIT, CONN_BLOBS };
 
 /* Opens and sets up; makes the file only where writer is true (readers cannot change anything). */
 TACIT_MUST_CHECK int conn_open(struct store_conn **out, const char *path, enum conn_file file,

@@ -79,6 +79,12 @@ void store_read_end(struct store *s, struct store_conn *c)
     pool_end(&s->readers, c);
 }
 
+int store_read_renew(struct store_conn *c, struct err *e)
+{
+    sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL); /* as in pool_end */
+    return conn_run(c, "BEGIN", e);
+}
+
 int store__blob_read_begin(struct store *s, struct store_conn **c, struct err *e)
 {
     return pool_begin(&s->blob_readers, c, e);
@@ -129,6 +135,7 @@ static int file_start(struct store *s, enum conn_file file, struct store_conn **
         err_prefix(e, "%s", s->dir);
         return rc;
     }
+    (*c)->health = &s->health;
     *c = NULL;
     char *path = file_path(s, file, e);
     rc = path ? pool_open(tacit ? &s->readers : &s->blob_readers, path, file, e) : e->code;
@@ -194,6 +201,7 @@ int store_open_with(struct store **out, const char *dir, const struct store_opti
     pool_init(&s->readers);
     pool_init(&s->blob_readers);
     env_mutex_init(&s->guard.mutex);
+    health_init(&s->health);
     env_mutex_init(&s->gc);
     int rc = s->dir ? store_start(s, o->lock_ms, e)
                     : err_set(e, ERR_NO_MEMORY, "no memory to open %s", dir);
@@ -222,6 +230,7 @@ void store_close(struct store *s)
     writer_destroy(s->writer);
     writer_destroy(s->blob_writer);
     blob_guard_free(s);
+    health_free(&s->health);
     env_mutex_destroy(&s->guard.mutex);
     env_mutex_destroy(&s->gc);
     if (s->lock >= 0)

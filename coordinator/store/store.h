@@ -50,8 +50,19 @@ TACIT_MUST_CHECK int store_write_wait(struct store *s, store_write_fn *fn, void 
 /* A reader's snapshot, from a small pool (waits for a free one). */
 TACIT_MUST_CHECK int store_read_begin(struct store *s, struct store_conn **c, struct err *e);
 void store_read_end(struct store *s, struct store_conn *c);
+/* Lets the snapshot go and takes a new one: called now and then by who reads for long, since the
+ * log grows for as long as one stays. No query may be open. */
+TACIT_MUST_CHECK int store_read_renew(struct store_conn *c, struct err *e);
 
 /* Bytes that can still be stored: free on the file system, and in pages that dropped blobs left. */
 TACIT_MUST_CHECK int store_disk_free(struct store *s, uint64_t *bytes, struct err *e);
+
+/* Bytes of the databases' files, logs included. */
+TACIT_MUST_CHECK int store_disk_used(struct store *s, uint64_t *bytes, struct err *e);
+/* Whether the last writes went well, and there was room for the last upload: 0 and "ok", or the
+ * failure's code, its words and since when (wall clock). store_probe: sees whether it works again,
+ * with a write that changes nothing that matters; waits for both writers. Any other thread. */
+int store_health(struct store *s, char *words, size_t size, int64_t *since_ms);
+void store_probe(struct store *s);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include "core/env/thread.h"
 #include "coordinator/store/conn.h"
+#include "coordinator/store/health.h"
 #include "coordinator/store/writer.h"
 
 #define STORE_READERS 4 /* a file; at most 2 MiB of cache each */
@@ -33,8 +34,10 @@ struct store {
     struct writer *writer, *blob_writer;
     struct reader_pool readers, blob_readers;
     _Atomic uint64_t upload_bytes; /* still to come of the open uploads: room that is spoken for */
+    _Atomic uint64_t room_wanted;  /* by the last upload that was refused for want of it */
     atomic_uint uploads_wide;      /* open ones with a buffer of several chunks */
     struct blob_guard guard;
+    struct health health;
     struct env_mutex gc; /* held through a collection; taken before any other */
     bool stepped;
     _Atomic bool closing; /* no more clearing of dropped blobs */
