@@ -7,6 +7,8 @@
 #include "core/base/arena.h"
 #include "core/protocol/messages.h"
 #include "coordinator/api/exchange.h"
+#include "coordinator/store/blobs.h"
+#include "coordinator/store/gc.h"
 #include "tests/sim/disk.h"
 
 #define BLOBS 4096u /* buckets */
@@ -29,6 +31,7 @@ struct blob_promise {
     struct blob_promise *next;
     struct digest digest;
     uint64_t offset; /* told */
+    int64_t told_at; /* that it is whole */
     bool complete;
 };
 
@@ -37,7 +40,7 @@ static struct {
     size_t job_cap;
     struct blob_promise *blobs[BLOBS];
     uint64_t when, completions, failures;
-    bool coordinator_errors, agent_errors;
+    bool coordinator_errors, agent_errors, clock_jumped;
 } ledger;
 
 void ledger_start(void)
@@ -51,6 +54,11 @@ void ledger_expect_io_errors(bool coordinator)
         ledger.coordinator_errors = true;
     else
         ledger.agent_errors = true;
+}
+
+void ledger_expect_clock_jumps(void)
+{
+    ledger.clock_jumped = true;
 }
 
 bool ledger_expects_io_errors(void)
@@ -204,7 +212,7 @@ static void offset_told(const struct digest *d, uint64_t offset)
     b->offset = offset;
 }
 
-static void blob_reply(const struct exchange *x)
+static void blob_reply(const struct wire *w, const struct exchange *x)
 {
     const struct api_reply *r = &x->public.reply;
     const struct digest *d = &x->match.digest;
@@ -212,12 +220,44 @@ static void blob_reply(const struct exchange *x)
     for (uint32_t i = 0; i < r->header_count; i++)
         if (strcmp(r->headers[i].name, "Upload-Offset") == 0)
             offset_told(d, strtoull(r->headers[i].value, NULL, 10));
-    if (strcmp(x->route->method, "PUT") == 0) {
-        if (r->status == 200 || r->status == 201)
-            blob_of(d)->complete = true;
-    } else if (r->status == 404 && blob_of(d)->complete) {
+    if (r->status == 404 && blob_of(d)->complete)
         world_violation("blob %.12s was acknowledged and is not there", digest_to_hex(d, hex));
+    if (r->status == 201 || (r->status == 200 && strcmp(w->method, "GET") != 0)) {
+        blob_of(d)->complete = true;
+        blob_of(d)->told_at = world_now();
     }
+}
+
+/* --- collection ------------------------------------------------------------------------------- */
+
+int __real_gc_drop(struct store *s, const struct gc_candidate *list, uint32_t count,
+                   uint64_t *blobs, uint64_t *bytes, struct err *e);
+int __wrap_gc_drop(struct store *s, const struct gc_candidate *list, uint32_t count,
+                   uint64_t *blobs, uint64_t *bytes, struct err *e);
+
+/* The linker puts this in front of gc_drop: what is collected may be missing, unless somebody was
+ * told that it is there and has not had the time to name it. */
+int __wrap_gc_drop(struct store *s, const struct gc_candidate *list, uint32_t count,
+                   uint64_t *blobs, uint64_t *bytes, struct err *e)
+{
+    int rc = __real_gc_drop(s, list, count, blobs, bytes, e);
+    for (uint32_t i = 0; i < count; i++) {
+        struct blob_promise *b = blob_of(&list[i].digest);
+        struct blob_info info;
+        struct err ignored;
+        char hex[DIGEST_HEX + 1];
+        if (blob_stat(s, &list[i].digest, &info, &ignored) != ERR_NOT_FOUND)
+            continue;
+        if (list[i].why != GC_DROPPED && b->complete && !ledger.clock_jumped &&
+            world_now() < b->told_at + GC_GRACE_MS * 1000)
+            world_violation("blob %.12s was collected %lld s after somebody was told that it is "
+                            "there",
+                            digest_to_hex(&b->digest, hex),
+                            (long long)((world_now() - b->told_at) / SIM_SECOND));
+        b->complete = false;
+        b->offset = 0;
+    }
+    return rc;
 }
 
 void ledger_broken_download(struct wire *w, int rc, const char *why)
@@ -246,7 +286,7 @@ void ledger_reply(struct wire *w, const struct exchange *x)
     if (!x->route)
         return;
     if (x->route->kind == ROUTE_BLOB)
-        blob_reply(x);
+        blob_reply(w, x);
     else if (path_is(x, "POST", "/v1/jobs/{id}/complete") && !complete_may_hear(status))
         world_violation("a result of job %llu was refused with %d: %.300s", ull(x->call.id), status,
                         x->err.message);
@@ -383,10 +423,13 @@ static void check_outputs(sqlite3 *tacit, sqlite3 *blobs, const struct reference
                           struct reference *out)
 {
     sqlite3_stmt *s = prepare(
-        tacit, "SELECT kind || '.' || target || '.' || j.idx || ' round ' || round || ' chunk ' || "
-               "chunk || ' part ' || part || ' final ' || final || ' steps ' || step_first || '-' "
-               "|| step_last || ' role ' || o.role || '.' || o.idx, o.role, o.digest, o.content "
-               "FROM output o JOIN job j ON j.id = o.job WHERE j.state = 2 ORDER BY j.id, number");
+        tacit,
+        "SELECT kind || '.' || target || '.' || j.idx || ' round ' || round || ' chunk ' || "
+        "chunk || ' part ' || part || ' final ' || final || ' steps ' || step_first || '-' "
+        "|| step_last || ' role ' || o.role || '.' || o.idx, o.role, o.digest, o.content, "
+        "o.dropped "
+        "FROM output o JOIN job j ON j.id = o.job WHERE j.state = 2 AND kind <> 7 AND undone = 0 "
+        "ORDER BY j.id, number");
     uint32_t count = 0;
     while (step(tacit, s) && !world_broken()) {
         const char *of = (const char *)sqlite3_column_text(s, 0);
@@ -395,7 +438,8 @@ static void check_outputs(sqlite3 *tacit, sqlite3 *blobs, const struct reference
         column_is_digest(s, 2, &d);
         if (!column_is_digest(s, 3, &content))
             content = d;
-        char *bytes = blob_bytes(blobs, &d, &len);
+        bool dropped = sqlite3_column_int(s, 4) != 0; /* by retention: its name is left */
+        char *bytes = dropped ? NULL : blob_bytes(blobs, &d, &len);
         if (bytes && sqlite3_column_int(s, 1) == ROLE_REPORT)
             report_content(bytes, len, &content);
         free(bytes);
@@ -412,8 +456,9 @@ static void check_outputs(sqlite3 *tacit, sqlite3 *blobs, const struct reference
 
 static void check_jobs(sqlite3 *tacit, const struct reference *reference, struct reference *out)
 {
-    sqlite3_stmt *s = prepare(
-        tacit, "SELECT id, state, fence_incarnation, fence_counter, failures FROM job ORDER BY id");
+    sqlite3_stmt *s =
+        prepare(tacit, "SELECT id, state, fence_incarnation, fence_counter, failures FROM job "
+                       "WHERE kind <> 7 AND undone = 0 ORDER BY id");
     uint32_t count = 0;
     while (step(tacit, s)) {
         uint64_t id = (uint64_t)sqlite3_column_int64(s, 0);
@@ -439,6 +484,17 @@ static void check_jobs(sqlite3 *tacit, const struct reference *reference, struct
         out->jobs = count;
 }
 
+/* Agents that all compute the same have not been found to differ. */
+static void check_alarms(sqlite3 *tacit)
+{
+    sqlite3_stmt *s = prepare(tacit, "SELECT job, agent, other FROM alarm");
+    while (step(tacit, s))
+        world_violation("an alarm: of job %d, agents %d and %d had different results",
+                        sqlite3_column_int(s, 0), sqlite3_column_int(s, 1),
+                        sqlite3_column_int(s, 2));
+    sqlite3_finalize(s);
+}
+
 /* Whatever was acknowledged and is named by somebody was read above; a data set's parts are here.
  */
 static void check_shards(sqlite3 *tacit, sqlite3 *blobs)
@@ -461,6 +517,7 @@ void ledger_check(struct sim_disk *disk, const struct reference *reference, stru
         check_jobs(tacit, reference, out);
         check_outputs(tacit, blobs, reference, out);
         check_shards(tacit, blobs);
+        check_alarms(tacit);
     }
     sqlite3_close(tacit);
     sqlite3_close(blobs);

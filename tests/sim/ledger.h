@@ -29,6 +29,8 @@ void ledger_broken_download(struct wire *w, int rc, const char *why);
 /* Errors of the coordinator's disk, or of agents', are expected from now on. */
 void ledger_expect_io_errors(bool coordinator);
 bool ledger_expects_io_errors(void);
+/* The coordinator's wall clock, by which grace times are counted. */
+void ledger_expect_clock_jumps(void);
 
 /* At the end, on a copy of the coordinator's disk: everything promised is there, and the run has
  * published what it should (reference NULL: fills *out). */

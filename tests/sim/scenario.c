@@ -402,6 +402,8 @@ static bool blow(enum fault f)
         return true;
     }
     if (f == FAULT_CLOCK_JUMP) {
+        if (m == net_coordinator)
+            ledger_expect_clock_jumps();
         int64_t ms = world_draw_log(1000, 30ll * 24 * 3600 * 1000);
         m->wall_offset_ms += world_chance(500000) ? ms : -ms;
         return true;
@@ -471,7 +473,9 @@ void scenario_draw(struct scenario *s, uint64_t seed, bool large)
     sim_engine_sequence_us = world_draw_log(1000, SIM_SECOND);
     if (large) {
         s->every_us = SIM_SECOND;
-        s->quiet_at = world_now() + 5 * SIM_MINUTE;
+        s->quiet_at = world_now() + 3 * SIM_MINUTE;
+        sim_engine_step_us = SIM_SECOND;
+        sim_engine_sequence_us = 10000;
     }
 }
 
