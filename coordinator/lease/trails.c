@@ -16,6 +16,7 @@ struct trail {
     struct trail *next;
     struct trail_key key;
     uint64_t step_heard, step, version, written, round;
+    uint64_t before; /* the step that earlier attempts came to */
     double loss_first, loss;
     int phase;
     int64_t phase_ms, seen_ms, quiet_ms, told_ms; /* told_ms: 0: not told to restart */
@@ -165,6 +166,10 @@ static struct trail *add(struct trails *t, const struct trail_key *k, int64_t no
                 r->pace = o->pace;
             if (o->patience > r->patience)
                 r->patience = o->patience;
+            if (o->step_heard > r->before)
+                r->before = o->step_heard;
+            if (o->before > r->before)
+                r->before = o->before;
         }
     r->next = t->buckets[k->job % BUCKETS];
     t->buckets[k->job % BUCKETS] = r;
@@ -226,7 +231,7 @@ static enum trail_verdict judge(struct trails *t, struct trail *r, uint64_t tota
         return TRAIL_WELL;
     if (r->told_ms == 0) {
         r->told_ms = now_ms > 0 ? now_ms : 1;
-        r->patience += !r->stepped;
+        r->patience += !r->stepped || r->step <= r->before;
         return TRAIL_STALLED;
     }
     return now_ms - r->told_ms > LEASE_MS ? TRAIL_HUNG : TRAIL_STALLED;

@@ -18,7 +18,8 @@
 /* Where nobody has done a step of this kind yet: a large model on a slow machine. */
 #define WATCH_UNKNOWN_MS (30 * 60 * 1000)
 /* A machine ten times as slow as others never finishes a step in their time: each restart that did
- * not bring one doubles what the next attempt may take, so often at most. */
+ * not bring one, or got no further than others before, doubles what the next attempt may take, so
+ * often at most. */
 #define WATCH_PATIENCE_MAX 8
 
 #define WATCH_STEPS 15

@@ -173,6 +173,27 @@ static void test_slow_machine_gets_its_time(void **state)
     assert_int_equal(beat(w, 1, &g, 1, PHASE_RUNNING), COMMAND_CONTINUE);
 }
 
+/* A job without saves that does much between two steps: it begins anew at each restart, and would
+ * for ever be stopped at the same place. */
+static void test_job_that_stalls_at_the_same_place_gets_its_time(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g;
+    int restarts = 0;
+    for (bool done = false; !done && restarts < 20;) {
+        OK(claim(w, 0, &g));
+        for (uint64_t s = 0; s <= 15; s += 5) {
+            assert_int_equal(beat(w, 0, &g, s, PHASE_RUNNING), COMMAND_CONTINUE);
+            w->now_ms += BEAT_MS;
+            tick(w);
+        }
+        done = until_told(w, 0, &g, 15, 300000) < 0;
+        restarts += !done;
+        OK(release(w, 0, &g));
+    }
+    assert_in_range(restarts, 1, 4);
+}
+
 /* What a list says of a job at each moment, and since when. */
 static void test_states_are_true(void **state)
 {
@@ -225,9 +246,14 @@ static void test_states_are_true(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_medians_and_limits), TEST(test_hang_is_noticed_and_restarted),
-        TEST(test_hung_thread_loses_its_lease),    TEST(test_what_only_looks_so),
-        TEST(test_slow_machine_gets_its_time),     TEST(test_states_are_true),
+        cmocka_unit_test(test_medians_and_limits),
+        TEST(test_hang_is_noticed_and_restarted),
+        TEST(test_hung_thread_loses_its_lease),
+        TEST(test_what_only_looks_so),
+        TEST(test_slow_machine_gets_its_time),
+        TEST(test_states_are_true),
+        TEST(test_job_that_stalls_at_the_same_place_gets_its_time),
+        TEST(test_states_are_true),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
