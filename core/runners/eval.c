@@ -9,7 +9,7 @@
 #include "core/mixture/evalblob.h"
 #include "core/mixture/scores.h"
 
-#define EVAL_BLOCK 64 /* sequences between two polls */
+#define EVAL_BLOCK 64 /* sequences between two polls, at most */
 
 struct evaluation {
     const struct job_context *c;
@@ -77,9 +77,9 @@ static int write_rows(struct evaluation *x, struct env_file_new *f, struct diges
 {
     double began = env_monotonic_s();
     bool router = x->g->target == TARGET_ROUTER;
-    for (uint64_t at = 0; at < x->sequences.total; at += EVAL_BLOCK) {
-        uint64_t left = x->sequences.total - at;
-        uint32_t n = left < EVAL_BLOCK ? (uint32_t)left : EVAL_BLOCK;
+    struct job_block block = {0};
+    for (uint64_t at = 0; at < x->sequences.total;) {
+        uint32_t n = job_block_next(&block, x->sequences.total - at, EVAL_BLOCK);
         int rc = job_poll(x->c, e);
         for (uint32_t i = 0; !rc && i < n; i++) {
             rc = sequences_tokens(&x->sequences, at + i, x->length,
@@ -95,7 +95,8 @@ static int write_rows(struct evaluation *x, struct env_file_new *f, struct diges
         if (rc) {
             return rc;
         }
-        job_report(x->c, at + n, x->sequences.total, (at + n) * x->length, began);
+        at += n;
+        job_report(x->c, at, x->sequences.total, at * x->length, began);
     }
     return 0;
 }

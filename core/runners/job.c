@@ -62,6 +62,25 @@ int job_poll(const struct job_context *c, struct err *e)
     return 0;
 }
 
+#define BLOCK_FIRST 4
+#define BLOCK_SHORT_S 0.5
+#define BLOCK_LONG_S 2.0
+
+uint32_t job_block_next(struct job_block *b, uint64_t left, uint32_t most)
+{
+    double now = env_monotonic_s(), took = now - b->began;
+    if (b->size == 0) {
+        b->size = BLOCK_FIRST;
+    } else if (took < BLOCK_SHORT_S && b->size < most) {
+        b->size *= 2;
+    } else if (took > BLOCK_LONG_S && b->size > 1) {
+        b->size /= 2;
+    }
+    b->size = b->size < most ? b->size : most;
+    b->began = now;
+    return left < b->size ? (uint32_t)left : b->size;
+}
+
 void job_report(const struct job_context *c, uint64_t done, uint64_t total, uint64_t tokens,
                 double began)
 {

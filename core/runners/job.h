@@ -76,6 +76,15 @@ job_runner_fn run_train_router, run_score, run_segment, run_train, run_eval;
 
 /* 0, or ERR_STOPPED: polled in every loop. */
 TACIT_MUST_CHECK int job_poll(const struct job_context *c, struct err *e);
+/* How much is done between two polls: what takes about a second here, be the machine fast or slow,
+ * so that a stop is seen within its grace, and progress as long as there is some. Zeroed at first.
+ */
+struct job_block {
+    uint32_t size;
+    double began;
+};
+/* The size of the next block, of at most `most` and what is left; the last one has been done. */
+uint32_t job_block_next(struct job_block *b, uint64_t left, uint32_t most);
 /* done of total units, and the rate since `began` (env_monotonic_s) at which `tokens` were done. */
 void job_report(const struct job_context *c, uint64_t done, uint64_t total, uint64_t tokens,
                 double began);

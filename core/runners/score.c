@@ -8,7 +8,7 @@
 #include "core/env/clock.h"
 #include "core/mixture/scores.h"
 
-#define SCORE_BLOCK 128 /* sequences between two polls */
+#define SCORE_BLOCK 128 /* sequences between two polls, at most */
 
 struct scoring {
     const struct job_context *c;
@@ -39,12 +39,13 @@ static void tell(const struct scoring *x, uint64_t router, uint64_t sequence)
 
 static int score_router(struct scoring *x, struct reader *m, uint32_t router, struct err *e)
 {
-    for (uint64_t at = 0; at < x->count; at += SCORE_BLOCK) {
-        uint32_t n = x->count - at < SCORE_BLOCK ? (uint32_t)(x->count - at) : SCORE_BLOCK;
-        int rc = block_tokens(x, at, n, e);
+    struct job_block block = {0};
+    for (uint64_t at = 0, n; at < x->count; at += n) {
+        n = job_block_next(&block, x->count - at, SCORE_BLOCK);
+        int rc = block_tokens(x, at, (uint32_t)n, e);
         if (!rc) {
-            rc = engine_scores(m->engine, m->parameters, x->tokens, n, x->prefix, x->prefix,
-                               x->cumulative, e);
+            rc = engine_scores(m->engine, m->parameters, x->tokens, (uint32_t)n, x->prefix,
+                               x->prefix, x->cumulative, e);
         }
         if (rc) {
             return rc;
@@ -66,9 +67,10 @@ static int score_router(struct scoring *x, struct reader *m, uint32_t router, st
 
 static int score_random(struct scoring *x, struct err *e)
 {
-    for (uint64_t at = 0; at < x->count; at += SCORE_BLOCK) {
-        uint32_t n = x->count - at < SCORE_BLOCK ? (uint32_t)(x->count - at) : SCORE_BLOCK;
-        int rc = block_tokens(x, at, n, e);
+    struct job_block block = {0};
+    for (uint64_t at = 0, n; at < x->count; at += n) {
+        n = job_block_next(&block, x->count - at, SCORE_BLOCK);
+        int rc = block_tokens(x, at, (uint32_t)n, e);
         if (rc) {
             return rc;
         }
