@@ -32,25 +32,31 @@ static int job_path(struct cli *cli, const char *suffix, const char **path, stru
     return *path ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
 }
 
+/* Line by line, since only line breaks may reach the terminal. */
+static void print_lines(struct cli *cli, const char *before, const char *text)
+{
+    while (*text) {
+        size_t len = strcspn(text, "\n");
+        char *line = arena_strndup(&cli->arena, text, len);
+        printf("%s%s\n", before, line ? format_plain(&cli->arena, line) : "");
+        text += len + (text[len] == '\n');
+    }
+}
+
+static double seconds_between(uint64_t from_ms, uint64_t to_ms)
+{
+    return to_ms > from_ms ? (double)(to_ms - from_ms) / 1000 : 0;
+}
+
 static void print_job(struct cli *cli, const struct msg_job *j)
 {
     struct arena *a = &cli->arena;
-    printf("job %llu of run %s, %s: %s since %s%s%s\n", (unsigned long long)j->job, j->run,
-           watch_job(a, j), job_status_words[j->state], format_ago(a, j->since_at, env_wall_ms()),
+    double since = seconds_between(j->since_at, (uint64_t)env_wall_ms());
+    printf("job %llu of run %s, %s: %s for %s%s%s\n", (unsigned long long)j->job, j->run,
+           watch_job(a, j), job_status_words[j->state], format_duration(a, since),
            j->agent ? ", " : "", j->agent ? format_plain(a, j->agent) : "");
     if (j->reason)
-        printf("  %s\n", format_plain(a, j->reason));
-}
-
-/* Line by line, since only line breaks may reach the terminal. */
-static void print_log(struct cli *cli, const char *log)
-{
-    while (*log) {
-        size_t len = strcspn(log, "\n");
-        char *line = arena_strndup(&cli->arena, log, len);
-        printf("  | %s\n", line ? format_plain(&cli->arena, line) : "");
-        log += len + (log[len] == '\n');
-    }
+        print_lines(cli, "  ", j->reason);
 }
 
 static const char *losses(struct arena *a, const struct msg_attempt *t)
@@ -66,11 +72,11 @@ static void print_attempt(struct cli *cli, const struct msg_attempt *t)
 {
     struct arena *a = &cli->arena;
     int64_t now = env_wall_ms();
-    uint64_t until = t->ended_at ? t->ended_at : (uint64_t)now;
-    double lasted = until > t->started_at ? (double)(until - t->started_at) / 1000 : 0;
+    double lasted = seconds_between(t->started_at, t->ended_at ? t->ended_at : (uint64_t)now);
+    bool host = t->host && *t->host;
     printf("\nattempt %llu  %s%s%s, %s, %s: %s", (unsigned long long)t->number,
-           t->agent ? format_plain(a, t->agent) : "the coordinator", t->host ? " on " : "",
-           t->host ? format_plain(a, t->host) : "", format_ago(a, t->started_at, now),
+           t->agent ? format_plain(a, t->agent) : "the coordinator", host ? " on " : "",
+           host ? format_plain(a, t->host) : "", format_ago(a, t->started_at, now),
            format_duration(a, lasted), attempt_outcome_words[t->outcome]);
     if (t->step > t->step_first)
         printf(", step %s after %s", format_count(a, t->step), format_count(a, t->step_first));
@@ -80,7 +86,7 @@ static void print_attempt(struct cli *cli, const struct msg_attempt *t)
     if (t->end)
         printf("  %s\n", format_plain(a, t->end));
     if (t->log)
-        print_log(cli, t->log);
+        print_lines(cli, "  | ", t->log);
 }
 
 /* One attempt, or all, as JSON. */
