@@ -10,6 +10,7 @@
 #define BEAT_FIRST_MS 1000    /* a job that lasts shows its progress soon */
 #define BEAT_TIMEOUT_MS 15000 /* an answer that takes longer is as good as none */
 #define BEAT_AGAIN_MS 3000    /* after a failure: before the lease runs out there are many tries */
+#define BEAT_LOOK_MS 2000     /* after a heartbeat, and at three times that, nine times that … */
 #define BEAT_ARENA (64u << 10)
 
 struct heartbeat {
@@ -29,6 +30,9 @@ struct heartbeat {
     uint64_t told; /* of the log: what the coordinator has */
     int64_t linger_ms;
     int64_t due_ms;
+    /* Whether the job is still at what the coordinator believes is looked at between heartbeats. */
+    int phase;
+    int64_t beat_ms, look_ms;
 };
 
 /* One exchange for the job as it was when it began. Called without the lock. */
@@ -63,6 +67,8 @@ static void take_command(struct heartbeat *h, int rc, const struct msg_command *
             h->lease_ms = c->lease_ms;
         }
         h->due_ms = now + (int64_t)(h->lease_ms / 3);
+        h->beat_ms = now;
+        h->look_ms = now + BEAT_LOOK_MS;
     } else {
         uint32_t random;
         env_random(&random, sizeof random);
@@ -103,7 +109,19 @@ static void beat_once(struct heartbeat *h)
     env_mutex_lock(&h->lock);
     if (h->active && h->generation == generation) {
         h->told = rc == 0 ? told : h->told;
+        h->phase = m.phase;
+        h->look_ms = INT64_MAX;
         take_command(h, rc, &command);
+    }
+}
+
+/* A new phase is told before its time: what is shown of the job is to be true. */
+static void look(struct heartbeat *h)
+{
+    if (atomic_load_explicit(&h->progress->phase, memory_order_relaxed) != h->phase) {
+        beat_once(h);
+    } else {
+        h->look_ms += 2 * (h->look_ms - h->beat_ms);
     }
 }
 
@@ -116,8 +134,11 @@ static void heartbeat_main(void *arg)
             env_cond_wait(&h->wake, &h->lock);
         } else if (env_monotonic_ms() >= h->due_ms) {
             beat_once(h);
+        } else if (env_monotonic_ms() >= h->look_ms) {
+            look(h);
         } else {
-            (void)env_cond_wait_until(&h->wake, &h->lock, h->due_ms);
+            int64_t until_ms = h->look_ms < h->due_ms ? h->look_ms : h->due_ms;
+            (void)env_cond_wait_until(&h->wake, &h->lock, until_ms);
         }
     }
     env_mutex_unlock(&h->lock);
@@ -178,6 +199,7 @@ void heartbeat_begin(struct heartbeat *h, uint64_t job, const struct msg_fence *
     env_mutex_lock(&h->lock);
     h->generation++;
     h->active = true;
+    h->look_ms = INT64_MAX;
     h->job = job;
     h->fence = *fence;
     h->lease_ms = lease_ms;

@@ -156,6 +156,21 @@ static void test_restart(void **state)
     assert_int_equal(atomic_load(&server.beats), beats);
 }
 
+/* What the coordinator shows of a job is not twenty seconds old. */
+static void test_new_phase_is_told_soon(void **state)
+{
+    struct msg_fence fence = {2, 41};
+    struct job_progress p = {.loss = NAN, .phase = PHASE_FETCHING};
+    answer(200, "{\"command\":\"continue\",\"lease_ms\":60000}");
+    heartbeat_begin(*state, 17, &fence, 60000, &p, NULL);
+    reach(&server.beats, 1);
+    int beats = atomic_load(&server.beats);
+    atomic_store(&p.phase, PHASE_RUNNING);
+    reach(&server.beats, beats + 1);
+    assert_non_null(strstr(server.sent, "\"phase\":\"running\""));
+    heartbeat_end(*state);
+}
+
 static void test_superseded_lease(void **state)
 {
     struct job_progress p = {.loss = NAN};
@@ -199,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tells_progress_and_keeps_on, start, stop),
         cmocka_unit_test_setup_teardown(test_commands, start, stop),
         cmocka_unit_test_setup_teardown(test_restart, start, stop),
+        cmocka_unit_test_setup_teardown(test_new_phase_is_told_soon, start, stop),
         cmocka_unit_test_setup_teardown(test_superseded_lease, start, stop),
         cmocka_unit_test_setup_teardown(test_trouble_is_not_the_end, start, stop),
         cmocka_unit_test_setup_teardown(test_late_answer, start, stop),
