@@ -30,7 +30,9 @@ static const char doc[] =
     "              --token-file data/join.token --work agent-1\n"
     "  tacit-agent --coordinator https://train.example.org --ca ca.pem \\\n"
     "              --token-file join.token --work /var/lib/tacit-agent \\\n"
-    "              --threads 8 --cache-size 50G\n\n"
+    "              --threads 8 --cache-size 50G\n"
+    "  tacit-agent … --preempt-cloud aws --grace 90           # a spot machine\n"
+    "  srun --signal=USR1@60 --requeue tacit-agent … --grace 50 --preempt-exit 75\n\n"
     "The join token is needed once; afterwards the work folder holds a token of this agent's own.";
 
 enum {
@@ -54,7 +56,6 @@ static const struct argp_option options[] = {
      0},
     {"name", KEY_NAME, "NAME", 0, "what people see (default: the host's name)", 0},
     {"ca", KEY_CA, "FILE", 0, "certificates to trust (default: $TACIT_CA, else the system's)", 0},
-    {0, 0, 0, 0, "When this machine is to go:", 1},
     {"grace", KEY_GRACE, "SECONDS", 0,
      "time to save, deliver and give back from a notice on (default: 30)", 1},
     {"preempt-file", KEY_FILE, "FILE", 0, "its appearance is a notice", 1},
@@ -63,7 +64,7 @@ static const struct argp_option options[] = {
     {"preempt-cloud", KEY_CLOUD, "NAME", 0, "ask the metadata service of aws, gcp or azure", 1},
     {"preempt-url", KEY_URL, "URL", 0, "its address, where it is another than usual", 1},
     {"preempt-exit", KEY_EXIT, "CODE", 0,
-     "exit code after a notice, SIGTERM and SIGUSR1 included (default: 0)", 1},
+     "exit code after a notice, SIGTERM and SIGUSR1 among them (default: 0)", 1},
     {0}};
 
 /* "50G" → bytes. */

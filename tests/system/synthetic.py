@@ -105,13 +105,14 @@ def wait(name, seconds):
 
 def digests(name):
     r = call_json("GET", "/v1/runs/%s/report" % name)
-    for kind in ("dense", "dense_flops"):
+    dense = [kind for kind in ("dense", "dense_flops") if r.get(kind)]
+    for kind in dense:
         print(kind, r[kind]["digest"])
     for e in r["experts"]:
         print("expert", e["index"], e["digest"])
     for e in r["routers"]:
         print("router", e["index"], e["digest"])
-    print("perplexity", r["dense"]["perplexity"], r["mixture"]["perplexity"])
+    print("perplexity", *[r[kind]["perplexity"] for kind in dense + ["mixture"]])
 
 
 def jobs(name):

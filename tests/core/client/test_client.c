@@ -205,8 +205,13 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *u
         return answer(c, s, 503, "{\"title\":\"x\",\"status\":503,\"code\":\"ERR_NO_MEMORY\"}",
                       NULL, NULL);
     if (!strcmp(url, "/v1/no-space"))
-        return answer(c, s, 507, "{\"title\":\"x\",\"status\":507,\"code\":\"ERR_NO_SPACE\"}", NULL,
-                      NULL);
+        return answer(c, s, 507, "{\"title\":\"x\",\"status\":507,\"code\":\"ERR_NO_SPACE\"}",
+                      "Retry-After", "10");
+    if (!strcmp(url, "/v1/busy"))
+        return answer(c, s, 503, "{\"title\":\"x\",\"status\":503,\"code\":\"ERR_BUSY\"}",
+                      "Retry-After", "7");
+    if (!strcmp(url, "/v1/nonsense"))
+        return answer(c, s, 503, "{}", "Retry-After", "99999999999999999999");
     if (!strcmp(url, "/v1/long"))
         return answer_long(c, s);
     return answer(c, s, 500, "<html>", NULL, NULL);
@@ -436,6 +441,27 @@ static void test_full_coordinator(void **state)
     assert_int_equal(call_at(s->url, NULL, "/v1/no-space", &e), ERR_NO_SPACE);
 }
 
+/* What the other side wishes is known to who tries again; and is forgotten with the next answer. */
+static void test_retry_after(void **state)
+{
+    static const struct {
+        const char *path;
+        int64_t ms;
+    } asked[] = {{"/v1/busy", 7000}, {"/v1/no-space", 10000}, {"/v1/no-memory", 0},
+                 {"/v1/busy", 7000}, {"/v1/claims", 0},       {"/v1/busy", 7000},
+                 {"/v1/nonsense", 0}};
+    struct server *s = *state;
+    struct err e = {0};
+    struct client *c;
+    struct client_options o = {.url = s->url};
+    assert_int_equal(client_open(&c, &o, &e), 0);
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        (void)!client_call(c, "POST", asked[i].path, NULL, NULL, NULL, NULL, NULL, 0, &e);
+        assert_int_equal(client_retry_after_ms(c), asked[i].ms);
+    }
+    client_close(c);
+}
+
 static void test_long_answers(void **state)
 {
     struct server *s = *state;
@@ -634,6 +660,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wrong_scheme, start_tls, stop),
         cmocka_unit_test_setup_teardown(test_wrong_scheme_of_plain, start, stop),
         cmocka_unit_test_setup_teardown(test_full_coordinator, start, stop),
+        cmocka_unit_test_setup_teardown(test_retry_after, start, stop),
         cmocka_unit_test_setup_teardown(test_long_answers, start, stop),
         cmocka_unit_test_setup_teardown(test_upload_goes_on, start, stop),
         cmocka_unit_test_setup_teardown(test_small_upload_follows_409, start, stop),
