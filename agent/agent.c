@@ -25,6 +25,7 @@
 #include "core/version.h"
 
 #define CLAIM_WAIT_MS 30000
+#define FAREWELL_MS 3000     /* of a stopping agent's last claim */
 #define CLAIM_SLACK_MS 15000 /* of the exchange, over what the coordinator was asked to wait */
 #define GRACE_MS 30000       /* what most clouds and clusters give */
 #define ORDER_MS 500         /* of the grace are kept for ending in order */
@@ -185,8 +186,9 @@ static int do_claim(struct agent *a, bool probe)
         m.saves = spool_saves(jobs, &a->answer, &m.save_count);
     }
     free(jobs);
-    int rc = client_call(a->client, "POST", "/v1/claims", &message_claim, &m, &message_grant, &g,
-                         &a->answer, CLAIM_WAIT_MS + CLAIM_SLACK_MS, &a->err);
+    int rc =
+        client_call(a->client, "POST", "/v1/claims", &message_claim, &m, &message_grant, &g,
+                    &a->answer, a->noticed ? FAREWELL_MS : CLAIM_WAIT_MS + CLAIM_SLACK_MS, &a->err);
     if (!rc) {
         take(a, &g);
     }

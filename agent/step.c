@@ -59,7 +59,7 @@ static void go(struct agent_state *s, struct agent_action *a, enum agent_do what
     s->doing = what;
     a->what = what;
     a->settings = what == AGENT_DO_FAIL && s->settings;
-    a->probe = what == AGENT_DO_CLAIM && s->away > 0;
+    a->probe = what == AGENT_DO_CLAIM && (s->away > 0 || s->stopping);
     a->last_words = s->stopping;
 }
 
@@ -287,6 +287,9 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
             go(s, a, AGENT_DO_RELEASE);
         } else if (s->doing == AGENT_DO_RUN && ev->code == ERR_STOPPED) {
             go(s, a, AGENT_DO_HANDOVER);
+        } else if (s->doing == AGENT_DO_CLAIM && stop_is_new && ev->code == ERR_STOPPED) {
+            go(s, a, AGENT_DO_CLAIM); /* the claim that was cut waits there for work still: this
+                                         one takes its place, and what it may have got */
         } else if (deliver && stop_is_new) {
             go(s, a, s->doing); /* once more, as last words */
         } else {

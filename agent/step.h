@@ -68,11 +68,12 @@ struct agent_event {
 struct agent_action {
     enum agent_do what;
     enum agent_say say;
-    bool drop;       /* first forget the job held (its lease is gone, or it is done for) */
-    bool keep;       /* drop: its saves stay, since this agent may be granted it again */
-    bool settings;   /* AGENT_DO_FAIL: a failure of the run's settings, not of the machine */
-    bool probe;      /* AGENT_DO_CLAIM: do not wait for work, so that a return is noticed at once */
-    bool make_room;  /* first remove what can be fetched again */
+    bool drop;      /* first forget the job held (its lease is gone, or it is done for) */
+    bool keep;      /* drop: its saves stay, since this agent may be granted it again */
+    bool settings;  /* AGENT_DO_FAIL: a failure of the run's settings, not of the machine */
+    bool probe;     /* AGENT_DO_CLAIM: do not wait for work, so that a return is noticed at once, or
+                       that nothing more is granted to a claim whose agent has gone */
+    bool make_room; /* first remove what can be fetched again */
     bool last_words; /* a stop was requested: this exchange goes on nevertheless */
     int64_t wait_ms;
     int exit_code;

@@ -160,7 +160,12 @@ void waiters_claim(struct exchange *x)
     x->deadline_ms = env_monotonic_ms() + (int64_t)m->wait_ms;
     env_mutex_lock(&x->api->mutex);
     x->sequence = ++x->api->sequence;
+    struct exchange *predecessor = find_predecessor(x);
+    if (predecessor)
+        unlink_waiter(predecessor);
     env_mutex_unlock(&x->api->mutex);
+    if (predecessor)
+        exchange_resume(predecessor); /* it found nothing */
     claim_again(x);
 }
 

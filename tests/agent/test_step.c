@@ -444,9 +444,20 @@ static void test_stop_while_idle_or_running(void **state)
     (void)state;
     walk_to(AGENT_DO_CLAIM);
     stop_error(ERR_STOPPED);
+    assert_int_equal(a.say, AGENT_SAY_STOP);
+    assert_int_equal(a.what, AGENT_DO_CLAIM); /* takes back the one that may wait there still */
+    assert_true(a.probe && a.last_words);
+    none();
     assert_int_equal(a.what, AGENT_DO_EXIT);
     assert_int_equal(a.exit_code, 0);
-    assert_int_equal(a.say, AGENT_SAY_STOP);
+    walk_to(AGENT_DO_CLAIM);
+    stop_error(ERR_STOPPED);
+    ok(); /* it had got something */
+    assert_int_equal(a.what, AGENT_DO_RELEASE);
+    walk_to(AGENT_DO_CLAIM);
+    stop_error(ERR_STOPPED);
+    stop_error(ERR_UNAVAILABLE);
+    assert_int_equal(a.what, AGENT_DO_EXIT);
 
     walk_to(AGENT_DO_RUN); /* saved by the runner: hand that over, give the lease back */
     stop_error(ERR_STOPPED);

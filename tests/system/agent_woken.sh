@@ -1,0 +1,70 @@
+#!/bin/bash
+# An agent that is frozen in the middle of an upload until its lease is over and another has done the
+# job, then wakes: it publishes nothing, drops the job, and asks for what it could go on with. What
+# would break for a user: two results of one job, or a laptop that was closed and is of no use after.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/system/lib/programs.sh
+
+cat >"$dir/spec.ini" <<'INI'
+[run]
+name = NAME
+dataset = synthetic
+experts = 2
+seed = 5
+[router]
+hidden = 8
+layers = 1
+heads = 2
+prefix = 16
+rounds = 1
+sequences = 200
+batch = 8
+[expert]
+hidden = 32
+layers = 2
+heads = 2
+batch = 8
+steps = 60
+[dense]
+enabled = no
+[checkpoint]
+every_steps = 20
+publish_steps = 20
+INI
+synthetic() { python3 tests/system/synthetic.py "$@" || fail "synthetic.py $* failed"; }
+
+coordinator_first
+synthetic dataset
+synthetic run calm "$dir/spec.ini"
+agent calm
+synthetic wait calm 120
+synthetic digests calm >"$dir/calm"
+kill -TERM "${agents[calm]}"
+wait "${agents[calm]}"
+
+python3 tests/system/hold_proxy.py "$port" "$dir/upload" "$dir/proxy.port" >"$dir/proxy.log" 2>&1 &
+pids+=($!)
+until_true 10 test -s "$dir/proxy.port" || fail "no proxy"
+synthetic run stormy "$dir/spec.ini"
+TACIT_URL=http://127.0.0.1:$(cat "$dir/proxy.port") agent frozen
+until_true 60 test -e "$dir/upload.held" || fail "no upload to hold"
+kill -STOP "${agents[frozen]}"
+job=$(sed -n 's/.*job=\([0-9]*\) run=.*/\1/p' "$dir/frozen.log" | tail -n 1)
+agent other # takes over when the lease is over
+synthetic wait stormy 240
+says other "job=$job run=stormy" || fail "nobody took job $job over"
+touch "$dir/upload.go"
+kill -CONT "${agents[frozen]}"
+until_true 30 says frozen "job=$job dropped" || fail "the woken agent did not drop job $job"
+grep -q "path=/v1/jobs/$job/complete agent=2.*\$" <(grep 'msg=\|done path' "$dir/tacitd.log") &&
+    fail "the woken agent published job $job"
+synthetic digests stormy >"$dir/stormy"
+diff "$dir/calm" "$dir/stormy" || fail "the models differ"
+
+# It is good for work again.
+kill -TERM "${agents[other]}"
+wait "${agents[other]}"
+synthetic run again "$dir/spec.ini"
+synthetic wait again 120
+says frozen "run=again train expert" || fail "the woken agent does not work"
