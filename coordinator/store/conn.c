@@ -7,6 +7,7 @@
 #include <string.h>
 #include "core/env/clock.h"
 #include "coordinator/store/health.h"
+#include "coordinator/store/log_rewrite.h"
 
 /* Waits are rare (another program has the file open and writes): long enough for a backup or a
  * shell's statement, short enough that a person hears of a forgotten transaction. */
@@ -36,15 +37,34 @@ static const char setup_reader[] = "PRAGMA query_only = ON;"
 #define RESTART_AGAIN_MS 250 /* doubled while another program reads on and on */
 #define RESTART_AGAIN_MS_MAX 32000
 
+/* Writes the log back as far as readers allow. Where they allow a part, SQLite counts it as done
+ * before it is synced; should the file's sync fail after that, a later one that succeeds has lost
+ * it. */
+static int write_back(struct store_conn *c, int how)
+{
+    int pages, done; /* −1 where another program had the lock */
+    int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, how, &pages, &done);
+    if ((rc == SQLITE_OK || rc == SQLITE_BUSY) && done >= 0)
+        c->log_part = done < pages ? (uint32_t)done : 0;
+    else if ((rc & 0xff) == SQLITE_IOERR && c->log_part > 0)
+        c->log_unsure = true;
+    sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, c->log_unsure, NULL);
+    return rc;
+}
+
 /* After every COMMIT that wrote: the log has so many pages. */
 static int on_log(void *arg, sqlite3 *db, const char *name, int pages)
 {
     struct store_conn *c = arg;
     bool tacit = c->file == CONN_TACIT;
+    (void)name;
     if (c->health)
         health_note(c->health, tacit ? HEALTH_TACIT : HEALTH_BLOBS, 0, NULL);
     if (pages < (tacit ? CONN_TACIT_WAL : CONN_BLOBS_WAL))
         return SQLITE_OK;
+    if (c->log_unsure && log_rewrite(db, c->log_part) != SQLITE_OK)
+        return SQLITE_OK; /* the log keeps everything until that works */
+    c->log_unsure = false;
     int64_t now = env_monotonic_ms();
     int how = SQLITE_CHECKPOINT_PASSIVE;
     if (pages >= (tacit ? CONN_TACIT_WAL_MAX : CONN_BLOBS_WAL_MAX) && now >= c->restart_at_ms) {
@@ -52,7 +72,7 @@ static int on_log(void *arg, sqlite3 *db, const char *name, int pages)
         sqlite3_busy_timeout(db, RESTART_WAIT_MS);
     }
     /* What can't be written back now can at the next COMMIT: this one is through. */
-    int rc = sqlite3_wal_checkpoint_v2(db, name, how, NULL, NULL);
+    int rc = write_back(c, how);
     sqlite3_busy_timeout(db, BUSY_MS);
     if (how == SQLITE_CHECKPOINT_RESTART && rc != SQLITE_OK) {
         if (c->restart_pause_ms < RESTART_AGAIN_MS)
@@ -165,7 +185,7 @@ void conn_close(struct store_conn *c)
 
 int conn_settle(struct store_conn *c, struct err *e)
 {
-    int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    int rc = write_back(c, SQLITE_CHECKPOINT_PASSIVE);
     /* A full disk: the log has been synced by then, and a start must not need room. */
     if (rc == SQLITE_OK || rc == SQLITE_FULL)
         return 0;

@@ -37,6 +37,8 @@ struct store_conn {
     enum conn_file file;
     struct health *health;                   /* is told how writes go; or NULL */
     int64_t restart_at_ms, restart_pause_ms; /* when its log may next be begun anew by force */
+    uint32_t log_part; /* pages of the log's start that are in the file, unsynced */
+    bool log_unsure;   /* and may be lost there: log_rewrite.h */
 };
 
 /* Opens and sets up; makes the file only where writer is true (readers cannot change anything). */
