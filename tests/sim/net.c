@@ -91,6 +91,8 @@ void net_process_gone(struct machine *m, bool silent)
 {
     for (struct wire *w = first, *next; w; w = next) {
         next = w->next;
+        if (w->between)
+            continue;
         if (w->client == m && !w->client_done) {
             w->client_gone = !silent;
             w->client_waits = (struct waiters){0};

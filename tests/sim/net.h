@@ -47,6 +47,7 @@ struct wire {
     bool client_done, server_done;
     struct waiters client_waits, server_waits;
     uint64_t arrived; /* the ledger's: when it was whole */
+    bool between;     /* on its way, and nobody's */
     bool shadow;      /* the second coming of a request: nobody reads the answer */
 };
 

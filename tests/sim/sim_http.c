@@ -262,6 +262,7 @@ static void come_again(void *arg)
     struct wire *w = a->wire;
     world_sleep_until(a->at);
     free(a);
+    w->between = false;
     w->client_done = true;
     if (server_accepts(w->server))
         server_accept(w);
@@ -281,6 +282,7 @@ static void send_again_later(struct exchange *x)
         abort();
     s->up_done = true;
     s->shadow = true;
+    s->between = true;
     *a = (struct again){s, world_now() + world_draw_log(1000, 3 * SIM_MINUTE)};
     world_spawn(net_between, come_again, a, "a packet that comes twice");
 }
