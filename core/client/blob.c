@@ -77,9 +77,10 @@ static int put_write(void *arg, int status, const char *data, size_t len)
     return reply_take(&((struct transfer *)arg)->reply, data, len);
 }
 
-/* Where the server stands: *offset = total where the blob is whole there. */
+/* Where the server stands. All bytes may be there and the blob not whole yet: where the connection
+ * broke just before its end, nobody has compared them with the digest. */
 static int put_ask(struct client *c, const char *path, struct transfer *t, uint64_t *offset,
-                   struct err *e)
+                   bool *whole, struct err *e)
 {
     int status = 0;
     reply_init(&t->reply);
@@ -96,7 +97,7 @@ static int put_ask(struct client *c, const char *path, struct transfer *t, uint6
         *offset = t->reply.has_offset && t->reply.offset <= t->total ? t->reply.offset : 0;
     } else {
         rc = client__check(c, &t->reply, status, rc, e);
-        *offset = t->total;
+        *whole = rc == 0;
     }
     reply_free(&t->reply);
     return rc;
@@ -160,10 +161,10 @@ int client_blob_put(struct client *c, const struct digest *d, const char *path, 
                          .moved = moved,
                          .data = map.data};
     uint64_t offset = 0;
+    bool whole = false;
     if (size > BLOB_ASK_FIRST) {
-        rc = put_ask(c, url, &t, &offset, e);
+        rc = put_ask(c, url, &t, &offset, &whole, e);
     }
-    bool whole = size > BLOB_ASK_FIRST && offset == size;
     for (int i = 0; !rc && !whole; i++) {
         rc = put_send(c, url, &t, &offset, e);
         if (rc != 1) {

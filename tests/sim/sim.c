@@ -21,7 +21,7 @@
 #define MEMORY_KIB (500l << 10) /* what a child may have grown to */
 #define LARGE_EVERY 50
 #define LARGE_AT 25
-#define SECONDS_MAX 120   /* of processor time, for one seed */
+#define SECONDS_MAX 20
 #define COMPLETE_FROM 500 /* seeds, from which on every kind of fault must have occurred */
 #define VIOLATIONS_SHOWN 20
 

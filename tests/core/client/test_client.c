@@ -505,6 +505,24 @@ static void test_upload_goes_on(void **state)
     client_close(c);
 }
 
+/* The connection broke after the last byte and before the answer: all is there, and nobody has said
+ * that it is the blob. Who took it for whole would complete a job with it, in vain, for ever. */
+static void test_upload_of_all_bytes_is_finished(void **state)
+{
+    struct server *s = *state;
+    struct client *c = open_client(s);
+    struct err e = {0};
+    struct digest d;
+    uint64_t moved = 0;
+    const char *path = "build/test_client.up";
+    make_file(path, BLOB_SIZE, &d);
+    s->have = BLOB_SIZE;
+    assert_int_equal(client_blob_put(c, &d, path, BLOB_SIZE, NULL, NULL, &moved, &e), 0);
+    assert_int_equal(s->put, 1);
+    assert_int_equal(moved, 0);
+    client_close(c);
+}
+
 static void test_small_upload_follows_409(void **state)
 {
     struct server *s = *state;
@@ -663,6 +681,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_retry_after, start, stop),
         cmocka_unit_test_setup_teardown(test_long_answers, start, stop),
         cmocka_unit_test_setup_teardown(test_upload_goes_on, start, stop),
+        cmocka_unit_test_setup_teardown(test_upload_of_all_bytes_is_finished, start, stop),
         cmocka_unit_test_setup_teardown(test_small_upload_follows_409, start, stop),
         cmocka_unit_test_setup_teardown(test_download_goes_on, start, stop),
         cmocka_unit_test_setup_teardown(test_wrong_digest_is_thrown_away, start, stop),
