@@ -12,3 +12,6 @@ sim: ## histories with every fault (SEEDS=n FIRST=k; TRACE=1 tells all of one)
 	@ops/deps.sh build
 	@+$(MAKE) --no-print-directory $(INNER_J) $(BUILD)/sim/sim
 	@$(BUILD)/sim/sim $(if $(TRACE),-v) $(SEEDS) $(FIRST)
+ifneq ($(SANITIZE),1)
+tests: $(BUILD)/sim/sim # tests/sim/sim_short.sh plays it
+endif

@@ -1,7 +1,7 @@
 # The checks and tests: `make check`, `make test`, `make sanitize`; and `make help`.
 
 # Programs of tests/ first, two at a time; then the whole system, one script after another.
-SYSTEM_TESTS := $(sort $(wildcard tests/system/*.sh))
+SYSTEM_TESTS := $(sort $(wildcard tests/system/*.sh)) tests/sim/sim_short.sh
 # Jobs of an inner make: those of the outer one where it was given any.
 INNER_J = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
