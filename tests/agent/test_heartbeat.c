@@ -171,6 +171,33 @@ static void test_new_phase_is_told_soon(void **state)
     heartbeat_end(*state);
 }
 
+/* Lines about the job go with it: each until it was taken, then no more. */
+static void test_tells_the_log(void **state)
+{
+    struct msg_fence fence = {2, 41};
+    struct job_progress p = {.loss = NAN};
+    static struct job_log log;
+    job_log_init(&log);
+    job_log_begin(&log);
+    job_log_say(&log, "first words");
+    answer(503, "{\"title\":\"x\",\"status\":503,\"code\":\"ERR_UNAVAILABLE\"}");
+    heartbeat_begin(*state, 17, &fence, 300, &p, &log);
+    reach(&server.beats, 1);
+    assert_non_null(strstr(server.sent, "first words"));
+    answer(200, "{\"command\":\"continue\",\"lease_ms\":300}");
+    int beats = atomic_load(&server.beats);
+    reach(&server.beats, beats + 1); /* after a while: again */
+    assert_non_null(strstr(server.sent, "first words"));
+    beats = atomic_load(&server.beats);
+    reach(&server.beats, beats + 2);
+    assert_null(strstr(server.sent, "first words"));
+    job_log_say(&log, "second words");
+    beats = atomic_load(&server.beats);
+    reach(&server.beats, beats + 2);
+    heartbeat_end(*state);
+    job_log_free(&log);
+}
+
 static void test_superseded_lease(void **state)
 {
     struct job_progress p = {.loss = NAN};
@@ -215,6 +242,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_commands, start, stop),
         cmocka_unit_test_setup_teardown(test_restart, start, stop),
         cmocka_unit_test_setup_teardown(test_new_phase_is_told_soon, start, stop),
+        cmocka_unit_test_setup_teardown(test_tells_the_log, start, stop),
         cmocka_unit_test_setup_teardown(test_superseded_lease, start, stop),
         cmocka_unit_test_setup_teardown(test_trouble_is_not_the_end, start, stop),
         cmocka_unit_test_setup_teardown(test_late_answer, start, stop),

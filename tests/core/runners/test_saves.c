@@ -3,6 +3,10 @@
 #define ROOT "build/test_saves"
 #include "tests/core/runners/runner_jobs.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 /* The save at `step` in dir as an input. */
 static void input_save(struct job *j, const char *dir, uint64_t step, char paths[2][128])
 {
@@ -121,6 +125,47 @@ static void test_a_failed_save_ends_no_job(void **state)
     kept_destroy(k);
 }
 
+/* Killed again and again, most of the time in the middle of a save: there is always a good one, or
+ * none yet, and the end is the same. */
+static void test_killed_in_the_middle_of_saves(void **state)
+{
+    struct job whole, last;
+    struct kept *k = new_kept();
+    (void)state;
+    spec.checkpoint.every_steps = 0;
+    dense_link(&whole, ROOT "/k-whole", k, 0, 3000, NULL);
+    whole.g.steps = 3000;
+    job_good(&whole);
+    spec.checkpoint.every_steps = 1; /* it does little else than save */
+    for (int i = 0; i < 15; i++) {
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            struct job j;
+            dense_link(&j, ROOT "/k", k, 0, 3000, NULL);
+            j.g.steps = 3000;
+            (void)job_go(&j);
+            _exit(0);
+        }
+        uint64_t before = saves_newest(ROOT "/k");
+        for (int ms = 0; ms < 10000 && saves_newest(ROOT "/k") <= before; ms++)
+            env_sleep_ms(1); /* it goes on */
+        env_sleep_ms(i % 5);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+    assert_true(saves_newest(ROOT "/k") > 0);
+    spec.checkpoint.every_steps = 0;
+    dense_link(&last, ROOT "/k", k, 0, 3000, NULL);
+    last.g.steps = 3000;
+    job_good(&last);
+    same_content(&whole, &last);
+    spec.checkpoint.every_steps = 5;
+    job_result_free(&whole.r);
+    job_result_free(&last.r);
+    kept_destroy(k);
+}
+
 /* Young's interval, bounded; and saves follow it where the spec asks for none, changing no bit. */
 static void test_saves_follow_the_pace(void **state)
 {
@@ -168,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_goes_on_from_a_save_handed_over),
         cmocka_unit_test(test_a_failed_save_ends_no_job),
         cmocka_unit_test(test_saves_follow_the_pace),
+        cmocka_unit_test(test_killed_in_the_middle_of_saves),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
