@@ -10,6 +10,8 @@
 #include "coordinator/lease/bench.h"
 #include "coordinator/lease/handover.h"
 #include "coordinator/lease/lease_clock.h"
+#include "coordinator/lease/replays.h"
+#include "coordinator/store/ops_verify.h"
 #include "coordinator/lease/lease_parts.h"
 #include "coordinator/lease/poison.h"
 #include "coordinator/run/advance.h"
@@ -112,13 +114,30 @@ static int claim_withheld(struct call *c, const struct msg_fence *fence, struct 
     return rc ? rc : op_job_get(c->conn, id, c->arena, job, e);
 }
 
+/* What the agent holds; a duplicate of what has ended meanwhile is taken from it. */
+static int held_job(struct call *c, struct job_row *job, struct err *e)
+{
+    bool moot = true;
+    int rc = 0;
+    while (!rc && moot) {
+        rc = op_job_held_by(c->conn, c->agent, c->arena, job, e);
+        if (!rc)
+            rc = replay_is_moot(c, job, &moot, e);
+        if (!rc && moot)
+            rc = attempt_overtaken(c, job, e);
+        if (!rc && moot)
+            rc = op_replay_cancel(c->conn, job->id, (uint64_t)c->wall_ms, e);
+    }
+    return rc;
+}
+
 static int next_job(struct call *c, const struct msg_claim *m, struct msg_fence *fence,
                     struct job_row *job, struct err *e)
 {
     int rc = op_fence_next(c->conn, fence, e);
     if (rc)
         return rc;
-    rc = op_job_held_by(c->conn, c->agent, c->arena, job, e);
+    rc = held_job(c, job, e);
     if (!rc)
         rc = attempt_overtaken(c, job, e);
     if (!rc)
@@ -127,7 +146,9 @@ static int next_job(struct call *c, const struct msg_claim *m, struct msg_fence 
         rc = handover_claim(c, m, fence, job, e);
     if (rc == ERR_NOT_FOUND)
         rc = op_job_claim(c->conn, false, c->agent, fence, (uint64_t)c->wall_ms, c->arena, job, e);
-    return rc == ERR_NOT_FOUND ? claim_withheld(c, fence, job, e) : rc;
+    if (rc == ERR_NOT_FOUND)
+        rc = claim_withheld(c, fence, job, e);
+    return rc == ERR_NOT_FOUND ? replay_claim(c, fence, job, e) : rc;
 }
 
 /* The job has just been taken, and cannot be handed out: it does not stand in front of the queue
@@ -252,7 +273,9 @@ static int complete_again(struct call *c, const struct job_row *job, const struc
     struct msg_blob *rows;
     uint32_t count;
     if (job->agent != c->agent)
-        return lease__not_held(job, e);
+        return replay_late(c, job, m, e);
+    if (job->key.kind == JOB_REPLAY) /* compared when it came first */
+        return 0;
     int rc = op_outputs(c->conn, job->id, c->arena, &rows, &count, e);
     if (rc)
         return rc;
@@ -315,10 +338,17 @@ int lease_complete(struct call *c, const void *in, void *out, struct err *e)
                     job.id);
     if (!rc)
         rc = check_blobs(c, m, e);
-    if (!rc)
+    if (!rc && job.key.kind == JOB_REPLAY) {
+        struct job_row replay = job;
+        bool published = false;
+        rc = replay_complete(c, &replay, m, &published, &job, e);
+        if (rc || !published)
+            return rc;
+    } else if (!rc) {
         rc = op_job_done(c->conn, job.id, m, NULL, (uint64_t)c->wall_ms, e);
-    if (!rc)
-        rc = attempt_done(c, &job, e);
+        if (!rc)
+            rc = attempt_done(c, &job, e);
+    }
     if (!rc)
         rc = run_advance(c, job.run, &job.key, e);
     if (!rc)

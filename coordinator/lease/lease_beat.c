@@ -3,6 +3,7 @@
 #include "core/protocol/messages.h"
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/lease/lease_parts.h"
+#include "coordinator/lease/replays.h"
 #include "coordinator/lease/trails.h"
 #include "coordinator/log.h"
 #include "coordinator/run/advance.h"
@@ -79,13 +80,16 @@ int lease_heartbeat(struct call *c, const void *in, void *out, struct err *e)
                             .kind = job.key.kind,
                             .target = job.key.target,
                             .fence = *m->fence};
-    bool former = lease__is_former(c, &job);
+    bool former = lease__is_former(c, &job), moot;
+    rc = replay_is_moot(c, &job, &moot, e);
+    if (rc)
+        return rc;
     if (former && trails_hung(lease_clock_trails(leases), job.id, m->fence))
         return lease__not_held(&job, e);
     enum trail_verdict v = trails_beat(lease_clock_trails(leases), &key, m, c->now_ms, &p, &news);
     command->command = v == TRAIL_WELL ? COMMAND_CONTINUE : COMMAND_RESTART;
     command->lease_ms = LEASE_MS;
-    if (job.state == JOB_CANCELLED || job.state == JOB_QUARANTINED) {
+    if (moot || job.state == JOB_CANCELLED || job.state == JOB_QUARANTINED) {
         command->command = COMMAND_ABANDON;
         return 0;
     }

@@ -6,6 +6,7 @@
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/lease/lease_parts.h"
 #include "coordinator/lease/poison.h"
+#include "coordinator/lease/replays.h"
 #include "coordinator/store/ops_poison.h"
 
 #define BACKOFF_MS_MAX (5 * 60 * 1000)
@@ -15,8 +16,10 @@ int lease_release(struct call *c, const void *in, void *out, struct err *e)
     const struct msg_release *m = in;
     struct job_row job;
     (void)out;
+    bool over = false;
     int rc = lease__load(c, m->fence, &job, e);
-    if (!rc && m->output_count > 0 && (job.state == JOB_LEASED || lease__is_former(c, &job)))
+    if (!rc && m->output_count > 0 && !job.duplicate &&
+        (job.state == JOB_LEASED || lease__is_former(c, &job)))
         rc = handover_keep(c, &job, m, e);
     if (rc || job.state != JOB_LEASED) /* ended, or released already: nothing is held */
         return rc;
@@ -30,6 +33,10 @@ int lease_release(struct call *c, const void *in, void *out, struct err *e)
     rc = attempt_end(c, &end, &ended, e);
     if (!rc && attempt_progressed(&ended.row))
         rc = op_vanished_clear(c->conn, job.id, e);
+    if (!rc)
+        rc = replay_given_back(c, &job, &over, e);
+    if (rc || over)
+        return rc;
     if (!rc)
         rc = op_job_return(c->conn, job.id, true, NULL, (uint64_t)c->wall_ms, e);
     if (!rc)
@@ -63,6 +70,7 @@ int lease_fail(struct call *c, const void *in, void *out, struct err *e)
     const struct msg_fail *m = in;
     const char *error = m->error && *m->error ? m->error : "no reason was given";
     struct job_row job;
+    bool over = false;
     (void)out;
     int rc = lease__load(c, m->fence, &job, e);
     if (!rc && job.state == JOB_DONE)
@@ -72,9 +80,12 @@ int lease_fail(struct call *c, const void *in, void *out, struct err *e)
     struct attempt_end end = {
         .job = job.id, .fence = m->fence, .outcome = ATTEMPT_FAILED, .words = error, .log = m->log};
     rc = attempt_end(c, &end, NULL, e);
-    if (rc)
+    if (!rc)
+        rc = replay_given_back(c, &job, &over, e);
+    if (rc || over)
         return rc;
-    return m->settings ? poison_settings(c, &job, error, e) : fail_held(c, &job, error, e);
+    return m->settings && job.key.kind != JOB_REPLAY ? poison_settings(c, &job, error, e)
+                                                     : fail_held(c, &job, error, e);
 }
 
 /* --- of a process that ended without a word ----------------------------------------------------

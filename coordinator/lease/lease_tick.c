@@ -5,6 +5,7 @@
 #include "coordinator/lease/attempts.h"
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/lease/poison.h"
+#include "coordinator/lease/replays.h"
 #include "coordinator/run/works.h"
 #include "coordinator/store/ops.h"
 
@@ -72,7 +73,10 @@ static int tick_expire(struct tick *t, struct store_conn *c, struct arena *a,
     int rc = op_job_expire(c, job->id, (uint64_t)t->wall_ms, e);
     if (!rc)
         rc = attempt_expired(&call, job, &ended, e);
-    if (!rc && ended.row.id)
+    bool over = false;
+    if (!rc)
+        rc = replay_given_back(&call, job, &over, e);
+    if (!rc && ended.row.id && !over)
         rc = poison_expired(&call, job, &ended.row, ended.begun, e);
     t->ready += call.ready;
     return rc;

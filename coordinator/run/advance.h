@@ -9,6 +9,9 @@
 #include "core/protocol/messages.h"
 #include "core/protocol/spec.h"
 
+/* Of replays: below everything that a run waits for. */
+#define RUN_REPLAY_PRIORITY 1
+
 /* A run with what its jobs are computed from; strings and arrays in the call's arena. */
 struct run_view {
     struct run_row row;

@@ -335,6 +335,11 @@ static int check_outputs(struct check *k, const struct call *c, struct err *e)
     if (rc || k->ended)
         return rc;
     rc = lease_check_holder(c, &k->job, k->m->fence, e);
+    if (!rc && k->job.key.kind == JOB_REPLAY) { /* it gives what the other job gives */
+        struct job_row replayed;
+        rc = op_job_get(k->conn, k->job.replays, k->arena, &replayed, e);
+        k->job.key = replayed.key;
+    }
     if (rc)
         return rc;
     rc = run_view_load(k->conn, k->job.run, false, k->arena, &k->view, e);

@@ -21,6 +21,10 @@ call_fn jobs_made;    /* {id} → msg_made */
 call_fn runs_results; /* {name} → raw array of msg_result */
 call_fn runs_check;   /* {name}, msg_check → msg_checked */
 
+call_fn runs_verify;   /* {name}, msg_verify → raw array of msg_replay */
+call_fn runs_replays;  /* {name} → raw array of msg_replay */
+call_fn alarms_list;   /* → raw array of msg_alarm */
+call_fn jobs_verified; /* {id} → msg_empty: a replay elsewhere gave the same */
 call_fn runs_rollback; /* {name}, msg_rollback → msg_rolled_back */
 
 /* What precedes an operation, on a works thread, with c->conn NULL: whatever takes long or waits
@@ -36,6 +40,6 @@ prepare_fn runs_prepare_complete;
 prepare_fn runs_prepare_release;
 prepare_fn runs_prepare_rollback; /* before runs_rollback: finds what must be undone, and forgets
                                      what is damaged of it */
-prepare_fn runs_prepare_check; /* before runs_check: does all of it, since it reads blobs */
+prepare_fn runs_prepare_check;    /* before runs_check: does all of it, since it reads blobs */
 
 #endif

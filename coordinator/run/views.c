@@ -11,6 +11,7 @@
 #include "coordinator/run/advance.h"
 #include "coordinator/run/reply.h"
 #include "coordinator/store/blobs.h"
+#include "coordinator/store/ops_verify.h"
 
 /* An agent that has not been heard of for two heartbeats is silent. */
 #define AGENT_SILENT_MS (2 * LEASE_MS / 3)
@@ -229,6 +230,8 @@ int status_show(struct call *c, const void *in, void *out, struct err *e)
     s->jobs_quarantined = states[JOB_QUARANTINED];
     s->memory_peak = env_memory_peak();
     rc = count_leased(c, s, e);
+    if (!rc)
+        rc = op_alarm_count(c->conn, 0, &s->alarms, e);
     if (!rc)
         rc = count_agents(c, s, e);
     if (!rc)

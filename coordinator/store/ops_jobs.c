@@ -236,6 +236,33 @@ int op_jobs_to_undo(struct store_conn *c, uint64_t run, const struct undo_filter
     return job_list(&q, a, rows, count, e);
 }
 
+int op_replays(struct store_conn *c, uint64_t run, uint64_t after, uint32_t limit, struct arena *a,
+               struct job_row **rows, uint32_t *count, struct err *e)
+{
+    static const char get[] = "SELECT " JOB_COLUMNS "FROM job WHERE run = ? AND kind = 7"
+                              " AND duplicate = 0 AND id > ? ORDER BY id LIMIT ?";
+    struct query q;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    query_u64(&q, after);
+    query_u64(&q, limit);
+    return job_list(&q, a, rows, count, e);
+}
+
+int op_slow_jobs(struct store_conn *c, uint64_t agent, uint32_t limit, struct arena *a,
+                 struct job_row **rows, uint32_t *count, struct err *e)
+{
+    static const char get[] =
+        "SELECT " JOB_COLUMNS "FROM job WHERE state = 1 AND agent IS NOT NULL AND agent <> ?"
+        " AND kind <> 7 AND NOT EXISTS (SELECT 1 FROM job AS other WHERE other.replays = job.id"
+        " AND other.duplicate = 1) ORDER BY since_ms LIMIT ?";
+    struct query q;
+    query_open(&q, c, get);
+    query_u64(&q, agent);
+    query_u64(&q, limit);
+    return job_list(&q, a, rows, count, e);
+}
+
 int op_jobs_leased(struct store_conn *c, struct arena *a, struct job_row **rows, uint32_t *count,
                    struct err *e)
 {

@@ -1,5 +1,7 @@
 #include "coordinator/store/ops_verify.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include "coordinator/store/conn.h"
 
 int op_job_undo(struct store_conn *c, uint64_t job, uint64_t wall_ms, struct err *e)
@@ -58,4 +60,186 @@ int op_run_reopen(struct store_conn *c, uint64_t run, struct err *e)
                " WHERE id = ? AND state IN (0, 1)");
     query_u64(&q, run);
     return query_run(&q, NULL, e);
+}
+
+/* --- replays ----------------------------------------------------------------------------------
+ */
+
+_Static_assert(REPLAY_AGREED == 0 && REPLAY_DIFFERED == 1 && REPLAY_WAS_FIRST == 2, "verdicts");
+
+int op_replay_insert(struct store_conn *c, uint64_t job, bool duplicate, uint64_t not_first,
+                     int priority, uint64_t wall_ms, uint64_t *id, struct err *e)
+{
+    static const char insert[] =
+        "INSERT INTO job (run, kind, target, idx, round, chunk, part, final, step_first, step_last,"
+        " priority, since_ms, replays, duplicate, failed_agent)"
+        " SELECT run, 7, target, idx, round, chunk, part, final, step_first, step_last, ?, ?, id,"
+        " ?, ? FROM job WHERE id = ? RETURNING id";
+    struct query q;
+    query_open(&q, c, insert);
+    query_i64(&q, priority);
+    query_u64(&q, wall_ms);
+    query_u64(&q, duplicate);
+    query_u64_or_null(&q, not_first);
+    query_u64(&q, job);
+    int rc = query_step(&q, e);
+    if (rc == 1) {
+        *id = column_u64(&q, 0);
+        rc = query_step(&q, e);
+    } else if (rc == 0) {
+        rc = err_set(e, ERR_NOT_FOUND, "there is no such job");
+    }
+    query_close(&q);
+    return rc;
+}
+
+int op_replay_open(struct store_conn *c, uint64_t job, uint64_t *id, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "SELECT id FROM job WHERE replays = ? AND duplicate = 0 AND state IN (0, 1)");
+    query_u64(&q, job);
+    int rc = query_step(&q, e);
+    if (rc == 1)
+        *id = column_u64(&q, 0);
+    query_close(&q);
+    if (rc == 0)
+        return err_set(e, ERR_NOT_FOUND, "the job is not being replayed");
+    return rc < 0 ? rc : 0;
+}
+
+int op_replay_verdict(struct store_conn *c, uint64_t id, int verdict, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "UPDATE job SET verdict = ? WHERE id = ? AND state = 2");
+    query_i64(&q, verdict);
+    query_u64(&q, id);
+    return query_run(&q, NULL, e);
+}
+
+int op_replay_cancel(struct store_conn *c, uint64_t id, uint64_t wall_ms, struct err *e)
+{
+    struct query q;
+    query_open(&q, c,
+               "UPDATE job SET state = 4, agent = NULL, since_ms = ? WHERE id = ?"
+               " AND kind = 7 AND state IN (0, 1)");
+    query_u64(&q, wall_ms);
+    query_u64(&q, id);
+    return query_run(&q, NULL, e);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+#define TYPICAL 9
+
+int op_typical_seconds(struct store_conn *c, uint64_t run, int kind, int target, uint64_t agent,
+                       double *seconds, struct err *e)
+{
+    static const char get[] =
+        "SELECT seconds FROM job WHERE run = ?1 AND kind = ?2 AND target = ?3 AND state = 2"
+        " AND (?4 = 0 OR agent = ?4) ORDER BY id DESC LIMIT ?5";
+    double last[TYPICAL];
+    size_t n = 0;
+    struct query q;
+    int rc;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    query_i64(&q, kind);
+    query_i64(&q, target);
+    query_u64(&q, agent);
+    query_u64(&q, TYPICAL);
+    while ((rc = query_step(&q, e)) == 1)
+        last[n++] = column_double(&q, 0);
+    query_close(&q);
+    qsort(last, n, sizeof last[0], by_value);
+    *seconds = n ? last[n / 2] : NAN;
+    return rc;
+}
+
+int op_job_overtake(struct store_conn *c, uint64_t job, uint64_t agent, struct err *e)
+{
+    uint64_t changed = 0;
+    struct query q;
+    query_open(&q, c, "UPDATE job SET state = 1, agent = ? WHERE id = ? AND state IN (0, 1)");
+    query_u64(&q, agent);
+    query_u64(&q, job);
+    int rc = query_run(&q, &changed, e);
+    return rc || changed ? rc : err_set(e, ERR_CONFLICT, "the job has ended already");
+}
+
+/* --- alarms -----------------------------------------------------------------------------------
+ */
+
+int op_alarm_insert(struct store_conn *c, const struct alarm_row *a, bool *fresh, struct err *e)
+{
+    static const char insert[] =
+        "INSERT INTO alarm (job, at_ms, agent, other, role, idx, published, found)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    uint64_t changed = 0;
+    struct query q;
+    query_open(&q, c, insert);
+    query_u64(&q, a->job);
+    query_u64(&q, a->at_ms);
+    query_u64_or_null(&q, a->agent);
+    query_u64(&q, a->other);
+    query_i64(&q, a->role);
+    query_u64(&q, a->index);
+    query_digest(&q, &a->published);
+    query_digest(&q, &a->found);
+    int rc = query_run(&q, &changed, e);
+    *fresh = !rc && changed > 0;
+    return rc;
+}
+
+int op_alarms(struct store_conn *c, uint64_t run, uint32_t limit, struct arena *a,
+              struct alarm_row **rows, uint32_t *count, struct err *e)
+{
+    static const char get[] =
+        "SELECT alarm.id, alarm.job, job.run, alarm.at_ms, alarm.agent, alarm.other, alarm.role,"
+        " alarm.idx, alarm.published, alarm.found FROM alarm JOIN job ON job.id = alarm.job"
+        " WHERE ?1 = 0 OR job.run = ?1 ORDER BY alarm.id DESC LIMIT ?2";
+    struct rows list = {.arena = a, .item_size = sizeof **rows};
+    struct query q;
+    int rc;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    query_u64(&q, limit);
+    while ((rc = query_step(&q, e)) == 1) {
+        struct alarm_row *r = rows_add(&list, e);
+        if (!r) {
+            rc = ERR_NO_MEMORY;
+            break;
+        }
+        *r = (struct alarm_row){.id = column_u64(&q, 0),
+                                .job = column_u64(&q, 1),
+                                .run = column_u64(&q, 2),
+                                .at_ms = column_u64(&q, 3),
+                                .agent = column_u64(&q, 4),
+                                .other = column_u64(&q, 5),
+                                .role = (int)column_u64(&q, 6),
+                                .index = column_u64(&q, 7)};
+        column_digest(&q, 8, &r->published);
+        column_digest(&q, 9, &r->found);
+    }
+    query_close(&q);
+    *rows = list.items;
+    *count = list.count;
+    return rc;
+}
+
+int op_alarm_count(struct store_conn *c, uint64_t run, uint64_t *count, struct err *e)
+{
+    static const char get[] = "SELECT count(*) FROM alarm WHERE ?1 = 0 OR job IN"
+                              " (SELECT id FROM job WHERE run = ?1)";
+    struct query q;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    int rc = query_step(&q, e);
+    if (rc == 1)
+        *count = column_u64(&q, 0);
+    query_close(&q);
+    return rc < 0 ? rc : 0;
 }

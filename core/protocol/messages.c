@@ -376,18 +376,18 @@ static const struct field agent_fields[] = {
 MESSAGE(agent);
 
 static const struct field status_fields[] = {
-    STRING(status, version, MAY, 64),     U64(status, uptime_ms, MAY, 0, 0),
-    U64(status, runs_active, MAY, 0, 0),  U64(status, jobs_waiting, MAY, 0, 0),
-    U64(status, jobs_leased, MAY, 0, 0),  U64(status, jobs_quarantined, MAY, 0, 0),
-    U64(status, jobs_running, MAY, 0, 0), U64(status, jobs_moving, MAY, 0, 0),
-    U64(status, jobs_silent, MAY, 0, 0),  U64(status, jobs_backing_off, MAY, 0, 0),
-    U64(status, agents, MAY, 0, 0),       U64(status, agents_working, MAY, 0, 0),
-    U64(status, agents_idle, MAY, 0, 0),  U64(status, agents_benched, MAY, 0, 0),
-    U64(status, threads, MAY, 0, 0),      U64(status, blobs, MAY, 0, 0),
-    U64(status, blob_bytes, MAY, 0, 0),   U64(status, memory_peak, MAY, 0, 0),
-    STRING(status, storage, MAY, 1024),   U64(status, storage_since, MAY, 0, 0),
-    U64(status, disk_free, MAY, 0, 0),    U64(status, disk_used, MAY, 0, 0),
-    U64(status, disk_planned, MAY, 0, 0),
+    STRING(status, version, MAY, 64),       U64(status, uptime_ms, MAY, 0, 0),
+    U64(status, runs_active, MAY, 0, 0),    U64(status, jobs_waiting, MAY, 0, 0),
+    U64(status, jobs_leased, MAY, 0, 0),    U64(status, jobs_quarantined, MAY, 0, 0),
+    U64(status, jobs_running, MAY, 0, 0),   U64(status, jobs_moving, MAY, 0, 0),
+    U64(status, jobs_silent, MAY, 0, 0),    U64(status, jobs_backing_off, MAY, 0, 0),
+    U64(status, alarms, MAY, 0, 0),         U64(status, agents, MAY, 0, 0),
+    U64(status, agents_working, MAY, 0, 0), U64(status, agents_idle, MAY, 0, 0),
+    U64(status, agents_benched, MAY, 0, 0), U64(status, threads, MAY, 0, 0),
+    U64(status, blobs, MAY, 0, 0),          U64(status, blob_bytes, MAY, 0, 0),
+    U64(status, memory_peak, MAY, 0, 0),    STRING(status, storage, MAY, 1024),
+    U64(status, storage_since, MAY, 0, 0),  U64(status, disk_free, MAY, 0, 0),
+    U64(status, disk_used, MAY, 0, 0),      U64(status, disk_planned, MAY, 0, 0),
 };
 MESSAGE(status);
 
@@ -644,6 +644,54 @@ static const struct field rolled_back_fields[] = {
 };
 MESSAGE(rolled_back);
 
+static const struct field job_id_fields[] = {
+    U64(job_id, job, MUST, 1, 0),
+};
+MESSAGE(job_id);
+
+static const struct field verify_fields[] = {
+    ARRAY(verify, jobs, job_count, MUST, job_id, 1000),
+};
+MESSAGE(verify);
+
+static const struct field replay_fields[] = {
+    U64(replay, replay, MUST, 0, 0),
+    U64(replay, job, MUST, 1, 0),
+    WORD(replay, state, MUST, job_state_words),
+    STRING(replay, verdict, MAY, 16),
+    STRING(replay, agent, MAY, NAME_MAX_BYTES),
+    STRING(replay, doer, MAY, NAME_MAX_BYTES),
+    WORD(replay, kind, MUST, job_kind_words),
+    WORD(replay, target, MUST, job_target_words),
+    U64(replay, index, MUST, 0, 0),
+    U64(replay, round, MUST, 0, 0),
+    U64(replay, chunk, MUST, 0, 0),
+    U64(replay, part, MUST, 0, 0),
+    U64(replay, step_first, MUST, 0, 0),
+    U64(replay, step_last, MUST, 0, 0),
+    BOOL(replay, final, MUST),
+    WORD(replay, role, MUST, blob_role_words),
+    U64(replay, blob_index, MUST, 0, 0),
+    DIGEST(replay, published, MAY),
+    DIGEST(replay, found, MAY),
+    STRING(replay, reason, MAY, PROTOCOL_TEXT_MAX),
+};
+MESSAGE(replay);
+
+static const struct field alarm_fields[] = {
+    U64(alarm, job, MUST, 1, 0),
+    U64(alarm, at, MUST, 0, 0),
+    STRING(alarm, run, MUST, NAME_MAX_BYTES),
+    STRING(alarm, words, MAY, 256),
+    STRING(alarm, agent, MAY, NAME_MAX_BYTES),
+    STRING(alarm, other, MAY, NAME_MAX_BYTES),
+    WORD(alarm, role, MUST, blob_role_words),
+    U64(alarm, index, MUST, 0, 0),
+    DIGEST(alarm, published, MAY),
+    DIGEST(alarm, found, MAY),
+};
+MESSAGE(alarm);
+
 static const struct field difference_fields[] = {
     U64(difference, job, MUST, 1, 0),
     STRING(difference, words, MAY, 256),
@@ -660,6 +708,7 @@ static const struct field difference_fields[] = {
     DIGEST(difference, blob, MAY),
     DIGEST(difference, start, MAY),
     U64(difference, source_job, MAY, 0, 0),
+    STRING(difference, by, MAY, NAME_MAX_BYTES),
     STRING(difference, why, MAY, 512),
 };
 MESSAGE(difference);
@@ -673,6 +722,7 @@ static const struct field verified_fields[] = {
     U64(verified, replayed, MUST, 0, 0),
     U64(verified, recalled, MUST, 0, 0),
     U64(verified, remade, MUST, 0, 0),
+    U64(verified, skipped, MUST, 0, 0),
     U64(verified, blobs, MUST, 0, 0),
     U64(verified, bytes, MUST, 0, 0),
     U64(verified, absent, MUST, 0, 0),

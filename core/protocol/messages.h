@@ -325,6 +325,7 @@ struct msg_status {
     uint64_t jobs_running, jobs_moving, jobs_silent; /* of the leased: moving is fetching, saving,
                                                         uploading */
     uint64_t jobs_backing_off;                       /* of the waiting */
+    uint64_t alarms;
     uint64_t agents, agents_working, agents_idle, agents_benched;
     uint64_t threads; /* of agents seen in the last minute */
     uint64_t blobs, blob_bytes, memory_peak;
@@ -544,6 +545,41 @@ struct msg_rolled_back {
     uint32_t job_count;
 };
 
+/* POST /v1/runs/{name}/verify: these done jobs are replayed by agents, others than their doers
+ * first; an array of msg_replay, one each. GET /v1/runs/{name}/replays?after=ID&limit=N: how it
+ * goes. */
+struct msg_job_id {
+    uint64_t job;
+};
+struct msg_verify {
+    struct msg_job_id *jobs;
+    uint32_t job_count;
+};
+struct msg_replay {
+    uint64_t replay, job; /* replay 0: it can't be replayed, reason says why */
+    int state;
+    const char *verdict; /* once done: "agrees", "differs" */
+    const char *agent;   /* that replays it, or has */
+    const char *doer;    /* of the job; NULL: the coordinator */
+    int kind, target;    /* of the job */
+    uint64_t index, round, chunk, part, step_first, step_last;
+    bool final;
+    int role; /* of the first output that differs */
+    uint64_t blob_index;
+    struct digest published, found;
+    const char *reason;
+};
+
+/* GET /v1/alarms?run=NAME: two results of one job, of which one is wrong. */
+struct msg_alarm {
+    uint64_t job, at;
+    const char *run, *words;
+    const char *agent, *other; /* whose result was published, and whose was not */
+    int role;
+    uint64_t index;
+    struct digest published, found;
+};
+
 /* What `tacit verify --json` prints. */
 struct msg_difference {
     uint64_t job;
@@ -557,6 +593,7 @@ struct msg_difference {
     struct digest blob;                /* the published bytes */
     struct digest start;               /* content of the state it started from, where it had one */
     uint64_t source_job;               /* of a bad input: who gave it; 0: a data set's */
+    const char *by;                    /* the agent that replayed it; NULL: this machine */
     const char *why;
 };
 struct msg_verified {
@@ -565,6 +602,7 @@ struct msg_verified {
     uint64_t seed, jobs, replayed, recalled, remade; /* jobs: that there are; replayed: that were
                                                         compared, recalled ones included; remade:
                                                         others on the way to their inputs */
+    uint64_t skipped;                                /* --agents: that could not be replayed */
     uint64_t blobs, bytes, absent;
     double seconds;
     struct msg_bad_blob *bad;
@@ -582,7 +620,7 @@ struct msg_verified {
     X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
     X(run_create) X(model_progress) X(run) X(job) X(attempt) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
-    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(rollback) X(rolled_back) X(difference) X(verified) \
+    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(alarm) X(difference) X(verified) \
     X(scrub_start) X(scrub_bad) X(scrub) X(gc_row) X(gc) X(backup)
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;
