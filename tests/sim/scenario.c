@@ -43,6 +43,7 @@ const char *const fault_words[FAULTS] = {
     "coordinator's disk failing",
     "slow disks",
     "clock jumps",
+    "threads stalled",
     "runs told to go on",
 };
 
@@ -419,6 +420,7 @@ static bool blow(enum fault f)
 static void calm_down(void)
 {
     play.quiet = true;
+    world_stalls_ppm = 0;
     world_note("no more faults from here on");
     for (unsigned i = 0; i <= play.count; i++) {
         struct machine *m = i < play.count ? play.agents[i].machine : net_coordinator;
@@ -436,7 +438,7 @@ static void nemesis_main(void *arg)
     struct scenario *s = arg;
     enum fault enabled[FAULTS];
     unsigned count = 0;
-    for (int f = FAULT_PARTITION; f < FAULT_STOPPED_RUN; f++)
+    for (int f = FAULT_PARTITION; f < FAULT_STALLS; f++)
         if (s->enabled[f])
             enabled[count++] = (enum fault)f;
     while (world_now() < s->quiet_at) {
@@ -497,6 +499,8 @@ static void stage(void *arg)
         struct agent_machine *a = add_agent();
         start_agent(a->machine, a);
     }
+    if (s->faults && s->enabled[FAULT_STALLS])
+        world_stalls_ppm = (uint32_t)world_draw_log(10, 3000);
     if (s->faults)
         world_spawn(play.nemesis, nemesis_main, s, "the nemesis");
 }
@@ -529,6 +533,7 @@ void scenario_play(struct scenario *s, const struct reference *reference, struct
     sim_vfs_register();
     memset(&play, 0, sizeof play);
     play.s = s;
+    world_stalls_ppm = 0;
     net_start();
     ledger_start();
     net_coordinator = world_machine("coordinator");
@@ -542,6 +547,7 @@ void scenario_play(struct scenario *s, const struct reference *reference, struct
     world_spawn(play.nemesis, stage, s, "the stage");
     bool stuck = !world_run(is_over, s);
     judge(s, stuck, reference, out);
+    s->happened[FAULT_STALLS] = world_stalls();
     s->happened[FAULT_STOPPED_RUN] = s->run.retries;
     s->virtual_s = (uint64_t)((world_now() - began) / SIM_SECOND);
     for (unsigned i = 0; i < play.count; i++) {

@@ -31,6 +31,7 @@ enum fault {
     FAULT_COORDINATOR_IO,
     FAULT_SLOW_DISK,
     FAULT_CLOCK_JUMP,
+    FAULT_STALLS,
     FAULT_STOPPED_RUN, /* follows from others: the operator told the run to go on */
     FAULTS
 };

@@ -1,8 +1,8 @@
 /* Plays histories of a whole service, each from a seed, and says which break a promise.
  *
- * usage: sim [-v] [-d] [-g] [-s] SEEDS FIRST
+ * usage: sim [-v] [-d] [-g] [-s] [-f] SEEDS FIRST
  * -v: tells all; -d: each twice, and both are equal; -g: FIRST in this process, for a debugger;
- * -s: no large ones
+ * -s: no large ones; -f: ends with the first violation
  * Prints a line while it goes on and a table at the end; exits with 1 on any violation, and where
  * SEEDS is large and a kind of fault never occurred. */
 #include <malloc.h>
@@ -42,7 +42,7 @@ struct shared {
 static struct shared *shared;
 
 static struct {
-    bool twice, explain, tty, here, small;
+    bool twice, explain, tty, here, small, first;
 } options;
 
 static bool is_large(uint64_t seed)
@@ -269,6 +269,12 @@ static void play_all(uint64_t count, uint64_t first, struct totals *t)
         }
         if (running == 0)
             break;
+        if (options.first && t->violations > 0) {
+            for (int i = 0; i < CHILDREN; i++)
+                if (feeds[i].fd >= 0)
+                    kill(feeds[i].pid, SIGKILL);
+            break;
+        }
         poll(fds, CHILDREN, 500);
         for (int i = 0; i < CHILDREN; i++) {
             struct result r;
@@ -323,16 +329,17 @@ int main(int argc, char **argv)
     struct totals t = {0};
     bool tracing = false;
     int option;
-    while ((option = getopt(argc, argv, "vdgs")) != -1) {
+    while ((option = getopt(argc, argv, "vdgsf")) != -1) {
         tracing = tracing || option == 'v';
         options.twice = options.twice || option == 'd';
         options.here = options.here || option == 'g';
         options.small = options.small || option == 's';
+        options.first = options.first || option == 'f';
     }
     uint64_t count = optind + 2 == argc ? strtoull(argv[optind], NULL, 10) : 0;
     uint64_t first = count ? strtoull(argv[optind + 1], NULL, 10) : 0;
     if (count == 0 || first == 0) {
-        fprintf(stderr, "usage: sim [-v] [-d] [-g] [-s] SEEDS FIRST\n");
+        fprintf(stderr, "usage: sim [-v] [-d] [-g] [-s] [-f] SEEDS FIRST\n");
         return 64;
     }
     options.explain = count == 1;

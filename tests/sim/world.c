@@ -37,7 +37,7 @@ static struct {
     int64_t now;
     struct co **runnable, **timers;
     size_t runnable_count, runnable_cap, timer_count, timer_cap;
-    uint64_t order, switches, numbers;
+    uint64_t order, switches, numbers, stalls;
     struct co *current, *ended; /* ended: to be freed by the scheduler */
     struct coroutine scheduler;
     struct machine *as;
@@ -48,6 +48,7 @@ static struct {
 } world;
 
 bool world_tracing;
+uint32_t world_stalls_ppm;
 
 static void *must(void *p)
 {
@@ -395,6 +396,11 @@ uint64_t world_switches(void)
     return world.switches;
 }
 
+uint64_t world_stalls(void)
+{
+    return world.stalls;
+}
+
 uint64_t world_hash(void)
 {
     return world.hash;
@@ -611,11 +617,16 @@ void env_mutex_destroy(struct env_mutex *m)
     (void)m;
 }
 
+#define STALL_US (20 * SIM_SECOND)
 #define PREEMPTED_PPM 30000 /* somebody else comes in just before a lock is taken */
 
 void env_mutex_lock(struct env_mutex *mutex)
 {
     struct sim_mutex *m = mutex_of(mutex);
+    if (world.current && world_chance(world_stalls_ppm)) {
+        world.stalls++;
+        world_spend(world_draw_log(1000, STALL_US));
+    }
     if (world.current && (world.current->spent > 0 || world_chance(PREEMPTED_PPM)))
         world_yield();
     assert(m->owner != me());

@@ -86,6 +86,9 @@ void machine_stop(struct machine *m); /* requests a stop of its process */
 
 /* --- what happened --------------------------------------------------------------------------- */
 extern bool world_tracing;
+/* How often, in a million, a thread that takes a lock is left without a processor for a while. */
+extern uint32_t world_stalls_ppm;
+uint64_t world_stalls(void); /* so far */
 /* A line of the history, kept for when something goes wrong; printed at once with tracing. */
 void world_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void world_print_last(unsigned lines);
