@@ -347,7 +347,7 @@ int op_released(struct store_conn *c, const struct digest *after, uint32_t limit
 {
     static const struct digest first;
     struct query q;
-    int rc;
+    int rc = 0;
     *count = 0;
     query_open(&q, c,
                "SELECT digest, dropped_ms FROM released WHERE digest > ? ORDER BY digest LIMIT ?");

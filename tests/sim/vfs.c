@@ -301,11 +301,10 @@ static void database_put(struct sim_disk *disk, struct database *d)
     struct database **at = (struct database **)sim_disk_process_memory(disk);
     if (--d->files > 0)
         return;
-    while (*at && *at != d)
+    while (*at && *at != d) /* not there, where its process was killed */
         at = &(*at)->next;
-    if (!*at)
-        return; /* of a process that was killed: others of its connections may know it */
-    *at = d->next;
+    if (*at)
+        *at = d->next;
     free(d);
 }
 

@@ -86,12 +86,14 @@ static void test_rollback_journals_lock_and_roll_back(void **state)
                             "INSERT INTO t SELECT randomblob(500) FROM n"),
                      SQLITE_OK);
     sim_disk_kill(d);
+    sqlite3_close(a); /* which does nothing to the disk any more */
     a = open_db();
     assert_int_equal(number(a, "SELECT count(*) FROM t"), 1);
     assert_int_equal(number(a, "SELECT count(*) FROM pragma_integrity_check"
                                " WHERE integrity_check = 'ok'"),
                      1);
     sqlite3_close(a);
+    sqlite3_close(b);
     sim_disk_destroy(d);
 }
 
@@ -113,6 +115,7 @@ static unsigned lose_power(const char *pragmas, uint64_t seed)
             sim_disk_kill(d);
         else
             sim_disk_power_loss(d, SIM_DISK_LOSS_DRAWN, seed * 100 + (uint64_t)i);
+        sqlite3_close(db);
         db = open_db();
         run(db, pragmas);
         bool whole = number(db, "SELECT max(x) FROM t") == i &&
@@ -124,6 +127,7 @@ static unsigned lose_power(const char *pragmas, uint64_t seed)
             break;
         }
     }
+    sqlite3_close(db);
     sim_disk_destroy(d);
     return lost;
 }
@@ -207,6 +211,7 @@ static void test_machines_do_not_meet(void **state)
     /* The first is killed: its connection is left behind, and a new one starts afresh. */
     assert_int_equal(run(a, "BEGIN IMMEDIATE; INSERT INTO t VALUES (7)"), SQLITE_OK);
     sim_disk_kill(one);
+    sqlite3_close(a);
     a = open_db();
     assert_int_equal(run(a, "INSERT INTO t VALUES (1)"), SQLITE_OK);
     assert_int_equal(number(a, "SELECT sum(x) FROM t"), 1);
