@@ -32,6 +32,8 @@ struct heartbeat {
     int64_t due_ms;
     /* Whether the job is still at what the coordinator believes is looked at between heartbeats. */
     int phase;
+    bool heard;                /* the coordinator has had a heartbeat of the job */
+    uint64_t first_step, step; /* what it was told first, and last */
     int64_t beat_ms, look_ms;
 };
 
@@ -109,16 +111,24 @@ static void beat_once(struct heartbeat *h)
     env_mutex_lock(&h->lock);
     if (h->active && h->generation == generation) {
         h->told = rc == 0 ? told : h->told;
+        if (rc == 0) {
+            h->first_step = h->heard ? h->first_step : m.step;
+            h->heard = true;
+        }
+        h->step = m.step;
         h->phase = m.phase;
         h->look_ms = INT64_MAX;
         take_command(h, rc, &command);
     }
 }
 
-/* A new phase is told before its time: what is shown of the job is to be true. */
+/* A new phase is told before its time, since what is shown of the job is to be true; and so is the
+ * first step, since a job under which agents vanish before they do one is held to be at fault. */
 static void look(struct heartbeat *h)
 {
-    if (atomic_load_explicit(&h->progress->phase, memory_order_relaxed) != h->phase) {
+    uint64_t step = atomic_load_explicit(&h->progress->step, memory_order_relaxed);
+    int phase = atomic_load_explicit(&h->progress->phase, memory_order_relaxed);
+    if (phase != h->phase || (h->step == h->first_step && step > h->step)) {
         beat_once(h);
     } else {
         h->look_ms += 2 * (h->look_ms - h->beat_ms);
@@ -200,6 +210,7 @@ void heartbeat_begin(struct heartbeat *h, uint64_t job, const struct msg_fence *
     h->generation++;
     h->active = true;
     h->look_ms = INT64_MAX;
+    h->heard = false;
     h->job = job;
     h->fence = *fence;
     h->lease_ms = lease_ms;

@@ -8,6 +8,7 @@
 #include "coordinator/log.h"
 #include "coordinator/run/advance.h"
 #include "coordinator/store/ops_attempts.h"
+#include "coordinator/store/ops_poison.h"
 
 /* A lease that ran out, of an agent that was cut off and is back. */
 struct retake {
@@ -21,7 +22,9 @@ static int retake_fn(struct store_conn *c, void *arg, struct err *e)
 {
     const struct retake *r = arg;
     int rc = op_job_retake(c, r->job, r->agent, &r->fence, r->wall_ms, e);
-    return rc ? rc : op_attempt_reopen(c, &r->fence, e);
+    if (!rc)
+        rc = op_attempt_reopen(c, &r->fence, e);
+    return rc ? rc : op_vanished_remove(c, r->job, r->agent, e);
 }
 
 static void retake_done(void *arg, int rc, const struct err *e)

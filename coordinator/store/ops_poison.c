@@ -106,6 +106,15 @@ int op_vanished_add(struct store_conn *c, uint64_t job, uint64_t agent, uint64_t
     return count_of(&q, count, e);
 }
 
+int op_vanished_remove(struct store_conn *c, uint64_t job, uint64_t agent, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "DELETE FROM vanished WHERE job = ? AND agent = ?");
+    query_u64(&q, job);
+    query_u64(&q, agent);
+    return query_run(&q, NULL, e);
+}
+
 int op_vanished_clear(struct store_conn *c, uint64_t job, struct err *e)
 {
     return run_with(c, "DELETE FROM vanished WHERE job = ?", job, e);

@@ -16,6 +16,9 @@ TACIT_MUST_CHECK int op_job_blame(struct store_conn *c, uint64_t job, uint64_t a
 /* An agent went silent with the job, without a step; *count: how many have. */
 TACIT_MUST_CHECK int op_vanished_add(struct store_conn *c, uint64_t job, uint64_t agent,
                                      uint64_t *count, struct err *e);
+/* It is back under the same lease: it was only out of reach. */
+TACIT_MUST_CHECK int op_vanished_remove(struct store_conn *c, uint64_t job, uint64_t agent,
+                                        struct err *e);
 TACIT_MUST_CHECK int op_vanished_clear(struct store_conn *c, uint64_t job, struct err *e);
 
 /* The agent has failed the job; *count: different ones since it last did one. */

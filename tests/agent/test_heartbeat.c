@@ -168,6 +168,10 @@ static void test_new_phase_is_told_soon(void **state)
     atomic_store(&p.phase, PHASE_RUNNING);
     reach(&server.beats, beats + 1);
     assert_non_null(strstr(server.sent, "\"phase\":\"running\""));
+    beats = atomic_load(&server.beats);
+    atomic_store(&p.step, 1); /* and that it gets on */
+    reach(&server.beats, beats + 1);
+    assert_non_null(strstr(server.sent, "\"step\":1,"));
     heartbeat_end(*state);
 }
 

@@ -249,6 +249,29 @@ static void test_preempted_machines_poison_nothing(void **state)
     }
 }
 
+/* Cut off for a while, one after the other, they are all alive: nothing is wrong with the job. */
+static void test_agents_that_come_back_poison_nothing(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g;
+    uint64_t job = 0;
+    for (int i = 0; i < 6; i++) {
+        if (i == 0)
+            OK(claim(w, 0, &g));
+        else
+            claim_this(w, i % 3, job, &g);
+        job = g.job;
+        hold(w, i % 3, &g, g.step_first, PHASE_RUNNING);
+        w->now_ms += LEASE_MS;
+        tick(w);
+        hold(w, i % 3, &g, g.step_first, PHASE_RUNNING);
+        while (store_writer_step(w->service.store))
+            ;
+        assert_int_equal(job_of(w, job).state, JOB_LEASED);
+        OK(release(w, i % 3, &g));
+    }
+}
+
 /* --- benches -----------------------------------------------------------------------------------
  */
 
@@ -357,6 +380,7 @@ int main(void)
         TEST(test_retry_of_a_run_whose_settings_failed),
         TEST(test_machines_that_die_of_a_job),
         TEST(test_preempted_machines_poison_nothing),
+        TEST(test_agents_that_come_back_poison_nothing),
         TEST(test_broken_machine_is_benched),
         TEST(test_success_in_between),
         TEST(test_three_broken_machines_do_not_poison_a_run),
