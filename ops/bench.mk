@@ -10,3 +10,9 @@ bench-queue: ## the last of them alone: beanstalkd, PostgreSQL, bare files besid
 	@ops/deps.sh build bench
 	@+$(MAKE) --no-print-directory $(INNER_J) all $(BUILD)/bench/queue_client
 	@BUILD=$(BUILD) ops/bench/queue.py
+
+# libxsmm is a peer where it is installed (libxsmm-dev, a static library).
+ifneq ($(wildcard /usr/lib/libxsmmnoblas.a),)
+$(BUILD)/obj/ops/bench/bench_kernels.o: SANFLAGS += -DBENCH_XSMM=1
+$(BUILD)/bench/bench_kernels: EXTRA_LD = -lxsmm -lxsmmnoblas
+endif

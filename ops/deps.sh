@@ -14,7 +14,7 @@ demo=(python3 curl jq)
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     qemu-user-static python3 git curl jq openssl)
 # Queues that people know, to be measured beside.
-bench=(python3 beanstalkd postgresql)
+bench=(python3 beanstalkd postgresql libxsmm-dev)
 # Only to make the golden files of tests/oracle again.
 oracle=(python3-torch python3-numpy)
 

@@ -25,6 +25,12 @@ double env_monotonic_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+double env_thread_s(void)
+{
+    struct timespec t = now(CLOCK_THREAD_CPUTIME_ID);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 int64_t env_wall_ms(void)
 {
     struct timespec t = now(CLOCK_REALTIME);

@@ -420,6 +420,15 @@ static float squares(const float *x, size_t n)
     return lanes_sum(lane);
 }
 
+static double peak(float *out, size_t rounds, bool bf16)
+{
+    float c = 0.0f;
+    for (size_t i = 0; i < rounds; i++)
+        c = f1_fma(input(out[0], bf16), input(out[1], bf16), c);
+    out[2] = c;
+    return 2.0 * (double)rounds;
+}
+
 const struct kern_lanes kern_lanes_definition = {
     .name = "definition",
     .product = product,
@@ -436,5 +445,6 @@ const struct kern_lanes kern_lanes_definition = {
     .embed_backward = embed_backward,
     .loss = loss,
     .adamw = adamw,
+    .peak = peak,
     .squares = squares,
 };

@@ -186,6 +186,14 @@ void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, s
     }
 }
 
+double kern_peak(struct kern *k, size_t rounds)
+{
+    float *x = k->memory;
+    for (int i = 0; i < 64; i++)
+        x[i] = 0x1p-20f * (float)i;
+    return k->lanes->peak(x, rounds, k->bf16);
+}
+
 /* ---- attention ---- */
 
 void kern_rotary_table(float *cos, float *sin, uint32_t seq, uint32_t head)

@@ -84,6 +84,10 @@ static inline void kern_linear_dw(struct kern *k, float *dW, const float *dY, co
     kern_matmul(k, out, in, rows, dY, 1, out, X, in, 1, dW, in, true);
 }
 
+/* The limit of products here, for benches: so many rounds of a product's multiply-adds on registers
+ * alone, on the calling thread. Returns the floating-point operations that they were. */
+double kern_peak(struct kern *k, size_t rounds);
+
 /* ---- attention ---- */
 
 struct kern_attention {

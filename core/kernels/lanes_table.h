@@ -77,6 +77,8 @@ struct kern_lanes {
                  size_t V, float scale, bool gradient);
     void (*adamw)(float *p, float *m, float *v, const float *g, size_t n,
                   const struct kern_adamw_f *o);
+    /* Multiply-adds on registers alone; returns their FLOPs. out: 64 floats. */
+    double (*peak)(float *out, size_t rounds, bool bf16);
     /* n ≤ KERN_SQUARES */
     float (*squares)(const float *x, size_t n);
 };

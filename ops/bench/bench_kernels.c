@@ -1,6 +1,9 @@
-/* Exact products against OpenBLAS's, shape by shape, one thread, both in turn in one run since
- * machines drift; the best of several rounds counts. OPENBLAS_* in the environment may force an old
- * core: the bench runs itself again without it. Usage: bench_kernels [ISA]. */
+/* Products in float32 and bf16 against the limit, a loop of multiply-adds on registers alone, and
+ * against OpenBLAS and, where it was there to link, libxsmm: on the shapes of three configurations
+ * and of the demo, one thread, all in turn in one run since machines drift. In processor time, the
+ * best of a round counts, shares are taken within a round, and medians over rounds are printed.
+ * OPENBLAS_* in the environment may force an old core: the bench runs itself again without it.
+ * Usage: bench_kernels [ISA [WORD]]: only configurations whose name begins so. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,33 +11,73 @@
 #include "core/base/rng.h"
 #include "core/env/clock.h"
 #include "core/kernels/kernels.h"
+#ifdef BENCH_XSMM
+#include <libxsmm.h>
+#endif
 
-enum { ROUNDS = 5 };
-#define ROUND_SECONDS 0.08
+enum { ROUNDS = 9 };
+/* Shorter than a time slice, so that some round is not disturbed. */
+#define ROUND_SECONDS 0.02
 
 enum kind { FORWARD, DX, DW };
 
 struct shape {
+    const char *of;
     enum kind kind;
     size_t rows, in, out; /* of a linear layer */
 };
 
-/* The demo's layers and head, then sizes up to the paper's. */
+/* Rows: of one micro-batch, or of the logits kept at a time. */
 static const struct shape shapes[] = {
-    {FORWARD, 1024, 32, 96},    {FORWARD, 1024, 32, 128},   {FORWARD, 1024, 128, 32},
-    {FORWARD, 128, 32, 1024},   {DX, 1024, 32, 128},        {DX, 1024, 128, 32},
-    {DX, 128, 32, 1024},        {DW, 1024, 32, 128},        {DW, 1024, 128, 32},
-    {DW, 128, 32, 1024},        {FORWARD, 512, 16, 64},     {DW, 512, 16, 64},
-    {FORWARD, 128, 16, 1024},   {FORWARD, 2048, 128, 512},  {DX, 2048, 128, 512},
-    {DW, 2048, 128, 512},       {FORWARD, 128, 128, 4096},  {DX, 128, 128, 4096},
-    {DW, 128, 128, 4096},       {FORWARD, 4096, 384, 1536}, {FORWARD, 4096, 1536, 384},
-    {DX, 4096, 384, 1536},      {DX, 4096, 1536, 384},      {DW, 4096, 384, 1536},
-    {DW, 8192, 96, 384},        {FORWARD, 8192, 96, 384},   {FORWARD, 1024, 384, 8192},
-    {FORWARD, 128, 384, 8192},  {DX, 128, 384, 8192},       {DW, 128, 384, 8192},
-    {FORWARD, 4096, 768, 3072}, {FORWARD, 1, 768, 3072},
+    {"demo", FORWARD, 1024, 32, 128},
+    {"demo", DX, 1024, 32, 128},
+    {"demo", DW, 1024, 32, 128},
+    {"demo head", FORWARD, 256, 32, 1024},
+    {"demo head", DX, 256, 32, 1024},
+    {"demo head", DW, 256, 32, 1024},
+    {"A qkv", FORWARD, 510, 384, 1152},
+    {"A up", FORWARD, 510, 384, 1536},
+    {"A up", DX, 510, 384, 1536},
+    {"A up", DW, 510, 384, 1536},
+    {"A down", FORWARD, 510, 1536, 384},
+    {"A down", DX, 510, 1536, 384},
+    {"A down", DW, 510, 1536, 384},
+    {"A head", FORWARD, 256, 384, 8192},
+    {"A head", DX, 256, 384, 8192},
+    {"A head", DW, 256, 384, 8192},
+    {"B qkv", FORWARD, 510, 96, 288},
+    {"B up", FORWARD, 510, 96, 384},
+    {"B up", DX, 510, 96, 384},
+    {"B up", DW, 510, 96, 384},
+    {"B down", FORWARD, 510, 384, 96},
+    {"B down", DX, 510, 384, 96},
+    {"B down", DW, 510, 384, 96},
+    {"B out", DW, 510, 96, 96},
+    {"B head", FORWARD, 256, 96, 32000},
+    {"B head", DX, 256, 96, 32000},
+    {"B head", DW, 256, 96, 32000},
+    {"C up", FORWARD, 1023, 768, 3072},
+    {"C up", DX, 1023, 768, 3072},
+    {"C up", DW, 1023, 768, 3072},
+    {"C down", FORWARD, 1023, 3072, 768},
+    {"C head", FORWARD, 256, 768, 32000},
+    {"C head", DX, 256, 768, 32000},
+    {"C head", DW, 256, 768, 32000},
+    {"QK, D = 64", FORWARD, 256, 64, 256},
+    {"QK, D = 8", FORWARD, 256, 8, 256},
+    {"PV, D = 64", DX, 256, 64, 256},
+    {"decode", FORWARD, 1, 768, 3072},
+};
+
+enum side { EXACT, BF16, BLAS, XSMM, SIDES };
+
+struct bench {
+    struct kern *kern[3];
+    double limit[2]; /* FLOP/s, EXACT and BF16: medians of the last shape's rounds */
 };
 
 struct operands {
+    const struct shape *s;
     float *x, *y, *w;
 };
 
@@ -58,8 +101,9 @@ static float *numbers(size_t n)
     return x;
 }
 
-static void multiply(struct kern *k, const struct shape *s, const struct operands *o)
+static void multiply(struct kern *k, const struct operands *o)
 {
+    const struct shape *s = o->s;
     if (s->kind == FORWARD)
         kern_linear(k, o->y, o->x, o->w, s->rows, s->in, s->out, false);
     else if (s->kind == DX)
@@ -68,41 +112,126 @@ static void multiply(struct kern *k, const struct shape *s, const struct operand
         kern_linear_dw(k, o->w, o->y, o->x, s->rows, s->in, s->out);
 }
 
-/* Seconds of one product, the least seen over a while. */
-static double seconds(struct kern *k, const struct shape *s, const struct operands *o, double best)
+/* libxsmm multiplies columns, without transposing: it is given operands that lie as it likes them,
+ * of the same sizes. NULL where it has no kernel for them. */
+#ifdef BENCH_XSMM
+static libxsmm_smmfunction xsmm_kernel(const struct shape *s)
 {
-    size_t repeat = 1 + (size_t)(1e6 / ((double)s->rows * (double)s->in * (double)s->out));
-    double start = env_monotonic_s(), now = start;
+    const size_t m = s->kind == DX ? s->in : s->kind == DW ? s->in : s->out;
+    const size_t n = s->kind == DW ? s->out : s->rows;
+    const size_t k = s->kind == DX ? s->out : s->kind == DW ? s->rows : s->in;
+    const float alpha = 1, beta = s->kind == DW;
+    const libxsmm_blasint lda = (libxsmm_blasint)m, ldb = (libxsmm_blasint)k;
+    return libxsmm_smmdispatch((libxsmm_blasint)m, (libxsmm_blasint)n, (libxsmm_blasint)k, &lda,
+                               &ldb, &lda, &alpha, &beta, NULL, NULL);
+}
+#endif
+
+static void once(struct bench *b, enum side side, const struct operands *o, const void *xsmm)
+{
+    if (side != XSMM) {
+        multiply(b->kern[side], o);
+        return;
+    }
+#ifdef BENCH_XSMM
+    libxsmm_smmfunction f;
+    memcpy(&f, xsmm, sizeof f);
+    if (o->s->kind == FORWARD)
+        f(o->w, o->x, o->y);
+    else if (o->s->kind == DX)
+        f(o->w, o->y, o->x);
+    else
+        f(o->x, o->y, o->w);
+#else
+    (void)xsmm;
+#endif
+}
+
+/* FLOP/s of a product, the most seen over a while. */
+static double rate(struct bench *b, enum side side, const struct operands *o, const void *xsmm)
+{
+    const struct shape *s = o->s;
+    double work = (double)s->rows * (double)s->in * (double)s->out, best = 0;
+    size_t repeat = 1 + (size_t)(2e7 / work);
+    double start = env_thread_s(), now = start;
 
     do {
         double before = now;
         for (size_t i = 0; i < repeat; i++)
-            multiply(k, s, o);
-        now = env_monotonic_s();
-        double once = (now - before) / (double)repeat;
-        best = once < best ? once : best;
+            once(b, side, o, xsmm);
+        now = env_thread_s();
+        double each = 2 * work * (double)repeat / (now - before);
+        best = each > best ? each : best;
     } while (now - start < ROUND_SECONDS);
+    /* dX and dW feed on their own results: fresh numbers keep them finite. */
+    memset(s->kind == DX ? o->x : s->kind == DW ? o->w : o->y, 0, sizeof(float));
     return best;
 }
 
-static void run(const struct shape *s, struct kern *exact, struct kern *blas)
+static double limit(struct bench *b, enum side side)
+{
+    double start = env_thread_s(), now = start, best = 0;
+    do {
+        double before = now, flops = kern_peak(b->kern[side], 20000);
+        now = env_thread_s();
+        best = flops / (now - before) > best ? flops / (now - before) : best;
+    } while (now - start < 0.005);
+    return best;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double x[ROUNDS])
+{
+    qsort(x, ROUNDS, sizeof *x, by_size);
+    return x[ROUNDS / 2];
+}
+
+static void print_rate(double x)
+{
+    if (x > 0)
+        printf(" %9.1f", 1e-9 * x);
+    else
+        printf(" %9s", "-");
+}
+
+static void run(struct bench *b, const struct shape *s)
 {
     static const char *const kinds[] = {"Y = X Wt", "dX = dY W", "dW += dYt X"};
-    struct operands o = {numbers(s->rows * s->in), numbers(s->rows * s->out),
+    struct operands o = {s, numbers(s->rows * s->in), numbers(s->rows * s->out),
                          numbers(s->in * s->out)};
-    double e = 1e9, b = 1e9, flops = 2e-9 * (double)s->rows * (double)s->in * (double)s->out;
+    double rates[SIDES][ROUNDS] = {0}, limits[2][ROUNDS], shares[2][ROUNDS], ratios[ROUNDS];
+    const void *xsmm = NULL;
+#ifdef BENCH_XSMM
+    libxsmm_smmfunction f = xsmm_kernel(s);
+    xsmm = f != NULL ? &f : NULL;
+#endif
 
     for (int i = 0; i < ROUNDS; i++) {
-        e = seconds(exact, s, &o, e);
-        /* dX and dW feed on their own results: fresh numbers keep them finite. */
-        memset(s->kind == DX ? o.x : s->kind == DW ? o.w : o.y, 0, sizeof(float));
-        if (blas != NULL)
-            b = seconds(blas, s, &o, b);
+        for (enum side side = 0; side < SIDES; side++) {
+            if (side == XSMM ? xsmm != NULL : b->kern[side] != NULL)
+                rates[side][i] = rate(b, side, &o, xsmm);
+            if (side <= BF16) {
+                limits[side][i] = limit(b, side);
+                shares[side][i] = rates[side][i] / limits[side][i];
+            }
+        }
+        double best = rates[BLAS][i] > rates[XSMM][i] ? rates[BLAS][i] : rates[XSMM][i];
+        ratios[i] = best > 0 ? rates[EXACT][i] / best : 0;
     }
-    printf("%-12s %6zu %6zu %6zu %10.1f", kinds[s->kind], s->rows, s->in, s->out, flops / e);
-    if (blas != NULL)
-        printf(" %10.1f %7.0f %%", flops / b, 100 * b / e);
-    printf("\n");
+    printf("%-11s %-12s %5zu %5zu %5zu", s->of, kinds[s->kind], s->rows, s->in, s->out);
+    for (enum side side = 0; side < SIDES; side++) {
+        print_rate(median(rates[side]));
+        if (side <= BF16) {
+            printf(" %4.0f %%", 100 * median(shares[side]));
+            b->limit[side] = median(limits[side]);
+        }
+    }
+    printf(" %8.2f\n", median(ratios));
     fflush(stdout);
     free(o.x);
     free(o.y);
@@ -125,24 +254,28 @@ static void without_overrides(char **argv)
 
 int main(int argc, char **argv)
 {
-    struct kern_options o = {.isa = argc > 1 ? argv[1] : NULL};
-    struct kern *exact, *blas = NULL;
+    struct kern_options o = {.isa = argc > 1 && *argv[1] ? argv[1] : NULL};
+    struct bench b = {0};
     struct err e = {0};
 
     without_overrides(argv);
     struct pool *pool = pool_create(1, &e);
     check(pool != NULL ? 0 : e.code, &e);
-    check(kern_create(&exact, pool, &o, &e), &e);
+    check(kern_create(&b.kern[EXACT], pool, &o, &e), &e);
+    o.arithmetic = KERN_BF16;
+    check(kern_create(&b.kern[BF16], pool, &o, &e), &e);
     o.arithmetic = KERN_BLAS;
-    if (kern_create(&blas, pool, &o, &e) != 0)
+    if (kern_create(&b.kern[BLAS], pool, &o, &e) != 0)
         printf("without OpenBLAS: %s\n", e.message);
-    printf("products, GFLOP/s, 1 thread, exact by %s\n", kern_isa(exact));
-    printf("%-12s %6s %6s %6s %10s %10s %9s\n", "", "rows", "in", "out", "exact", "OpenBLAS",
-           "ratio");
+    printf("products, GFLOP/s and share of the limit, 1 thread, %s\n", kern_isa(b.kern[EXACT]));
+    printf("%-11s %-12s %5s %5s %5s %9s %6s %9s %6s %9s %9s %8s\n", "", "", "rows", "in", "out",
+           "float32", "", "bf16", "", "OpenBLAS", "libxsmm", "f32:best");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        run(&shapes[i], exact, blas);
-    kern_destroy(exact);
-    kern_destroy(blas);
+        if (argc < 3 || strncmp(shapes[i].of, argv[2], strlen(argv[2])) == 0)
+            run(&b, &shapes[i]);
+    printf("limit: float32 %.1f, bf16 %.1f\n", 1e-9 * b.limit[EXACT], 1e-9 * b.limit[BF16]);
+    for (int i = 0; i < 3; i++)
+        kern_destroy(b.kern[i]);
     pool_destroy(pool);
     return 0;
 }

@@ -1,9 +1,11 @@
 /* Tokens a second of a training step and of scoring, and what share of the step its matrix products
  * alone would take: linear layers and head, forward and both gradients, on the step's shapes,
  * through the same kernels. Both are timed in turn in one run, since machines drift; the best of
- * several rounds counts. Usage: bench_step [THREADS]. */
+ * several rounds counts. Usage: bench_step [THREADS [f32|bf16 [WORD]]]: only models whose name
+ * begins with WORD. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "core/base/rng.h"
 #include "core/env/clock.h"
 #include "core/kernels/kernels.h"
@@ -18,11 +20,13 @@ struct shape {
     uint32_t batch;
 };
 
-/* The demo's expert and router, and sizes of which one wants to know how they scale. */
+/* The demo's expert and router, and sizes of which one wants to know how they scale; B and C are
+ * the paper's router and a model of 110M parameters. */
 static const struct shape shapes[] = {
     {"demo expert", {1024, 128, 32, 2, 2, 128}, 8}, {"demo dense", {1024, 128, 32, 2, 2, 128}, 32},
     {"demo router", {1024, 32, 16, 1, 2, 64}, 16},  {"small", {4096, 256, 128, 4, 4, 512}, 8},
-    {"6 x 384", {8192, 256, 384, 6, 6, 1536}, 4},
+    {"A", {8192, 256, 384, 6, 6, 1536}, 4},         {"B", {32000, 256, 96, 12, 12, 384}, 4},
+    {"C", {32000, 1024, 768, 12, 12, 3072}, 1},
 };
 
 struct bench {
@@ -83,7 +87,7 @@ static void linear(struct bench *b, size_t rows, size_t in, size_t out)
 static void products(struct bench *b)
 {
     const struct model_config *c = &b->shape->c;
-    const size_t rows = (size_t)b->shape->batch * (c->seq - 1), h = c->hidden, chunk = 128;
+    const size_t rows = (size_t)b->shape->batch * (c->seq - 1), h = c->hidden, chunk = 256;
     for (uint32_t i = 0; i < c->layers; i++) {
         linear(b, rows, h, 3 * h);
         linear(b, rows, h, h);
@@ -114,13 +118,15 @@ static void fill(float *x, size_t n)
         x[i] = 1e-3f * (rng_uniform(1, RNG_TEST, 0, i) - 0.5f);
 }
 
-static void run(const struct shape *s, int threads)
+static void run(const struct shape *s, int threads, bool bf16)
 {
     const struct model_config *c = &s->c;
-    const struct engine_options o = {.threads = threads, .train = true};
-    const struct kern_options ko = {.seq = c->seq, .head = c->hidden / c->heads};
+    const struct engine_options o = {
+        .arithmetic = bf16 ? ENGINE_BF16 : ENGINE_EXACT, .threads = threads, .train = true};
+    const struct kern_options ko = {
+        .arithmetic = bf16 ? KERN_BF16 : KERN_EXACT, .seq = c->seq, .head = c->hidden / c->heads};
     const size_t n = model_parameters(c), rows = (size_t)s->batch * c->seq;
-    const size_t wide = c->vocab > rows * c->ffn / 128 ? c->vocab * 128 : rows * c->ffn;
+    const size_t wide = c->vocab > rows * c->ffn / 256 ? c->vocab * 256 : rows * c->ffn;
     struct bench b = {.shape = s};
     struct err e = {0};
     struct pool *pool = pool_create(threads, &e);
@@ -158,10 +164,12 @@ static void run(const struct shape *s, int threads)
 int main(int argc, char **argv)
 {
     const int threads = argc > 1 ? atoi(argv[1]) : 1;
-    printf("tokens a second, %d thread(s), exact\n", threads);
+    const bool bf16 = argc > 2 && strcmp(argv[2], "bf16") == 0;
+    printf("tokens a second, %d thread(s), %s\n", threads, bf16 ? "bf16" : "float32");
     printf("%-12s %4s %3s %3s %5s %6s %5s %12s %12s %12s %8s\n", "model", "H", "L", "A", "S", "V",
            "batch", "training", "scoring", "products", "share");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        run(&shapes[i], threads);
+        if (argc < 4 || strncmp(shapes[i].name, argv[3], strlen(argv[3])) == 0)
+            run(&shapes[i], threads, bf16);
     return 0;
 }

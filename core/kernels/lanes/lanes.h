@@ -34,6 +34,7 @@ void LANES(lanes_loss)(float *loss, float *logits, size_t ld, const uint32_t *ta
                        size_t V, float scale, bool gradient);
 void LANES(lanes_adamw)(float *p, float *m, float *v, const float *g, size_t n,
                         const struct kern_adamw_f *o);
+double LANES(lanes_peak)(float *out, size_t rounds, bool bf16);
 float LANES(lanes_squares)(const float *x, size_t n);
 
 #endif

@@ -20,5 +20,6 @@ const struct kern_lanes LANES(kern_lanes) = {
     .embed_backward = LANES(lanes_embed_backward),
     .loss = LANES(lanes_loss),
     .adamw = LANES(lanes_adamw),
+    .peak = LANES(lanes_peak),
     .squares = LANES(lanes_squares),
 };
