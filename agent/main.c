@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 #include "agent/agent.h"
+#include "agent/capabilities.h"
 #include "core/base/options.h"
 #include "core/base/text.h"
 #include "core/client/client.h"
@@ -44,7 +45,9 @@ enum {
     KEY_COMMAND,
     KEY_CLOUD,
     KEY_URL,
-    KEY_EXIT
+    KEY_EXIT,
+    KEY_CAPABILITIES,
+    KEY_JSON
 };
 
 static const struct argp_option options[] = {
@@ -65,7 +68,16 @@ static const struct argp_option options[] = {
     {"preempt-url", KEY_URL, "URL", 0, "its address, where it is another than usual", 1},
     {"preempt-exit", KEY_EXIT, "CODE", 0,
      "exit code after a notice, SIGTERM and SIGUSR1 among them (default: 0)", 1},
+    {"capabilities", KEY_CAPABILITIES, NULL, 0,
+     "tell what this machine computes with, tested, and exit", 2},
+    {"json", KEY_JSON, NULL, 0, "with --capabilities: as JSON", 2},
     {0}};
+
+/* What the command line says. */
+struct command {
+    struct agent_options o;
+    bool capabilities, json;
+};
 
 /* "50G" → bytes. */
 static bool parse_bytes(const char *text, uint64_t *out)
@@ -91,7 +103,8 @@ static bool parse_bytes(const char *text, uint64_t *out)
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    struct agent_options *o = state->input;
+    struct command *c = state->input;
+    struct agent_options *o = &c->o;
     struct err url_error = {0};
     double seconds = 0;
     int64_t n = 0;
@@ -161,6 +174,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_CA:
         o->ca_file = arg;
         break;
+    case KEY_CAPABILITIES:
+        c->capabilities = true;
+        break;
+    case KEY_JSON:
+        c->json = true;
+        break;
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected argument '%s'", arg);
         break;
@@ -199,25 +218,32 @@ int main(int argc, char **argv)
         return usage(e.message);
     }
     default_name(name);
-    struct agent_options o = {.url = env_get("TACIT_URL"),
+    struct command c = {.o = {.url = env_get("TACIT_URL"),
                               .token_file = env_get("TACIT_TOKEN_FILE"),
                               .ca_file = env_get("TACIT_CA"),
                               .name = name,
                               .threads = env_cpu_count(),
-                              .cache_bytes = CACHE_BYTES_DEFAULT};
+                              .cache_bytes = CACHE_BYTES_DEFAULT}};
+    const struct agent_options *o = &c.o;
     argp_err_exit_status = EX_USAGE;
-    argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (!o.url) {
+    argp_parse(&argp, argc, argv, 0, NULL, &c);
+    if (c.capabilities) {
+        return capabilities_print(c.json);
+    }
+    if (!o->url) {
         return usage("no coordinator: give --coordinator URL, or set TACIT_URL");
     }
-    if (!o.work) {
+    if (!o->work) {
         return usage("no work folder: give --work DIR (identity, cache and saves go there)");
     }
-    if (client_url_check(o.url, &e)) {
+    if (client_url_check(o->url, &e)) {
         return usage(e.message);
     }
-    if (o.preempt.url && o.preempt.cloud == CLOUD_NONE) {
+    if (o->preempt.url && o->preempt.cloud == CLOUD_NONE) {
         return usage("--preempt-url needs --preempt-cloud aws, gcp or azure: whose format it is");
     }
-    return agent_run(&o);
+    if (capabilities_check(&e)) {
+        return usage(e.message);
+    }
+    return agent_run(o);
 }

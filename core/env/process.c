@@ -170,3 +170,8 @@ const char *env_get(const char *name)
 {
     return getenv(name);
 }
+
+void env_set(const char *name, const char *value)
+{
+    setenv(name, value, 1);
+}

@@ -27,5 +27,7 @@ uint64_t env_memory_bytes(void);       /* physical memory, or the cgroup's limit
 uint64_t env_memory_peak(void);        /* this process's peak resident bytes */
 const char *env_host_name(void);       /* borrowed, static */
 const char *env_get(const char *name); /* environment variable or NULL; borrowed */
+/* For this process and its children; only before any thread is started. */
+void env_set(const char *name, const char *value);
 
 #endif

@@ -6,6 +6,8 @@
 #include <string.h>
 #include "core/env/process.h"
 
+#define SETS_MAX 4
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -33,7 +35,7 @@ static void x86_detect(bool *avx2, bool *avx512, bool *bf16)
 #endif
 
 /* Best first. */
-static size_t sets_here(const struct kern_lanes *sets[4])
+static size_t sets_here(const struct kern_lanes *sets[SETS_MAX])
 {
     size_t n = 0;
 #if defined(__x86_64__)
@@ -52,9 +54,18 @@ static size_t sets_here(const struct kern_lanes *sets[4])
     return n;
 }
 
+size_t kern__lanes_here(const struct kern_lanes **sets, size_t max)
+{
+    const struct kern_lanes *all[SETS_MAX];
+    size_t n = sets_here(all);
+    n = n < max ? n : max;
+    memcpy(sets, all, n * sizeof *sets);
+    return n;
+}
+
 const struct kern_lanes *kern__lanes_choose(const char *name, struct err *e)
 {
-    const struct kern_lanes *sets[4];
+    const struct kern_lanes *sets[SETS_MAX];
     size_t n = sets_here(sets);
     bool from_environment = false;
     char list[64] = "";

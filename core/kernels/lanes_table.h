@@ -44,6 +44,7 @@ static inline size_t kern_attention_scratch(size_t seq, size_t head)
 
 struct kern_lanes {
     const char *name;
+    bool pairs; /* multiplies pairs of bfloat16 at once */
     /* Rows m0…m1, columns n0…n1 of a product. scratch: KERN_PACK floats, 64-byte aligned. */
     void (*product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                     float *scratch);
@@ -93,6 +94,8 @@ extern const struct kern_lanes kern_lanes_avx512bf16; /* avx512 that multiplies 
 extern const struct kern_lanes kern_lanes_neon;
 #endif
 
+/* The sets of this machine, best first; returns how many, at most max. */
+size_t kern__lanes_here(const struct kern_lanes **sets, size_t max);
 /* The set called name (NULL: $TACIT_ISA, or the best here), or NULL with the error filled. */
 const struct kern_lanes *kern__lanes_choose(const char *name, struct err *e);
 

@@ -6,6 +6,7 @@
 
 const struct kern_lanes LANES(kern_lanes) = {
     .name = NAME_(LANES_ISA),
+    .pairs = LANES_PAIRS,
     .product = LANES(lanes_product),
     .attention_forward = LANES(lanes_attention_forward),
     .attention_backward = LANES(lanes_attention_backward),

@@ -1,0 +1,216 @@
+#include "core/kernels/selftest_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/base/pool.h"
+#include "core/base/rng.h"
+#include "core/kernels/mathfn.h"
+
+/* Sizes that fill whole tiles and vectors and leave rests, with more than one strip of queries. */
+enum {
+    M = 27,
+    N = 37,
+    K = 21,
+    ROWS = 7,
+    WIDTH = 37,
+    S = 37,
+    HEADS = 2,
+    D = 10,
+    H = HEADS * D,
+    TOKENS = S * H
+};
+#define SCRATCH (KERN_PACK + (1 << 15))
+
+/* Everything a test of one set needs; some 3 MB, so it is static to nobody and on no stack. */
+struct bench {
+    const struct kern_lanes *lanes;
+    float *scratch;
+    uint64_t at; /* of the random numbers */
+    float a[3 * TOKENS], b[3 * TOKENS], c[3 * TOKENS], d[3 * TOKENS], stats[2 * S * HEADS];
+    float cos[S * D / 2], sin[S * D / 2];
+    float out[2][6 * TOKENS]; /* of the definition and of the set */
+};
+
+/* Mostly around 1, one in eight far from it, so that every rounding shows. */
+static void fill(struct bench *t, float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t r = rng_u64(11, RNG_TEST, 1, t->at++);
+        x[i] = (float)(uint32_t)(r & 0xffffff) * 0x1p-23f - 1.0f;
+        if (r >> 61 == 0)
+            x[i] *= 0x1p-9f;
+    }
+}
+
+static void product(struct bench *t, const struct kern_lanes *l, float *y, int kind, bool bf16)
+{
+    bool turned = kind & 1, whole = kind & 2;
+    struct kern_product p = {.K = K, .A = t->a, .B = t->b, .C = y, .c_row = N};
+    p.a_row = turned ? 1 : K, p.a_col = turned ? M : 1;
+    p.b_row = turned ? N : 1, p.b_col = turned ? 1 : K;
+    p.accumulate = !whole, p.bf16 = bf16;
+    memcpy(y, t->c, M * N * sizeof *y);
+    l->product(&p, 0, M, 0, N, t->scratch);
+}
+
+static void attention(struct bench *t, const struct kern_lanes *l, float *y, bool bf16)
+{
+    const struct kern_attention a = {1, S, HEADS, D, t->cos, t->sin};
+    float *stats = y + 4 * TOKENS, *cache = y + 5 * TOKENS; /* of the first two tokens' keys */
+    l->attention_forward(&a, bf16, y, stats, t->a, 0, HEADS, t->scratch);
+    l->attention_backward(&a, bf16, y + TOKENS, t->b, y, stats, t->a, 0, HEADS, t->scratch);
+    for (size_t pos = 0; pos < 2; pos++)
+        l->attention_decode(&a, bf16, cache, t->a + pos * 3 * H, cache + H, cache + 3 * H, 2, pos,
+                            0, HEADS, t->scratch);
+}
+
+static void norms(struct bench *t, const struct kern_lanes *l, float *y)
+{
+    float *stats = y + 3 * ROWS * WIDTH;
+    memcpy(y + 2 * ROWS * WIDTH, t->c, WIDTH * sizeof *y);
+    l->layernorm_forward(y, stats, t->a, t->b, ROWS, WIDTH);
+    l->layernorm_backward(y + ROWS * WIDTH, t->d, t->c, t->a, stats, t->b, ROWS, WIDTH);
+    l->layernorm_weight(y + 2 * ROWS * WIDTH, t->d, t->a, stats, ROWS, WIDTH, 0, WIDTH);
+}
+
+static void elements(struct bench *t, const struct kern_lanes *l, float *y)
+{
+    static const uint32_t tokens[ROWS] = {0, 2, 1, 2, 2, 0, 1};
+    const size_t n = ROWS * WIDTH;
+    l->gelu_forward(y, t->a, n);
+    l->gelu_backward(y + n, t->b, t->a, n);
+    l->add(y + 2 * n, t->a, t->b, n);
+    l->scale(y + 3 * n, t->a, 0.37f, n);
+    memcpy(y + 4 * n, t->c, 3 * WIDTH * sizeof *y);
+    l->embed_backward(y + 4 * n, t->d, tokens, ROWS, WIDTH, 0, WIDTH);
+    y[5 * n] = l->squares(t->a, n);
+}
+
+static void loss(struct bench *t, const struct kern_lanes *l, float *y)
+{
+    static const uint32_t targets[ROWS] = {0, 36, 16, 15, KERN_NO_TARGET, 31, 1};
+    memcpy(y, t->a, ROWS * WIDTH * sizeof *y);
+    l->loss(y + ROWS * WIDTH, y, WIDTH, targets, ROWS, WIDTH, 0.125f, false);
+    l->loss(y + ROWS * (WIDTH + 1), y, WIDTH, targets, ROWS, WIDTH, 0.125f, true);
+}
+
+static void adamw(struct bench *t, const struct kern_lanes *l, float *y)
+{
+    const size_t n = ROWS * WIDTH;
+    const struct kern_adamw_f o = {0.7f, 0.9f,  0.1f,  0.99f, 0.01f,
+                                   5.0f, 50.0f, 3e-3f, 0.99f, 1e-8f};
+    memcpy(y, t->a, n * sizeof *y);
+    memcpy(y + n, t->b, n * sizeof *y);
+    for (size_t i = 0; i < n; i++)
+        y[2 * n + i] = t->c[i] * t->c[i]; /* second moments are not negative */
+    l->adamw(y, y + n, y + 2 * n, t->d, n, &o);
+}
+
+enum {
+    PRODUCT,
+    PRODUCT_BF16 = PRODUCT + 4,
+    ATTENTION = PRODUCT_BF16 + 4,
+    ATTENTION_BF16,
+    NORMS,
+    ELEMENTS,
+    LOSS,
+    ADAMW,
+    PARTS
+};
+
+static void part(struct bench *t, const struct kern_lanes *l, float *y, int which)
+{
+    memset(y, 0, sizeof t->out[0]);
+    if (which < ATTENTION)
+        product(t, l, y, which % 4, which >= PRODUCT_BF16);
+    else if (which <= ATTENTION_BF16)
+        attention(t, l, y, which == ATTENTION_BF16);
+    else if (which == NORMS)
+        norms(t, l, y);
+    else if (which == ELEMENTS)
+        elements(t, l, y);
+    else if (which == LOSS)
+        loss(t, l, y);
+    else
+        adamw(t, l, y);
+}
+
+static const char *name_of(int which)
+{
+    static const char *const names[] = {"attention",   "attention in bf16",
+                                        "layer norms", "GELU, sums or embeddings",
+                                        "loss",        "AdamW"};
+    return which < PRODUCT_BF16 ? "matrix products"
+           : which < ATTENTION  ? "matrix products in bf16"
+                                : names[which - ATTENTION];
+}
+
+static void rotary(struct bench *t)
+{
+    for (size_t i = 0; i < S * D / 2; i++) {
+        double turn = (double)(i / (D / 2)) * mathfn_exp(-(double)(i % (D / 2)));
+        t->cos[i] = (float)mathfn_cos(turn);
+        t->sin[i] = (float)mathfn_sin(turn);
+    }
+}
+
+const char *selftest__failure(const struct kern_lanes *lanes)
+{
+    struct bench *t = calloc(1, sizeof *t);
+    const char *failed = NULL;
+    if (t != NULL)
+        t->scratch = aligned_alloc(64, SCRATCH * sizeof(float));
+    if (t == NULL || t->scratch == NULL) {
+        free(t);
+        return "no memory for the test";
+    }
+    _Static_assert(SCRATCH * sizeof(float) % 64 == 0, "whole cache lines");
+    pool_flush_denormals();
+    rotary(t);
+    for (int which = 0; failed == NULL && which < PARTS; which++) {
+        fill(t, t->a, 3 * TOKENS);
+        fill(t, t->b, 3 * TOKENS);
+        fill(t, t->c, 3 * TOKENS);
+        fill(t, t->d, 3 * TOKENS);
+        part(t, &kern_lanes_definition, t->out[0], which);
+        part(t, lanes, t->out[1], which);
+        if (memcmp(t->out[0], t->out[1], sizeof t->out[0]) != 0)
+            failed = name_of(which);
+    }
+    free(t->scratch);
+    free(t);
+    return failed;
+}
+
+void selftest__choose(const struct kern_lanes *const *sets, size_t n, size_t wanted,
+                      struct selftest *out)
+{
+    *out = (struct selftest){.count = n};
+    for (size_t i = 0; i < n; i++) {
+        struct selftest_set *s = &out->sets[i];
+        const char *failed = selftest__failure(sets[i]);
+        s->isa = sets[i]->name;
+        s->pairs = sets[i]->pairs;
+        s->works = failed == NULL;
+        snprintf(s->failed, sizeof s->failed, "%s", failed != NULL ? failed : "");
+        if (i >= wanted && s->works && out->isa == NULL)
+            out->isa = s->isa;
+    }
+    out->wanted = wanted < n ? sets[wanted]->name : kern_lanes_definition.name;
+    if (out->isa == NULL)
+        out->isa = kern_lanes_definition.name;
+}
+
+int selftest_run(struct selftest *out, struct err *e)
+{
+    const struct kern_lanes *sets[SELFTEST_SETS_MAX];
+    const struct kern_lanes *chosen = kern__lanes_choose(NULL, e);
+    if (chosen == NULL)
+        return ERR_INVALID;
+    size_t n = kern__lanes_here(sets, SELFTEST_SETS_MAX), wanted = 0;
+    while (wanted < n && sets[wanted] != chosen)
+        wanted++;
+    selftest__choose(sets, n, wanted, out);
+    return 0;
+}
