@@ -61,6 +61,7 @@ static struct {
     struct agent_machine agents[AGENTS_MAX];
     unsigned count;
     bool quiet;
+    char token[256];
 } play;
 
 /* --- machines -------------------------------------------------------------------------------- */
@@ -202,20 +203,28 @@ static void agent_ends(struct machine *m)
             later(0, end_now, m, &play.agents[i]);
 }
 
-/* The join token is brought by whoever sets the machine up. */
-static void copy_token(struct machine *to)
+/* The join token, for whoever sets machines up. */
+static void read_token(void)
 {
     struct buf token;
     struct err e = {0};
     struct machine *before = world_enter(net_coordinator);
-    int rc = env_file_read("/data/join.token", 4096, &token, &e);
-    world_enter(to);
-    if (!rc)
-        rc = env_file_write_atomic("/join.token", token.data, token.len, 0600, &e);
+    int rc = env_file_read("/data/join.token", sizeof play.token - 1, &token, &e);
     world_enter(before);
     if (rc)
-        world_violation("no join token for a new agent: %s", e.message);
+        world_violation("no join token: %s", e.message);
+    else
+        memcpy(play.token, token.data, token.len);
     buf_free(&token);
+}
+
+static void copy_token(struct machine *to)
+{
+    struct err e = {0};
+    struct machine *before = world_enter(to);
+    if (env_file_write_atomic("/join.token", play.token, strlen(play.token), 0600, &e))
+        world_violation("no join token for a new agent: %s", e.message);
+    world_enter(before);
 }
 
 static struct agent_machine *add_agent(void)
@@ -495,6 +504,7 @@ static void stage(void *arg)
     operator_start(play.desk, &s->run);
     while (!s->run.started)
         world_sleep_until(world_now() + SIM_SECOND / 10);
+    read_token();
     for (unsigned i = 0; i < s->agents; i++) {
         struct agent_machine *a = add_agent();
         start_agent(a->machine, a);
