@@ -15,3 +15,8 @@ sim: ## histories with every fault (SEEDS=n FIRST=k; TRACE=1 tells all of one)
 ifneq ($(SANITIZE),1)
 tests: $(BUILD)/sim/sim # tests/sim/sim_short.sh plays it
 endif
+.PHONY: sim-bugs
+sim-bugs: ## plants bugs in a copy of the source, and finds them
+	@ops/deps.sh build
+	@+$(MAKE) --no-print-directory $(INNER_J) $(BUILD)/sim/sim
+	@tests/sim/sim_bugs.sh
