@@ -7,24 +7,27 @@
 #include <sysexits.h>
 #include "core/base/options.h"
 #include "core/base/text.h"
+#include "core/env/clock.h"
 #include "core/env/process.h"
 #include "core/version.h"
 #include "coordinator/api/address.h"
+#include "coordinator/keep/restore.h"
 #include "coordinator/tacitd.h"
 
 /* Less, and an agent that is about to name what it uploaded would have to send it again. */
 #define GRACE_MS_MIN 10000
 #define GRACE_MS_MAX (366 * 86400 * (int64_t)1000)
+#define PROGRESS_MS 5000
 #define LISTEN_DEFAULT "127.0.0.1:8420"
 
 struct options {
-    const char *dir, *listen, *certificate, *key;
+    const char *dir, *listen, *certificate, *key, *restore;
     bool insecure;
     int64_t grace_ms;
     struct listen_address address;
 };
 
-enum { OPTION_CERT = 0x100, OPTION_KEY, OPTION_INSECURE, OPTION_GRACE };
+enum { OPTION_CERT = 0x100, OPTION_KEY, OPTION_INSECURE, OPTION_GRACE, OPTION_RESTORE };
 
 static const struct argp_option option_list[] = {
     {"data", 'd', "DIR", 0, "Folder of the databases and tokens; made where absent", 0},
@@ -36,6 +39,8 @@ static const struct argp_option option_list[] = {
      "Listen beyond this machine without TLS: tokens and data can be read on the way", 0},
     {"gc-grace", OPTION_GRACE, "TIME", 0,
      "How long an uploaded blob that nothing names is kept: 90m, 24h (the default), 7d", 0},
+    {"restore", OPTION_RESTORE, "FILE", 0,
+     "Fill the empty --data DIR from a backup of `tacit backup`, and end", 0},
     {0}};
 
 static const char doc[] =
@@ -96,6 +101,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         if (!grace_read(arg, &o->grace_ms))
             argp_error(state, "--gc-grace %s: a number and s, m, h or d; from 10s to 366d", arg);
         return 0;
+    case OPTION_RESTORE:
+        o->restore = arg;
+        return 0;
     case ARGP_KEY_END:
         if (!o->dir)
             argp_error(state, "--data DIR is needed");
@@ -143,6 +151,31 @@ static void say_ready(void *arg, uint16_t port)
     fflush(stdout);
 }
 
+static int say_progress(void *arg, uint64_t done, uint64_t total, struct err *e)
+{
+    int64_t *next_ms = arg, now = env_monotonic_ms();
+
+    (void)e;
+    if (now >= *next_ms) {
+        fprintf(stderr, "tacitd: %llu of %llu MB\n", (unsigned long long)(done >> 20),
+                (unsigned long long)(total >> 20));
+        *next_ms = now + PROGRESS_MS;
+    }
+    return 0;
+}
+
+static int restore(const struct options *o, struct err *e)
+{
+    struct msg_backup m;
+    int64_t next_ms = env_monotonic_ms() + PROGRESS_MS;
+    int rc = restore_run(o->restore, o->dir, say_progress, &next_ms, &m, e);
+
+    if (!rc)
+        printf("tacitd: %s restored: %llu blobs, %llu MB; start it with tacitd --data %s\n", o->dir,
+               (unsigned long long)m.blobs, (unsigned long long)(m.blob_bytes >> 20), o->dir);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp parser = {option_list, on_option, NULL, doc, NULL, NULL, NULL};
@@ -158,7 +191,9 @@ int main(int argc, char **argv)
     env_stop_on_signals();
     raise_descriptors();
     int rc = check_exposure(&o, &e);
-    if (!rc)
+    if (!rc && o.restore)
+        rc = restore(&o, &e);
+    else if (!rc)
         rc = tacitd_run(&(struct tacitd_options){.dir = o.dir,
                                                  .address = &o.address,
                                                  .certificate = o.certificate,

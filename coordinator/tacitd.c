@@ -8,6 +8,7 @@
 #include "coordinator/api/server.h"
 #include "coordinator/api/tokens.h"
 #include "coordinator/keep/keeper.h"
+#include "coordinator/keep/restore.h"
 #include "coordinator/lease/lease.h"
 #include "coordinator/log.h"
 #include "coordinator/run/works.h"
@@ -48,6 +49,8 @@ static int start(struct coordinator *c, const struct tacitd_options *o, struct e
 
     c->service.dir = o->dir;
     c->service.started_ms = env_monotonic_ms();
+    if (!rc)
+        rc = restore_check(o->dir, e);
     if (!rc)
         rc = store_open(&c->service.store, o->dir, e);
     if (!rc)

@@ -64,6 +64,9 @@ static const struct route routes[] = {
 
     {"GET", "/v1/gc", ROUTE_WORK, ADMIN, NULL, &message_gc, keep_gc_show, NULL},
     {"POST", "/v1/gc", ROUTE_WORK, ADMIN, NULL, &message_gc, keep_gc_run, NULL},
+    {"POST", "/v1/backups", ROUTE_WORK, ADMIN, NULL, &message_backup, keep_backup_start, NULL},
+    {"POST", "/v1/backups/{id}/renew", ROUTE_WRITE, ADMIN, NULL, NULL, keep_backup_renew, NULL},
+    {"POST", "/v1/backups/{id}/end", ROUTE_WRITE, ADMIN, NULL, NULL, keep_backup_end, NULL},
     {"GET", "/v1/scrub", ROUTE_WORK, ADMIN, NULL, &message_scrub, keep_scrub_show, NULL},
     {"POST", "/v1/scrub", ROUTE_WORK, ADMIN, &message_scrub_start, &message_scrub, keep_scrub_start,
      NULL},

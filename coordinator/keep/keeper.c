@@ -164,6 +164,7 @@ int keeper_create(struct keeper **out, struct service *s, const struct keeper_op
     env_mutex_init(&k->mutex);
     env_mutex_init(&k->scrub_mutex);
     env_cond_init(&k->changed);
+    keep_sweep_snapshots(s->dir);
     (void)!store_write_wait(s->store, renew_fn, NULL, &ignored);
     *out = k;
     int rc = env_thread_start(&k->thread, keeper_main, k, "the housekeeping thread", e);

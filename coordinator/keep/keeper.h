@@ -24,5 +24,8 @@ void keeper_destroy(struct keeper *k); /* before the store is closed; accepts NU
 /* Operations on a works thread, without a snapshot of their own. */
 call_fn keep_gc_show, keep_gc_run;         /* → msg_gc */
 call_fn keep_scrub_start, keep_scrub_show; /* msg_scrub_start → msg_scrub; → msg_scrub */
+call_fn keep_backup_start;                 /* → msg_backup */
+/* {id}, in the writer's transaction. */
+call_fn keep_backup_renew, keep_backup_end;
 
 #endif

@@ -41,6 +41,9 @@ TACIT_MUST_CHECK int keep_pass_step(struct keeper *k, uint64_t *cursor, bool *en
 TACIT_MUST_CHECK int keep_released(struct keeper *k, uint64_t *blobs, uint64_t *bytes,
                                    struct err *e);
 
+/* backing.c: what a backup that was killed has left in the folder. */
+void keep_sweep_snapshots(const char *dir);
+
 /* scrubbing.c: reads on for a moment; returns for how long to leave the disk to others, −1 where no
  * scrub is running. */
 int64_t keep_scrub_step(struct keeper *k);

@@ -437,6 +437,12 @@ void blob_upload_flush(struct blob_upload *u, bool last, store_done_fn *done, vo
 
 /* --- the coordinator's own ------------------------------------------------- */
 
+int blob_upload_flush_wait(struct blob_upload *u, bool last, struct err *e)
+{
+    u->last = last;
+    return flush_finish(u, writer_wait(u->store->blob_writer, flush_fn, u, e), e);
+}
+
 static int put_once(struct store *s, const uint8_t *data, uint64_t size, const struct digest *d,
                     uint64_t *offset, struct err *e)
 {
@@ -448,8 +454,7 @@ static int put_once(struct store *s, const uint8_t *data, uint64_t size, const s
         uint64_t at = blob_upload_offset(u);
         size_t part = size - at < BLOB_CHUNK ? (size_t)(size - at) : BLOB_CHUNK;
         bool last = at + blob_upload_take(u, data + at, part) == size;
-        u->last = last;
-        rc = flush_finish(u, writer_wait(s->blob_writer, flush_fn, u, e), e);
+        rc = blob_upload_flush_wait(u, last, e);
         if (last)
             break;
     }
@@ -470,5 +475,66 @@ int blob_put(struct store *s, const void *data, uint64_t size, struct digest *d,
         if (rc != ERR_CONFLICT && rc != ERR_DIGEST)
             return rc;
     }
+    return rc;
+}
+
+static int hash_file(int fd, void *chunk, struct digest *d, uint64_t *size, struct err *e)
+{
+    struct digest_state hash;
+    size_t got = 1;
+    int rc = 0;
+    *size = 0;
+    digest_init(&hash);
+    while (!rc && got > 0) {
+        rc = env_file_read_some(fd, chunk, BLOB_CHUNK, &got, e);
+        if (!rc)
+            digest_update(&hash, chunk, got);
+        *size += rc ? 0 : got;
+    }
+    digest_final(&hash, d);
+    return rc;
+}
+
+static int send_file(struct store *s, int fd, uint8_t *chunk, const struct digest *d, uint64_t size,
+                     struct err *e)
+{
+    struct blob_upload *u;
+    uint64_t at;
+    int rc = blob_upload_open(s, d, size, 0, &u, &at, e);
+    if (rc == ERR_CONFLICT) /* what a broken try has left */
+        rc = blob_upload_open(s, d, size, at, &u, &at, e);
+    if (rc)
+        return rc == ERR_EXISTS ? 0 : rc;
+    do {
+        size_t part = size - at < BLOB_CHUNK ? (size_t)(size - at) : BLOB_CHUNK, took = 0;
+        rc = env_file_read_at(fd, at, chunk, part, e);
+        while (!rc && took < part) {
+            took += blob_upload_take(u, chunk + took, part - took);
+            if (took < part)
+                rc = blob_upload_flush_wait(u, false, e);
+        }
+        at += part;
+    } while (!rc && at < size);
+    if (!rc)
+        rc = blob_upload_flush_wait(u, true, e);
+    blob_upload_close(u);
+    return rc;
+}
+
+int blob_put_file(struct store *s, const char *path, struct digest *d, uint64_t *size,
+                  struct err *e)
+{
+    int fd;
+    uint8_t *chunk = malloc(BLOB_CHUNK);
+    if (!chunk)
+        return err_set(e, ERR_NO_MEMORY, "no memory to store %s", path);
+    int rc = env_file_open_read(path, &fd, e);
+    if (!rc) {
+        rc = hash_file(fd, chunk, d, size, e);
+        if (!rc)
+            rc = send_file(s, fd, chunk, d, *size, e);
+        env_file_close(fd);
+    }
+    free(chunk);
     return rc;
 }

@@ -48,6 +48,8 @@ size_t blob_upload_take(struct blob_upload *u, const void *data, size_t len);
  * last: all bytes are in; the digest is checked, and only then is the blob visible (ERR_DIGEST: all
  * of it is dropped). A connection that breaks flushes what it has, then closes. */
 void blob_upload_flush(struct blob_upload *u, bool last, store_done_fn *done, void *arg);
+/* The same, waiting. Not on a writer's thread. */
+TACIT_MUST_CHECK int blob_upload_flush_wait(struct blob_upload *u, bool last, struct err *e);
 uint64_t blob_upload_offset(const struct blob_upload *u); /* bytes taken, from the blob's start */
 void blob_upload_close(struct blob_upload *u);            /* not while a flush is under way */
 
@@ -59,9 +61,12 @@ TACIT_MUST_CHECK int blob_read(struct store *s, const struct digest *d, uint64_t
 /* Stores a small blob made by the coordinator itself, and waits until it is durable. */
 TACIT_MUST_CHECK int blob_put(struct store *s, const void *data, uint64_t size, struct digest *d,
                               struct err *e);
-/* Makes a blob that was found to be damaged unknown at once, so that it can be stored anew; its bytes
- * go with the next ones that are dropped. Waits; not on a writer's thread. */
+/* Makes a blob that was found to be damaged unknown at once, so that it can be stored anew; its
+ * bytes go with the next ones that are dropped. Waits; not on a writer's thread. */
 TACIT_MUST_CHECK int blob_forget(struct store *s, const struct digest *d, struct err *e);
+/* The same of a file, in pieces. */
+TACIT_MUST_CHECK int blob_put_file(struct store *s, const char *path, struct digest *d,
+                                   uint64_t *size, struct err *e);
 /* Number and bytes of complete blobs. */
 TACIT_MUST_CHECK int blob_totals(struct store *s, uint64_t *blobs, uint64_t *bytes, struct err *e);
 

@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 extern char **environ;
 
@@ -38,6 +39,22 @@ int env_child_start(struct env_child *c, const char *command, struct err *e)
         return err_set_errno(e, "cannot run '%s'", command);
     c->pid = pid;
     return 0;
+}
+
+int env_exec_beside(const char *name, char *const *arguments, struct err *e)
+{
+    char path[4096];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    char *slash;
+
+    path[len > 0 ? len : 0] = 0;
+    slash = strrchr(path, '/');
+    if (slash && (size_t)(slash + 1 - path) + strlen(name) < sizeof path) {
+        memcpy(slash + 1, name, strlen(name) + 1);
+        execv(path, arguments);
+    }
+    execvp(name, arguments);
+    return err_set_errno(e, "cannot run %s: neither beside this program nor on the PATH", name);
 }
 
 bool env_child_ended(struct env_child *c, int *code)

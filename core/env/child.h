@@ -18,4 +18,8 @@ bool env_child_ended(struct env_child *c, int *code);
 /* Ends it and all it has started (SIGTERM), and forgets it. */
 void env_child_stop(struct env_child *c);
 
+/* Becomes another program of this installation: `name` in the folder of this one, or else on the
+ * PATH; arguments: its own first, ended by NULL. Returns only where it can't. */
+int env_exec_beside(const char *name, char *const *arguments, struct err *e);
+
 #endif

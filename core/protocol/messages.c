@@ -446,11 +446,12 @@ static const struct field backup_fields[] = {
     U64(backup, list_bytes, MUST, 0, 0),
     U64(backup, blobs, MUST, 0, 0),
     U64(backup, blob_bytes, MUST, 0, 0),
+    U64(backup, missing, MAY, 0, 0),
     U64(backup, incarnation, MUST, 0, 0),
     U64(backup, created_at, MUST, 0, 0),
     STRING(backup, version, MAY, 64),
-    STRING(backup, admin_token, MUST, PROTOCOL_TOKEN_MAX),
-    STRING(backup, join_token, MUST, PROTOCOL_TOKEN_MAX),
+    STRING(backup, admin_token, MAY, PROTOCOL_TOKEN_MAX),
+    STRING(backup, join_token, MAY, PROTOCOL_TOKEN_MAX),
 };
 MESSAGE(backup);
 

@@ -388,6 +388,7 @@ struct msg_backup {
     struct digest snapshot, list;
     uint64_t snapshot_bytes, list_bytes;
     uint64_t blobs, blob_bytes; /* of the list */
+    uint64_t missing;           /* that are named and not in the store: left out */
     uint64_t incarnation, created_at;
     const char *version, *admin_token, *join_token;
 };

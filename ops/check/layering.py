@@ -27,6 +27,7 @@ MAY_INCLUDE = {
     "core/checkpoint": MODEL | DATA,
     "core/protocol": MODEL | DATA | {"core/mixture", "core/checkpoint"},
     "core/runners": MODEL | DATA | {"core/mixture", "core/checkpoint", "core/protocol"},
+    "core/backup": ENV | {"core/protocol"},
     "core/client": ENV | {"core/protocol"},
     "coordinator": {"core"},
     "coordinator/store": {"core"} | SERVICE,
@@ -51,7 +52,7 @@ LIBRARIES = [
     (r"sqlite3\.h", ["coordinator/store"]),
     (r"sodium.*", ["core/base/digest.c"]),
     (r"sentencepiece.*", ["core/data"]),
-    (r"archive(_entry)?\.h", ["core/data", "core/checkpoint"]),
+    (r"archive(_entry)?\.h", ["core/data", "core/checkpoint", "core/backup"]),
     (r"ini\.h", ["core/protocol"]),
     (r"cblas.*", ["core/kernels", "ops/bench"]),
 ]

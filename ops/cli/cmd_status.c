@@ -65,6 +65,14 @@ int cmd_status(struct cli *cli, int argc, char **argv)
         format_count(a, s.agents_benched), format_count(a, s.threads));
     printf("stored       %s blobs, %s\n", format_count(a, s.blobs),
            format_bytes(a, (double)s.blob_bytes));
+    printf("disk         %s used, %s free%s\n", format_bytes(a, (double)s.disk_used),
+           format_bytes(a, (double)s.disk_free),
+           s.disk_planned ? arena_printf(a, "; active runs will add up to %s",
+                                         format_bytes(a, (double)s.disk_planned))
+                          : "");
+    if (s.storage_since)
+        printf("storage      %s (for %s)\n", s.storage,
+               format_duration(a, (double)(env_wall_ms() - (int64_t)s.storage_since) / 1000));
     printf("memory       %s at most so far\n", format_bytes(a, (double)s.memory_peak));
     return 0;
 }

@@ -42,6 +42,10 @@ static const struct command root_commands[] = {
     {"retry", "take jobs out of quarantine", cmd_retry, NULL, NULL},
     {"agents", "who works; `agents unbench NAME`", cmd_agents, agents_commands, NULL},
     {"datasets", "what runs can train on", cmd_datasets, NULL, NULL},
+    {"backup", "the coordinator in one file, while it works", cmd_backup, NULL, NULL},
+    {"restore", "a coordinator's folder from a backup", cmd_restore, NULL, NULL},
+    {"gc", "let go what is stored and nobody needs", cmd_gc, NULL, NULL},
+    {"scrub", "compare what is stored with its names", cmd_scrub, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
