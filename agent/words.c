@@ -116,6 +116,9 @@ int words_open(struct words *w, const char *work, struct err *e)
 
 void words_close(struct words *w)
 {
+    if (w->holding) {
+        env_last_words_say("ended in order, but could not give its job back");
+    }
     env_last_words_about(NULL, NULL);
     arena_free(&w->arena);
     free(w->hand);
@@ -139,6 +142,7 @@ void words_hold(struct words *w, const struct msg_grant *g, const char *key,
     snprintf(subject, sizeof subject, "job %" PRIu64 " fence %" PRIu64 ".%" PRIu64, g->job,
              g->fence->incarnation, g->fence->counter);
     env_last_words_about(subject, step);
+    w->holding = true;
     buf_init(&b, FILE_BYTES_MAX);
     /* Not synced: of a machine that lost its power the coordinator learns by silence, too. */
     struct env_file_new f;
@@ -156,6 +160,7 @@ void words_drop(struct words *w)
 {
     struct err e = {0};
     env_last_words_about(NULL, NULL);
+    w->holding = false;
     if (w->hand) {
         (void)!env_file_remove(w->hand, &e);
     }

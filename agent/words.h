@@ -14,6 +14,7 @@
 
 struct words {
     char *hand, *last; /* paths; owned */
+    bool holding;      /* a job is in hand */
     struct arena arena;
     uint64_t job; /* 0: there is nothing to tell */
     struct msg_words told;
@@ -21,6 +22,8 @@ struct words {
 
 /* Reads what was left, and opens last words for this process (which is possible once a process). */
 TACIT_MUST_CHECK int words_open(struct words *w, const char *work, struct err *e);
+/* Leaves word where a job is still in hand: the process ends in order, but could not give it back.
+ */
 void words_close(struct words *w);
 /* It has been told, or nobody wants to know. */
 void words_told(struct words *w);

@@ -174,7 +174,8 @@ static void test_words_of_the_dead(void **state)
     assert_int_equal(words_open(&w, WORK, &e), 0);
     assert_int_equal(w.job, 0); /* the first of all */
     words_hold(&w, &g, "0123", &step);
-    words_close(&w); /* killed */
+    w.holding = false;
+    words_close(&w); /* as if it was killed */
     write_file(DIR "/log", "one\ntwo\n");
     write_file(DIR "/save-000000000013.state", "x");
     assert_int_equal(words_open(&w, WORK, &e), 0);
@@ -200,6 +201,16 @@ static void test_words_of_the_dead(void **state)
     words_close(&w);
     assert_int_equal(words_open(&w, WORK, &e), 0);
     assert_int_equal(w.job, 0);
+    words_hold(&w, &g, "0123", &step);
+    words_close(&w); /* stopped while the coordinator was away */
+    assert_int_equal(words_open(&w, WORK, &e), 0);
+    assert_int_equal(w.job, 5);
+    assert_false(w.told.crash);
+    assert_int_equal(w.told.step, 14);
+    assert_string_equal(w.told.end,
+                        "ended in order, but could not give its job back at step 14 of job 5 fence "
+                        "2.17");
+    words_told(&w);
     words_close(&w);
 }
 
