@@ -3,6 +3,11 @@
 #ifndef TACIT_TESTS_COORDINATOR_LEASE_LEASE_WORLD_H
 #define TACIT_TESTS_COORDINATOR_LEASE_LEASE_WORLD_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
