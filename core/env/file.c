@@ -344,8 +344,12 @@ int env_file_rename(const char *from, const char *to, struct err *e)
 
 static int dir_make_one(const char *path, struct err *e)
 {
-    if (mkdir(path, 0700) == 0)
-        return folder_sync(path, e);
+    if (mkdir(path, 0700) == 0) {
+        int rc = folder_sync(path, e);
+        if (rc != 0) /* who finds it the next time would take it for durable */
+            rmdir(path);
+        return rc;
+    }
     if (errno != EEXIST)
         return err_set_errno(e, "cannot make the folder '%s'", path);
     if (!env_dir_exists(path))

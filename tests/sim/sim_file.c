@@ -310,8 +310,12 @@ int env_file_rename(const char *from, const char *to, struct err *e)
 
 static int dir_make_one(const char *path, struct err *e)
 {
-    if (answer(sim_disk_mkdir(sim_disk_current(), path)) == 0)
-        return folder_sync(path, e);
+    if (answer(sim_disk_mkdir(sim_disk_current(), path)) == 0) {
+        int rc = folder_sync(path, e);
+        if (rc)
+            (void)sim_disk_rmdir(sim_disk_current(), path);
+        return rc;
+    }
     if (errno != EEXIST)
         return err_set_errno(e, "cannot make the folder '%s'", path);
     if (!env_dir_exists(path))
