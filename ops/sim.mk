@@ -20,3 +20,10 @@ sim-bugs: ## plants bugs in a copy of the source, and finds them
 	@ops/deps.sh build
 	@+$(MAKE) --no-print-directory $(INNER_J) $(BUILD)/sim/sim
 	@tests/sim/sim_bugs.sh
+
+AGENTS ?= 1000
+.PHONY: sim-goodput
+sim-goodput: ## what AGENTS=n simulated agents that live for ten minutes on average get done
+	@ops/deps.sh build
+	@+$(MAKE) --no-print-directory $(INNER_J) $(BUILD)/sim/sim
+	@$(BUILD)/sim/sim -G $(AGENTS) 30

@@ -239,10 +239,25 @@ static void look(struct desk *o)
         retry(o, o->run->reason);
 }
 
+static const struct operator_spec *long_chains(unsigned experts)
+{
+    static char text[1000];
+    static struct operator_spec spec = {.seq = 16, .heldout = 16, .text = text};
+    spec.train = 4 * experts;
+    snprintf(text, sizeof text,
+             "[run]\nname = sim\ndataset = corpus\nexperts = %u\nseed = 9\n"
+             "[router]\nmode = random\nprefix = 4\n"
+             "[expert]\nhidden = 4\nlayers = 1\nheads = 1\nbatch = 1\nsteps = 100000\n"
+             "learning_rate = 1e-2\nwarmup = 2\n[dense]\nenabled = no\n"
+             "[checkpoint]\nevery_steps = 50\npublish_steps = 100\n",
+             experts);
+    return &spec;
+}
+
 static void operate(void *arg)
 {
     struct desk o = {.run = arg};
-    o.spec = &specs[o.run->spec];
+    o.spec = o.run->experts ? long_chains(o.run->experts) : &specs[o.run->spec];
     arena_init(&o.arena, 64u << 20);
     open_client(&o);
     publish(&o);

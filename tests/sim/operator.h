@@ -8,8 +8,9 @@
 #define OPERATOR_SPECS 8
 
 struct operator_run {
-    unsigned spec; /* which of the specs */
-    bool started;  /* the run is there */
+    unsigned spec;    /* which of the specs */
+    unsigned experts; /* instead: so many, long chains and nothing else */
+    bool started;     /* the run is there */
     bool ended;
     int state; /* enum run_state, once ended */
     unsigned retries;

@@ -1,5 +1,6 @@
 #include "tests/sim/scenario.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "coordinator/tacitd.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/engine_time.h"
+#include "tests/sim/goodput.h"
 #include "tests/sim/vfs.h"
 
 #define AGENTS_SMALL 10
@@ -107,10 +109,13 @@ static void process_begins(struct machine *m)
     m->up = true;
     m->stop = false;
     m->lives++;
+    m->began_at = world_now();
 }
 
 static void process_ended(struct machine *m)
 {
+    if (play.s->life_us && m != net_coordinator)
+        goodput_lived(m->began_at, world_now());
     m->up = false;
     sim_disk_kill(m->disk);
 }
@@ -118,6 +123,8 @@ static void process_ended(struct machine *m)
 /* kill -9, or, with power, everything that was not on the disk. */
 static void process_kill(struct machine *m, bool power)
 {
+    if (play.s->life_us && m != net_coordinator)
+        goodput_lived(m->began_at, world_now());
     machine_kill(m);
     if (m == net_coordinator)
         server_forget();
@@ -133,6 +140,8 @@ static void start_agent(struct machine *m, void *arg);
 
 static int64_t restart_delay(void)
 {
+    if (play.s->life_us)
+        return SIM_MINUTE + (int64_t)world_draw(2 * SIM_MINUTE);
     return world_draw_log(100000, play.quiet ? 10 * SIM_SECOND : 20 * SIM_MINUTE);
 }
 
@@ -249,6 +258,10 @@ static struct agent_machine *add_agent(void)
         for (int f = 0; f < NET_FAULTS; f++)
             if (play.s->enabled[f] && !play.quiet)
                 l->fault_ppm[f] = (uint32_t)world_draw_log(1000, 100000);
+    }
+    if (play.s->life_us) { /* a link's model and state take some seconds each way */
+        l->delay_us = 50000;
+        l->bytes_s = 2000;
     }
     copy_token(a->machine);
     return a;
@@ -490,11 +503,42 @@ void scenario_draw(struct scenario *s, uint64_t seed, bool large)
     }
 }
 
+void scenario_mortal(struct scenario *s, unsigned agents, int64_t life_us, unsigned minutes)
+{
+    *s = (struct scenario){.seed = 1, .agents = agents, .life_us = life_us};
+    world_start(1);
+    s->run.experts = agents;
+    sim_engine_step_us = 2 * SIM_SECOND;
+    sim_engine_sequence_us = 1000;
+    int64_t from = world_now() + 10 * SIM_MINUTE;
+    s->end_at = from + (int64_t)minutes * SIM_MINUTE;
+    goodput_window(from, s->end_at);
+}
+
 static bool is_over(void *arg)
 {
     const struct scenario *s = arg;
     return s->run.ended || world_broken() || world_now() > s->end_at ||
            world_switches() > SWITCHES_MAX;
+}
+
+/* Ends the process of one agent ever again, after lives of a memoryless kind. */
+static void mortal_main(void *arg)
+{
+    struct agent_machine *a = arg;
+    struct machine *m = a->machine;
+    for (;;) {
+        double u = ((double)world_draw(1u << 30) + 1) / (1u << 30);
+        world_sleep_until(world_now() + (int64_t)(-log(u) * (double)play.s->life_us));
+        if (!m->up)
+            continue;
+        if (world_chance(500000)) {
+            machine_stop(m);
+        } else {
+            process_kill(m, true);
+            later(restart_delay(), start_agent, m, a);
+        }
+    }
 }
 
 static void stage(void *arg)
@@ -508,6 +552,8 @@ static void stage(void *arg)
     for (unsigned i = 0; i < s->agents; i++) {
         struct agent_machine *a = add_agent();
         start_agent(a->machine, a);
+        if (s->life_us)
+            world_spawn(play.nemesis, mortal_main, a, "the end of an agent");
     }
     if (s->faults && s->enabled[FAULT_STALLS])
         world_stalls_ppm = (uint32_t)world_draw_log(10, 3000);
@@ -552,11 +598,18 @@ void scenario_play(struct scenario *s, const struct reference *reference, struct
     play.desk->disk = sim_disk_create(world_random());
     play.desk->up = true;
     play.nemesis = world_machine("nemesis");
-    s->end_at = (s->quiet_at > world_now() ? s->quiet_at : world_now()) + END_AFTER;
+    if (!s->life_us)
+        s->end_at = (s->quiet_at > world_now() ? s->quiet_at : world_now()) + END_AFTER;
     int64_t began = world_now();
     world_spawn(play.nemesis, stage, s, "the stage");
     bool stuck = !world_run(is_over, s);
-    judge(s, stuck, reference, out);
+    if (s->life_us) {
+        for (unsigned i = 0; i < play.count; i++)
+            if (play.agents[i].machine->up)
+                goodput_lived(play.agents[i].machine->began_at, world_now());
+    } else {
+        judge(s, stuck, reference, out);
+    }
     s->happened[FAULT_STALLS] = world_stalls();
     s->happened[FAULT_STOPPED_RUN] = s->run.retries;
     s->virtual_s = (uint64_t)((world_now() - began) / SIM_SECOND);

@@ -50,13 +50,16 @@ struct scenario {
     uint64_t happened[FAULTS];
     struct operator_run run;
     uint64_t requests, virtual_s;
-    int64_t life_us; /* of agents, on average, in the goodput's world; 0: as the blows fall */
+    int64_t life_us; /* of mortal agents, on average; 0: as the blows fall */
 };
 
 /* Draws what the seed says. large: hundreds of agents. */
 void scenario_draw(struct scenario *s, uint64_t seed, bool large);
 /* Plays it to its end. */
 void scenario_play(struct scenario *s, const struct reference *reference, struct reference *out);
+/* Agents as many as experts, who live for life_us on average; half of them hear that they are to
+ * end. Counted from ten minutes after the start on, for minutes. */
+void scenario_mortal(struct scenario *s, unsigned agents, int64_t life_us, unsigned minutes);
 /* Gives back what it took, as far as it is known. */
 void scenario_end(void);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tests/sim/engine_time.h"
+#include "tests/sim/goodput.h"
 #include "tests/sim/world.h"
 
 struct engine {
@@ -106,6 +107,7 @@ int engine_train_step(struct engine *g, float *parameters, float *moment1, float
         moment1[h % g->count] = (float)(unit(mix(h, 2)) - 0.5);
         moment2[h % g->count] = (float)unit(mix(h, 3));
     }
+    goodput_step(h, sim_engine_step_us);
     *loss = 1 + unit(mix(h, 4));
     *grad_norm = unit(mix(h, 5));
     world_spend(sim_engine_step_us);

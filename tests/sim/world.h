@@ -35,6 +35,7 @@ struct machine {
     int64_t wall_offset_ms;
     struct waiters stopping;        /* who waits for `stop` */
     uint32_t lives;                 /* processes that were started */
+    int64_t began_at;               /* the last one */
     int exit_code;                  /* of the last one that ended by itself */
     char last_words[64];            /* path of its process's */
     void (*end)(struct machine *m); /* its process ends itself, where it stands */
