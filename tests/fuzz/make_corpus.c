@@ -394,6 +394,23 @@ static void requests(void)
         {"cancel",
          "POST /v1/runs/seed/cancel\n" OPERATOR "\n\n--\nGET /v1/runs/seed\n" OPERATOR "\n"},
         {"report", "GET /v1/runs/seed/report\n" OPERATOR "\n"},
+        {"job", "GET /v1/jobs/1\n" OPERATOR "\n\n--\nGET /v1/jobs/1/attempts\n" OPERATOR
+                "\n\n--\nGET /v1/jobs/1/made\n" OPERATOR "\n"},
+        {"words",
+         "POST /v1/jobs/1/words\n" AGENT "\n{" FENCE ",\"words\":\"killed\",\"log\":\"a\"}"},
+        {"handover", "POST /v1/jobs/1/release\n" AGENT "\n{" FENCE
+                     ",\"step\":1,\"outputs\":[{\"role\":\"model\",\"digest\":\"" DIGEST
+                     "\",\"content\":\"" DIGEST "\",\"bytes\":100},{\"role\":\"state\",\"digest\":"
+                     "\"" DIGEST "\",\"content\":\"" DIGEST "\",\"bytes\":100}]}"},
+        {"offer", "POST /v1/claims\n" AGENT "\n{\"wait_ms\":0,\"saves\":[{\"job\":1,\"step\":1}]}"},
+        {"retry",
+         "POST /v1/jobs/1/retry\n" OPERATOR "\n\n--\nPOST /v1/runs/seed/retry\n" OPERATOR "\n"},
+        {"unbench", "POST /v1/agents/one/unbench\n" OPERATOR "\n"},
+        {"results", "GET /v1/runs/seed/results\n" OPERATOR "\n"},
+        {"check", "POST /v1/runs/seed/check\n" OPERATOR "\n{\"links\":1,\"seed\":3}"},
+        {"lineage", "GET /v1/lineage/" DIGEST "\n" OPERATOR "\n"},
+        {"gc", "GET /v1/gc\n" OPERATOR "\n\n--\nPOST /v1/gc\n" OPERATOR "\n"},
+        {"scrub", "GET /v1/scrub\n" OPERATOR "\n\n--\nPOST /v1/scrub\n" OPERATOR "\n{}"},
         {"status", "GET /v1/status\n" OPERATOR "\n"},
         {"method", "DELETE /v1/runs/seed\n" OPERATOR "\n"},
         {"version", "GET /v2/status\n" OPERATOR "\n"},

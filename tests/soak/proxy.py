@@ -2,7 +2,9 @@
 """A bad network between agents and their coordinator: every byte late, little bandwidth, connections
 that are reset at once, after a while, in the middle of a body, or just before the answer arrives.
 
-usage: proxy.py LISTEN_PORT COORDINATOR_PORT SEED COUNTS_FILE
+usage: proxy.py LISTEN_PORT COORDINATOR_PORT SEED LOSS COUNTS_FILE
+
+LOSS 0: late and slow alone.
 
 What was done to connections is kept in COUNTS_FILE, "KIND COUNT" a line, written again every second.
 Chance follows from SEED and the order in which connections come.
@@ -13,7 +15,7 @@ import socket
 import struct
 import sys
 
-DELAY_S = 0.004            # each way; a thirtieth of a bad line's, as lives are scaled in the soak
+DELAY_S = 0.005            # each way; of a bad line, scaled as lives are in the soak
 BYTES_PER_S = 4e6          # a connection's, each way
 CHUNK = 16384
 REFUSED = 0.02             # of all connections: reset before a byte
@@ -21,6 +23,8 @@ LIFE_S = 20.0              # mean time until a connection is reset, whatever it 
 LIFE_BYTES = 3e6           # mean bytes until one is cut, in the middle of what it carries
 LOST_ANSWER = 0.004        # of all pieces that come back: swallowed, and the connection with it
 
+LISTEN, PORT, SEED, LOSS = map(int, sys.argv[1:5])
+PATH = sys.argv[5]
 counts = {}
 
 
@@ -53,7 +57,7 @@ async def pump(reader, writer, fate, answers):
         if fate["bytes"] < 0:
             writer.write(data[: len(data) // 2])
             raise Cut("cut coming back" if answers else "cut going up")
-        if answers and fate["rng"].random() < LOST_ANSWER:
+        if answers and fate["rng"].random() < fate["lost"]:
             raise Cut("answer lost")
         writer.write(data)
         await writer.drain()
@@ -61,9 +65,12 @@ async def pump(reader, writer, fate, answers):
 
 async def serve(client_in, client_out, port, rng):
     count("connections")
-    fate = {"rng": random.Random(rng.random()), "bytes": rng.expovariate(1 / LIFE_BYTES)}
+    fate = {"rng": random.Random(rng.random()), "bytes": rng.expovariate(1 / LIFE_BYTES),
+            "lost": LOST_ANSWER * LOSS}
     life = rng.expovariate(1 / LIFE_S)
-    if rng.random() < REFUSED:
+    if not LOSS:
+        fate["bytes"], life = float("inf"), None
+    if rng.random() < REFUSED * LOSS:
         count("reset at once")
         reset(client_out)
         return
@@ -92,13 +99,12 @@ async def serve(client_in, client_out, port, rng):
 
 
 async def main():
-    listen, port, seed, path = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    rng = random.Random(seed)
-    server = await asyncio.start_server(lambda i, o: serve(i, o, port, rng), "127.0.0.1", listen)
+    rng = random.Random(SEED)
+    server = await asyncio.start_server(lambda i, o: serve(i, o, PORT, rng), "127.0.0.1", LISTEN)
     async with server:
         while True:
             await asyncio.sleep(1)
-            with open(path, "w") as out:
+            with open(PATH, "w") as out:
                 for kind in sorted(counts):
                     out.write("%s %d\n" % (kind.replace(" ", "-"), counts[kind]))
 

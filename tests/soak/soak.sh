@@ -7,15 +7,16 @@
 #   SEED=n        another history (1); as far as chance is the script's and not the machine's
 #   KILLS=n       goes on until so many (50)
 #   AGENTS=n      (4)
-#   GOODPUT=s     afterwards so long with nothing but agents that come and go, half of them told and
-#                 half not: what goodput is measured on (60)
-#   LIFE=s        agents live so long on average (20: ten minutes, where links of two seconds stand
-#                 for links of a minute)
+#   LIFE=s        agents live so long on average in the storm (20)
+#   GOODPUT=s     afterwards so long with nothing but a slow network and agents that come and go, half
+#                 of them told and half not: what goodput is measured on (90)
+#   SPOT_LIFE=s   how long agents live on average then (60: ten minutes, scaled as the links are,
+#                 which take seconds and stand for ones of a minute or so)
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/system/lib/programs.sh
 SEED=${SEED:-1} KILLS=${KILLS:-50} AGENTS=${AGENTS:-4} LIFE=${LIFE:-20}
-GOODPUT=${GOODPUT:-60}
+GOODPUT=${GOODPUT:-90} SPOT_LIFE=${SPOT_LIFE:-60}
 LEASE=60 # seconds: lease.h's LEASE_MS
 RANDOM=$SEED
 declare -A state due_at born counts
@@ -200,10 +201,21 @@ disks_turn() {
     fi
 }
 
-# phase_run NAME: agents come and go until the phase has ended and its runs are done.
+# proxy_begin LOSS: in the place of the one before.
+proxy_begin() {
+    [ -z "${proxy_process:-}" ] || kill "$proxy_process"
+    proxy=$(service_port)
+    python3 tests/soak/proxy.py "$proxy" "$port" "$SEED" "$1" "$dir/$phase.network" \
+        >"$dir/proxy.log" 2>&1 &
+    proxy_process=$!
+    pids+=($proxy_process)
+}
+
+# phase_run NAME LOSS: agents come and go until the phase has ended and its runs are done.
 phase_run() {
     local name watch turn=0
     phase=$1 runs=0 active=() ending=false began=$(now)
+    proxy_begin "$2"
     TACIT_URL=$direct python3 tests/soak/figures.py watch "$dir/$phase.watch" 2>"$dir/figures.log" &
     watch=$!
     pids+=($watch)
@@ -249,7 +261,7 @@ phase_tell() {
     python3 tests/soak/figures.py goodput "$dir" $phase || fail "no goodput"
     printf '  %d kills, stops and wakings\n' "$(killed)"
     for kind in "${!counts[@]}"; do printf '  %-24s %d\n' "$kind" "${counts[$kind]}"; done | sort
-    awk '{ printf "  network: %-15s %d\n", $1, $2 }' "$dir/proxy.counts"
+    awk '{ printf "  network: %-15s %d\n", $1, $2 }' "$dir/$phase.network"
     [ $restarts = 0 ] || echo "  tacitd started again $restarts times while its disk was full"
     [ $differ = 0 ] || fail "$differ of $runs runs have other digests than the undisturbed one"
     echo "  equal digests: dense, experts, routers of $runs runs"
@@ -277,9 +289,9 @@ for name in "${names[@]}"; do
 done
 echo "undisturbed run: $((($(now) - began) / 1000)) s"
 
-proxy=$(service_port)
-python3 tests/soak/proxy.py "$proxy" "$port" "$SEED" "$dir/proxy.counts" >"$dir/proxy.log" 2>&1 &
-pids+=($!)
 exec 3>&1 2>"$dir/shell.log" # the shell's own words on what it kills
-phase_run storm
-phase_run preempted
+phase_run storm 1
+# These machines are known to be short-lived: as many have been seen as an agent would know of.
+LIFE=$SPOT_LIFE
+for name in "${names[@]}"; do echo "20 $((20 * LIFE)).000" >"$dir/$name/life"; done
+phase_run preempted 0
