@@ -24,10 +24,18 @@ struct options {
     const char *dir, *listen, *certificate, *key, *restore;
     bool insecure;
     int64_t grace_ms;
+    bool no_duplicates;
     struct listen_address address;
 };
 
-enum { OPTION_CERT = 0x100, OPTION_KEY, OPTION_INSECURE, OPTION_GRACE, OPTION_RESTORE };
+enum {
+    OPTION_CERT = 0x100,
+    OPTION_KEY,
+    OPTION_INSECURE,
+    OPTION_GRACE,
+    OPTION_RESTORE,
+    OPTION_NO_DUPLICATES
+};
 
 static const struct argp_option option_list[] = {
     {"data", 'd', "DIR", 0, "Folder of the databases and tokens; made where absent", 0},
@@ -41,6 +49,8 @@ static const struct argp_option option_list[] = {
      "How long an uploaded blob that nothing names is kept: 90m, 24h (the default), 7d", 0},
     {"restore", OPTION_RESTORE, "FILE", 0,
      "Fill the empty --data DIR from a backup of `tacit backup`, and end", 0},
+    {"no-duplicates", OPTION_NO_DUPLICATES, NULL, 0,
+     "Idle agents do not do once more what another one is slow with", 0},
     {0}};
 
 static const char doc[] =
@@ -103,6 +113,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPTION_RESTORE:
         o->restore = arg;
+        return 0;
+    case OPTION_NO_DUPLICATES:
+        o->no_duplicates = true;
         return 0;
     case ARGP_KEY_END:
         if (!o->dir)
@@ -199,6 +212,7 @@ int main(int argc, char **argv)
                                                  .certificate = o.certificate,
                                                  .key = o.key,
                                                  .gc_grace_ms = o.grace_ms,
+                                                 .no_duplicates = o.no_duplicates,
                                                  .ready = say_ready,
                                                  .ready_arg = &o},
                         &e);

@@ -3,6 +3,7 @@
 #ifndef TACIT_COORDINATOR_TACITD_H
 #define TACIT_COORDINATOR_TACITD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "core/base/err.h"
 
@@ -13,6 +14,7 @@ struct tacitd_options {
     const struct listen_address *address;
     const char *certificate, *key; /* PEM files, or NULL: without TLS */
     int64_t gc_grace_ms;           /* of blobs that nobody names; 0: GC_GRACE_MS (store/gc.h) */
+    bool no_duplicates;            /* service.h */
     void (*ready)(void *arg, uint16_t port); /* requests are answered from now on; may be NULL */
     void *ready_arg;
 };

@@ -21,7 +21,7 @@ call_fn jobs_made;    /* {id} → msg_made */
 call_fn runs_results; /* {name} → raw array of msg_result */
 call_fn runs_check;   /* {name}, msg_check → msg_checked */
 
-call_fn runs_verify;   /* {name}, msg_verify → raw array of msg_replay */
+call_fn runs_verify;   /* {name}, msg_verify → msg_replays */
 call_fn runs_replays;  /* {name} → raw array of msg_replay */
 call_fn alarms_list;   /* → raw array of msg_alarm */
 call_fn jobs_verified; /* {id} → msg_empty: a replay elsewhere gave the same */

@@ -679,6 +679,11 @@ static const struct field replay_fields[] = {
 };
 MESSAGE(replay);
 
+static const struct field replays_fields[] = {
+    ARRAY(replays, replays, replay_count, MUST, replay, 1000),
+};
+MESSAGE(replays);
+
 static const struct field alarm_fields[] = {
     U64(alarm, job, MUST, 1, 0),
     U64(alarm, at, MUST, 0, 0),

@@ -547,7 +547,7 @@ struct msg_rolled_back {
 };
 
 /* POST /v1/runs/{name}/verify: these done jobs are replayed by agents, others than their doers
- * first; an array of msg_replay, one each. GET /v1/runs/{name}/replays?after=ID&limit=N: how it
+ * first; an array of replays, one each. GET /v1/runs/{name}/replays?after=ID&limit=N: how it
  * goes. */
 struct msg_job_id {
     uint64_t job;
@@ -569,6 +569,11 @@ struct msg_replay {
     uint64_t blob_index;
     struct digest published, found;
     const char *reason;
+};
+
+struct msg_replays {
+    struct msg_replay *replays;
+    uint32_t replay_count;
 };
 
 /* GET /v1/alarms?run=NAME: two results of one job, of which one is wrong. */
@@ -621,7 +626,7 @@ struct msg_verified {
     X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
     X(run_create) X(model_progress) X(run) X(job) X(attempt) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
-    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(alarm) X(difference) X(verified) \
+    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(replays) X(alarm) X(difference) X(verified) \
     X(scrub_start) X(scrub_bad) X(scrub) X(gc_row) X(gc) X(backup)
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;

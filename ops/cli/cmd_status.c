@@ -63,6 +63,8 @@ int cmd_status(struct cli *cli, int argc, char **argv)
         format_count(a, s.agents), format_count(a, s.agents_working),
         format_count(a, s.agents_idle), format_count(a, s.agents - others),
         format_count(a, s.agents_benched), format_count(a, s.threads));
+    if (s.alarms)
+        printf("alarms       %s: `tacit alarms` names them\n", format_count(a, s.alarms));
     printf("stored       %s blobs, %s\n", format_count(a, s.blobs),
            format_bytes(a, (double)s.blob_bytes));
     printf("disk         %s used, %s free%s\n", format_bytes(a, (double)s.disk_used),

@@ -8,11 +8,18 @@
 #define LINKS_DEFAULT 8
 #define LINKS_MAX 1000000
 
-enum { VERIFY_LINKS = OPTION_FIRST, VERIFY_ALL, VERIFY_SEED, VERIFY_THREADS, VERIFY_WORK };
+enum {
+    VERIFY_LINKS = OPTION_FIRST,
+    VERIFY_ALL,
+    VERIFY_SEED,
+    VERIFY_THREADS,
+    VERIFY_WORK,
+    VERIFY_AGENTS
+};
 
 struct verify_input {
     struct verify_options o;
-    bool seeded;
+    bool seeded, agents;
 };
 
 static int set_verify(void *input, int key, const char *arg, struct err *e)
@@ -28,6 +35,9 @@ static int set_verify(void *input, int key, const char *arg, struct err *e)
         return cli_u64("--threads", arg, 1, 1024, &in->o.threads, e);
     case VERIFY_WORK:
         in->o.work = arg;
+        return 0;
+    case VERIFY_AGENTS:
+        in->agents = true;
         return 0;
     default:
         in->o.all = true;
@@ -74,6 +84,10 @@ static void print_difference(struct cli *cli, const char *run, const struct msg_
                "", digest_to_hex(&d->replayed, replayed));
     else
         printf("  %s%s %s: %s\n", d->source_job ? "its input, " : "", role, published, d->why);
+    if (d->by)
+        printf(
+            "  replayed by agent %s: of two results one is wrong, `tacit verify %s` here tells\n",
+            format_plain(a, d->by), run);
     if (d->source_job)
         printf("  (given by job %llu)\n", (unsigned long long)d->source_job);
     if (!digest_equal(&d->start, &none))
@@ -91,7 +105,7 @@ int verify_print(struct cli *cli, const struct msg_verified *v)
 {
     struct arena *a = &cli->arena;
     bool good = v->bad_count == 0 && v->difference_count == 0;
-    if (v->all)
+    if (v->all && !v->agents)
         printf("store: %s blobs, %s, read against their names: %s%s\n", format_count(a, v->blobs),
                format_bytes(a, (double)v->bytes),
                v->bad_count ? arena_printf(a, "%u damaged", v->bad_count) : "all whole",
@@ -103,12 +117,14 @@ int verify_print(struct cli *cli, const struct msg_verified *v)
     if (v->bad_count)
         printf("  tacit rollback %s MODEL --to-good  has damaged checkpoints computed anew\n",
                v->run);
-    printf("run %s: %s of %s jobs replayed in %s", v->run, format_count(a, v->replayed),
-           format_count(a, v->jobs), format_duration(a, v->seconds));
+    printf("run %s: %s of %s jobs replayed%s in %s", v->run, format_count(a, v->replayed),
+           format_count(a, v->jobs), v->agents ? " by agents" : "", format_duration(a, v->seconds));
     if (v->recalled)
         printf(" (%s of them earlier)", format_count(a, v->recalled));
     if (v->remade)
         printf(", and %s before them whose results are not kept", format_count(a, v->remade));
+    if (v->skipped)
+        printf(", %s could not be", format_count(a, v->skipped));
     if (!v->all)
         printf(", picked with --seed %llu", (unsigned long long)v->seed);
     if (v->difference_count)
@@ -126,6 +142,8 @@ int cmd_verify(struct cli *cli, int argc, char **argv)
         {"links", VERIFY_LINKS, "N", 0, "Replay N training jobs, picked at random (default 8)", 1},
         {"all", VERIFY_ALL, NULL, 0,
          "Read every stored blob of the run against its name, then replay every job", 1},
+        {"agents", VERIFY_AGENTS, NULL, 0,
+         "Have agents replay them, others than their doers first, and wait for it", 1},
         {"seed", VERIFY_SEED, "N", 0, "Pick as another time (default: at random, and told)", 1},
         {"threads", VERIFY_THREADS, "N", 0, "Processors to use (default: all)", 1},
         {"work", VERIFY_WORK, "DIR", 0,
@@ -137,7 +155,8 @@ int cmd_verify(struct cli *cli, int argc, char **argv)
         .doc = "Computes results of a run again on this machine, from the inputs that their doers "
                "were given, and compares: every result has one right digest. Exits 0 where all "
                "agree, 65 where one differs or a blob is damaged, which is named with its agent.\v"
-               "Examples:\n  tacit verify my-run\n  tacit verify my-run --links 20 --seed 7\n"
+               "Examples:\n  tacit verify my-run\n  tacit verify my-run --links 20 --agents\n  "
+               "tacit verify my-run --links 20 --seed 7\n"
                "  tacit verify my-run --all --work /tmp/v\n"
                "  tacit verify my-run --json | jq '.differences[] | {words, agent}'",
         .args_min = 1,
@@ -159,7 +178,7 @@ int cmd_verify(struct cli *cli, int argc, char **argv)
     }
     int rc = cli_connect(cli, &e);
     if (!rc)
-        rc = verify_here(cli, &in.o, &v, &e);
+        rc = in.agents ? verify_by_agents(cli, &in.o, &v, &e) : verify_here(cli, &in.o, &v, &e);
     if (!rc && cli->json)
         rc = cli_print_json(&message_verified, &v, &e);
     if (rc)

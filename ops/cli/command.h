@@ -44,8 +44,8 @@ int command_dispatch(struct cli *cli, int argc, char **argv);
 
 command_fn cmd_ingest, cmd_plan, cmd_report, cmd_sample;
 command_fn cmd_run_create, cmd_run_list, cmd_run_show, cmd_run_wait, cmd_run_cancel, cmd_run_spec;
-command_fn cmd_verify, cmd_lineage, cmd_rollback;
 command_fn cmd_backup, cmd_restore, cmd_gc, cmd_scrub;
+command_fn cmd_verify, cmd_lineage, cmd_rollback, cmd_alarms;
 command_fn cmd_status, cmd_jobs, cmd_agents, cmd_datasets;
 command_fn cmd_logs, cmd_retry, cmd_unbench;
 

@@ -34,6 +34,7 @@ static const struct command root_commands[] = {
     {"report", "a finished run: the mixture against dense models", cmd_report, NULL, NULL},
     {"sample", "continue a prompt: one expert answers", cmd_sample, NULL, NULL},
     {"verify", "compute a run's results again, and compare", cmd_verify, NULL, NULL},
+    {"alarms", "two results of one job", cmd_alarms, NULL, NULL},
     {"rollback", "undo what a wrong checkpoint led to", cmd_rollback, NULL, NULL},
     {"lineage", "what an artifact was made of, by whom", cmd_lineage, NULL, NULL},
     {"status", "the coordinator in a few lines", cmd_status, NULL, NULL},

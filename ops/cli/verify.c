@@ -142,6 +142,47 @@ static int pick(struct cli *cli, struct picks *p, struct err *e)
     return 0;
 }
 
+struct taking {
+    verify_take_fn *take;
+    void *arg;
+};
+
+static int take_each(void *arg, const struct msg_result *r, struct err *e)
+{
+    struct taking *t = arg;
+    bool agents = r->kind != JOB_ASSIGN && r->kind != JOB_REPORT;
+    return agents ? t->take(t->arg, r->job, seconds_of(r), e) : 0;
+}
+
+int verify_picked(struct cli *cli, const struct verify_options *o, uint64_t *jobs,
+                  verify_take_fn *take, void *arg, struct err *e)
+{
+    struct picks p = {.o = o};
+    struct taking t = {take, arg};
+    int rc = pick(cli, &p, e);
+    *jobs = p.jobs;
+    if (!rc && o->all)
+        rc = verify_each(cli, o->run, take_each, &t, e);
+    for (uint64_t i = 0; !rc && !o->all && i < p.count; i++)
+        rc = take(arg, p.items[i].job, p.items[i].seconds, e);
+    free(p.items);
+    return rc;
+}
+
+/* A replay of it that agreed keeps a checkpoint from being dropped. What is not told is no harm. */
+static void tell_verified(struct cli *cli, uint64_t job)
+{
+    struct err ignored = {0};
+    struct arena a;
+    struct msg_empty empty;
+    arena_init(&a, 1u << 16);
+    const char *path = arena_printf(&a, "/v1/jobs/%llu/verified", (unsigned long long)job);
+    if (path)
+        (void)!client_call(cli->client, "POST", path, NULL, NULL, &message_empty, &empty, &a, 0,
+                           &ignored);
+    arena_free(&a);
+}
+
 /* --- replaying -------------------------------------------------------------------------------- */
 
 struct verification {
@@ -224,7 +265,8 @@ static int add_difference(struct verification *v, const struct replay_outcome *o
     return 0;
 }
 
-static int verify_one(struct verification *v, uint64_t job, double seconds, struct err *e)
+static int verify_one(struct verification *v, uint64_t job, bool link, double seconds,
+                      struct err *e)
 {
     struct replay_outcome o;
     arena_reset(&v->arena);
@@ -237,12 +279,17 @@ static int verify_one(struct verification *v, uint64_t job, double seconds, stru
     v->out->replayed++;
     v->out->recalled += o.recalled;
     v->out->remade += o.remade;
-    return o.verdict == REPLAY_AGREES ? 0 : add_difference(v, &o, e);
+    if (o.verdict != REPLAY_AGREES)
+        return add_difference(v, &o, e);
+    if (link && !o.recalled)
+        tell_verified(v->cli, job);
+    return 0;
 }
 
 static int verify_each_one(void *arg, const struct msg_result *r, struct err *e)
 {
-    return replay_can(r->kind) ? verify_one(arg, r->job, seconds_of(r), e) : 0;
+    return replay_can(r->kind) ? verify_one(arg, r->job, verify_is_link(r->kind), seconds_of(r), e)
+                               : 0;
 }
 
 static int replay_picked(struct verification *v, const struct picks *p, struct err *e)
@@ -254,7 +301,7 @@ static int replay_picked(struct verification *v, const struct picks *p, struct e
     if (p->o->all)
         rc = verify_each(v->cli, p->o->run, verify_each_one, v, e);
     for (uint64_t i = 0; !rc && !p->o->all && i < p->count; i++)
-        rc = verify_one(v, p->items[i].job, p->items[i].seconds, e);
+        rc = verify_one(v, p->items[i].job, true, p->items[i].seconds, e);
     atomic_store(&v->finished, true);
     env_thread_join(&thread);
     return rc;

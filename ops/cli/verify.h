@@ -17,6 +17,13 @@ struct verify_options {
 /* What was found; arrays and strings in the command's arena. */
 TACIT_MUST_CHECK int verify_here(struct cli *cli, const struct verify_options *o,
                                  struct msg_verified *out, struct err *e);
+/* The same by agents, whose replays the coordinator compares; work and threads are of no use. */
+TACIT_MUST_CHECK int verify_by_agents(struct cli *cli, const struct verify_options *o,
+                                      struct msg_verified *out, struct err *e);
+/* Calls take on the jobs that are asked for; *jobs: how many there are in all. */
+typedef int verify_take_fn(void *arg, uint64_t job, double seconds, struct err *e);
+TACIT_MUST_CHECK int verify_picked(struct cli *cli, const struct verify_options *o, uint64_t *jobs,
+                                   verify_take_fn *take, void *arg, struct err *e);
 /* Opens the folder of work and a replayer in it. Close both, also after an error. */
 TACIT_MUST_CHECK int verify_open(struct cli *cli, const char *work, uint64_t threads,
                                  struct verify_store **store, struct replayer **r, struct err *e);

@@ -125,6 +125,14 @@ done_jobs=$(sql tacit.db "SELECT count(*) FROM job WHERE state = 2 AND kind <> 6
 [ "$($tacit verify calm --all --work "$dir/v" --json | jq '.recalled')" = "$done_jobs" ] ||
     fail "not all of $done_jobs jobs were replayed"
 
+echo "--- agents replay, others than the doers first"
+expect 0 "4 of" "$tacit" verify calm --links 4 --seed 1 --agents
+grep -qF "by agents" "$dir/said" || fail "it is not said who replayed"
+agreed=$("$tacit" verify calm --all --agents --json | jq '.replayed, .skipped, (.differences | length)')
+[ "$(sed -n 3p <<<"$agreed")" = 0 ] || fail "agents differ: $agreed"
+[ "$(sed -n 1p <<<"$agreed")" -gt 8 ] || fail "agents replayed too little: $agreed"
+expect 0 "no alarms" "$tacit" alarms
+
 echo "--- lineage: from a model down to the shards, each job once"
 model=$($tacit run show calm --json | jq -r '.models[] | select(.target == "expert" and .index == 1) | .content')
 expect 0 "train expert 1, steps 120 to 150" "$tacit" lineage "${model:0:12}"
@@ -202,6 +210,11 @@ expect 65 "DIFFERS: train expert 0, steps $((step - 30)) to $step (job $lie), by
     "$tacit" verify $lied --all --work "$dir/v"
 grep -qF ": 1 differ" "$dir/said" || fail "more or less than the one lie differs: $(cat "$dir/said")"
 grep -qF "tacit rollback $lied expert:0 --to $((step - 30))" "$dir/said" || fail "it is not said what to do"
+expect 65 "replayed by agent agent-" "$tacit" verify $lied --all --agents
+grep -qF "train expert 0, steps $((step - 30)) to $step (job $lie)" "$dir/said" || fail "agents miss the lie"
+expect 65 "(job $lie)" "$tacit" alarms --run $lied
+expect 0 "no alarms" "$tacit" alarms --run calm
+expect 0 "alarms" "$tacit" status
 expect 0 "is back at step $((step - 30))" "$tacit" rollback $lied expert:0 --to $((step - 30))
 synthetic wait $lied 60
 digests $lied | diff "$dir/calm" - || fail "rolled back, the digests differ"

@@ -229,11 +229,19 @@ static void duplicates_can_be_switched_off(void **state)
 
 /* --- verify --agents -------------------------------------------------------------------------- */
 
-static struct msg_replay first_replay(struct world *w, call_fn *fn, const void *in)
+static struct msg_replay ask_replay(struct world *w, const struct msg_verify *v)
+{
+    struct msg_replays out = {0};
+    OK(ask(w, NULL, runs_verify, "demo", 0, v, &out, NULL));
+    assert_int_equal(out.replay_count, 1);
+    return out.replays[0];
+}
+
+static struct msg_replay first_replay(struct world *w)
 {
     struct msg_replay r;
     struct call c;
-    OK(ask(w, NULL, fn, "demo", 0, in, NULL, &c));
+    OK(ask(w, NULL, runs_replays, "demo", 0, NULL, NULL, &c));
     assert_true(c.raw_len > 4);
     size_t len = (size_t)(strchr(c.raw, '}') - c.raw); /* of an array of flat objects */
     OK(message_decode(&message_replay, c.raw + 1, len, &r, &w->arena, &err));
@@ -255,10 +263,10 @@ static void others_replay_what_verify_asks_for(void **state)
     struct msg_job_id ids[] = {{link}};
     struct msg_verify v = {ids, 1};
     for (int lie = 0; lie < 2; lie++) {
-        struct msg_replay r = first_replay(w, runs_verify, &v);
+        struct msg_replay r = ask_replay(w, &v);
         assert_true(r.replay > link);
         assert_string_equal(r.doer, "machine");
-        assert_int_equal(first_replay(w, runs_verify, &v).replay, r.replay); /* asked again */
+        assert_int_equal(ask_replay(w, &v).replay, r.replay); /* asked again */
         w->agent = doer;
         assert_int_equal(claim(w, &g), ERR_NOT_FOUND); /* others first */
         w->agent = other;
@@ -272,7 +280,7 @@ static void others_replay_what_verify_asks_for(void **state)
         assert_int_equal(row.state, JOB_DONE);
         assert_int_equal(row.verdict, lie);
     }
-    struct msg_replay agreed = first_replay(w, runs_replays, NULL);
+    struct msg_replay agreed = first_replay(w);
     assert_string_equal(agreed.verdict, "agrees");
     assert_string_equal(agreed.agent, "other");
     assert_int_equal(show(w, "demo").state, RUN_DONE);
@@ -281,7 +289,7 @@ static void others_replay_what_verify_asks_for(void **state)
     ids[0].job = link + 1;
     while (job_of(w, ids[0].job).key.kind != JOB_REPORT)
         ids[0].job++;
-    struct msg_replay refused = first_replay(w, runs_verify, &v);
+    struct msg_replay refused = ask_replay(w, &v);
     assert_int_equal(refused.replay, 0);
     assert_non_null(refused.reason);
     world_free(w);
