@@ -22,7 +22,8 @@ struct service {
     struct keeper *keeper;
     const char *dir;
     int64_t started_ms;
-    bool no_duplicates; /* idle agents do not do what others are slow with */
+    _Atomic uint64_t disk_planned; /* that active runs may still store: keep/ looks now and then */
+    bool no_duplicates;            /* idle agents do not do what others are slow with */
     /* Called after a COMMIT that made `jobs` more jobs ready to claim: wakes as many waiting
      * claims. Any thread. Set by api/ before the works start. */
     void (*jobs_ready)(void *arg, uint64_t jobs);

@@ -4,6 +4,7 @@
 #include "core/env/clock.h"
 #include "core/env/process.h"
 #include "coordinator/log.h"
+#include "coordinator/run/advance.h"
 #include "coordinator/store/ops_storage.h"
 
 #define RELEASED_MS 1000         /* dropped checkpoints go within a second or two */
@@ -11,6 +12,8 @@
 #define PASS_PAUSE_MS 20         /* between its steps: others come first */
 #define EXPIRE_MS 10000
 #define HEALTH_MS 2000
+#define PLAN_MS 30000
+#define PLAN_ARENA_MAX (64u << 20)
 #define AFTER_ERROR_MS 10000
 
 bool keeper_stopping(struct keeper *k)
@@ -92,6 +95,51 @@ static void look_after_health(struct keeper *k, int64_t now)
         store_probe(k->service->store);
 }
 
+/* What a run will take at most, less what it has. */
+static int plan_run(struct store_conn *c, struct arena *a, uint64_t run, uint64_t *planned,
+                    struct err *e)
+{
+    struct run_view v;
+    struct spec_disk d;
+    uint64_t blobs, bytes, data;
+    int rc = run_view_load(c, run, false, a, &v, e);
+    if (!rc)
+        rc = op_named_totals(c, run, &blobs, &bytes, &data, e);
+    if (rc)
+        return rc;
+    spec_disk(&v.spec, (uint32_t)v.dataset.vocab, (uint32_t)v.dataset.seq,
+              v.dataset.train_sequences, v.dataset.heldout_sequences, &d);
+    if (d.peak > (double)(bytes - data))
+        *planned += (uint64_t)d.peak - (bytes - data);
+    return 0;
+}
+
+static void plan_disk(struct keeper *k, int64_t now)
+{
+    struct store_conn *c;
+    struct run_row *rows;
+    struct arena a;
+    struct err e = {0};
+    uint32_t count = 0;
+    uint64_t planned = 0;
+    if (now < k->plan_at_ms || store_read_begin(k->service->store, &c, &e))
+        return;
+    k->plan_at_ms = now + PLAN_MS;
+    arena_init(&a, PLAN_ARENA_MAX);
+    int rc = op_runs(c, &a, &rows, &count, &e);
+    for (uint32_t i = 0; !rc && i < count; i++)
+        if (rows[i].state == RUN_ACTIVE) {
+            rc = plan_run(c, &a, rows[i].id, &planned, &e);
+            if (!rc)
+                rc = store_read_renew(c, &e);
+        }
+    store_read_end(k->service->store, c);
+    arena_free(&a);
+    trouble("the runs' needs cannot be counted", rc, &e);
+    if (!rc)
+        k->service->disk_planned = planned;
+}
+
 static int expire_fn(struct store_conn *c, void *arg, struct err *e)
 {
     return op_backups_expire(c, (uint64_t)(env_wall_ms() - PROTOCOL_BACKUP_MS), arg, e);
@@ -124,9 +172,11 @@ static int64_t step(struct keeper *k)
     go_on_with_pass(k, now);
     expire_backups(k, now);
     look_after_health(k, now);
+    plan_disk(k, now);
     pause = keep_scrub_step(k);
     int64_t next = k->released_at_ms < k->pass_at_ms ? k->released_at_ms : k->pass_at_ms;
     next = k->expire_at_ms < next ? k->expire_at_ms : next;
+    next = k->plan_at_ms < next ? k->plan_at_ms : next;
     next = k->health_at_ms < next ? k->health_at_ms : next;
     now = env_monotonic_ms();
     return pause >= 0 && now + pause < next ? now + pause : next;

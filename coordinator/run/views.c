@@ -205,6 +205,7 @@ static int fill_disk(struct call *c, struct msg_status *s, struct err *e)
     text_make_utf8(words);
     s->storage = arena_strndup(c->arena, words, strlen(words));
     s->storage_since = (uint64_t)since;
+    s->disk_planned = c->service->disk_planned;
     int rc = store_disk_free(c->service->store, &s->disk_free, e);
     return rc ? rc : store_disk_used(c->service->store, &s->disk_used, e);
 }

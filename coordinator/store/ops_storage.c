@@ -12,6 +12,7 @@
 _Static_assert(ROLE_MODEL == 0 && ROLE_STATE == 1 && ROLE_PIECE == 3 && ROLE_ASSIGNMENT == 4 &&
                    ROLE_SCORES == 5,
                "the schema's numbers of roles");
+_Static_assert(TARGET_ROUTER == 1, "the schema's number of routers");
 _Static_assert(JOB_TRAIN_ROUTER == 0 && JOB_TRAIN == 4 && JOB_EVAL == 5 && JOB_DONE == 2 &&
                    RUN_DONE == 1 && RUN_CANCELLED == 3,
                "the schema's numbers of kinds and states");
@@ -182,10 +183,12 @@ int op_named_blobs(struct store_conn *c, uint64_t run, const struct digest *afte
 }
 
 int op_named_totals(struct store_conn *c, uint64_t run, uint64_t *blobs, uint64_t *bytes,
-                    struct err *e)
+                    uint64_t *data, struct err *e)
 {
     static const char get[] =
-        "SELECT count(*), coalesce(sum(bytes), 0) FROM (SELECT DISTINCT output.digest, output.bytes"
+        "SELECT count(*), coalesce(sum(bytes), 0), (SELECT coalesce(sum(bytes), 0) FROM shard"
+        " WHERE dataset = (SELECT dataset FROM run WHERE id = ?1))"
+        " FROM (SELECT DISTINCT output.digest, output.bytes"
         " FROM job JOIN output ON output.job = job.id WHERE job.run = ?1 AND output.dropped = 0"
         " UNION ALL SELECT digest, bytes FROM shard"
         " WHERE dataset = (SELECT dataset FROM run WHERE id = ?1)"
@@ -199,6 +202,7 @@ int op_named_totals(struct store_conn *c, uint64_t run, uint64_t *blobs, uint64_
     if (rc == 1) {
         *blobs = column_u64(&q, 0);
         *bytes = column_u64(&q, 1);
+        *data = column_u64(&q, 2);
     }
     query_close(&q);
     return rc < 0 ? rc : 0;
@@ -251,6 +255,26 @@ static int find_superfluous(struct query *q, const struct retention *r, uint64_t
     return rc < 0 ? rc : 0;
 }
 
+/* A replay that is still to be done may read any of the model's checkpoints, and scores the
+ * routers': then all wait for the next publication. */
+static int is_replayed(struct store_conn *c, uint64_t run, int target, uint32_t index, bool *yes,
+                       struct err *e)
+{
+    /* +: by the index of replays, of which there are few. */
+    static const char get[] =
+        "SELECT EXISTS (SELECT 1 FROM job WHERE replays IS NOT NULL AND +state IN (0, 1)"
+        " AND +run = ?1 AND (?2 = 1 OR (+target = ?2 AND +idx = ?3)))";
+    struct query q;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    query_i64(&q, target);
+    query_u64(&q, index);
+    int rc = query_step(&q, e);
+    *yes = rc == 1 && column_u64(&q, 0);
+    query_close(&q);
+    return rc < 0 ? rc : 0;
+}
+
 int op_retain(struct store_conn *c, uint64_t run, int target, uint32_t index,
               const struct retention *r, uint64_t wall_ms, struct err *e)
 {
@@ -269,13 +293,16 @@ int op_retain(struct store_conn *c, uint64_t run, int target, uint32_t index,
     uint64_t jobs[RETAIN_MAX];
     uint32_t count;
     struct query q;
-    bool router = target == TARGET_ROUTER;
+    bool router = target == TARGET_ROUTER, replayed;
+    int rc = is_replayed(c, run, target, index, &replayed, e);
+    if (rc || replayed)
+        return rc;
     query_open(&q, c, router ? rounds : chain);
     query_u64(&q, run);
     if (!router)
         query_i64(&q, target);
     query_u64(&q, index);
-    int rc = find_superfluous(&q, r, jobs, &count, e);
+    rc = find_superfluous(&q, r, jobs, &count, e);
     for (uint32_t i = 0; !rc && i < count; i++)
         rc = drop_outputs(c, jobs[i], ROLE_MODEL, ROLE_STATE, wall_ms, e);
     return rc;

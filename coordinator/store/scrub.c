@@ -294,12 +294,13 @@ int scrub_step(struct scrub *k, uint64_t bytes, bool *more, struct err *e)
 static int count_all(struct scrub *k, struct err *e)
 {
     struct store_conn *c;
+    uint64_t data;
     if (!k->run)
         return blob_totals(k->store, &k->found.blobs_total, &k->found.bytes_total, e);
     int rc = store_read_begin(k->store, &c, e);
     if (rc)
         return rc;
-    rc = op_named_totals(c, k->run, &k->found.blobs_total, &k->found.bytes_total, e);
+    rc = op_named_totals(c, k->run, &k->found.blobs_total, &k->found.bytes_total, &data, e);
     store_read_end(k->store, c);
     return rc;
 }

@@ -92,4 +92,14 @@ uint64_t spec_chunks(const struct run_spec *s, uint64_t corpus);
 void spec_cost(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t corpus,
                struct cost_run *out);
 
+/* Bytes that the run stores with the coordinator, its data set not counted. Scores go when it is
+ * done. */
+struct spec_disk {
+    double pieces, assignments, scores, evaluations;
+    double checkpoints_peak, checkpoints_after; /* as [checkpoint] keep and milestone_steps say */
+    double peak, after;                         /* sums: while it runs, once it is done */
+};
+void spec_disk(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t corpus,
+               uint64_t heldout, struct spec_disk *out);
+
 #endif

@@ -54,12 +54,13 @@ static int find_data(struct cli *cli, const struct plan_input *in, const struct 
         rc = client_call(cli->client, "GET", cli_path(cli, "/v1/datasets/", s->dataset, ""), NULL,
                          NULL, &message_dataset, &d, &cli->arena, CALL_MS, e);
     if (rc == 0) {
-        *out = (struct plan_data){(uint32_t)d.vocab, (uint32_t)d.seq, d.train_sequences};
+        *out = (struct plan_data){(uint32_t)d.vocab, (uint32_t)d.seq, d.train_sequences,
+                                  d.heldout_sequences};
         *note = arena_printf(&cli->arena, "of data set %s", s->dataset);
     } else if (reached && !given && !(in->vocab && in->seq)) {
         return err_prefix(e, "give --vocab, --seq and --sequences, or a data set that is there");
     } else {
-        *out = (struct plan_data){ASSUMED_VOCAB, ASSUMED_SEQ, wanted(s)};
+        *out = (struct plan_data){ASSUMED_VOCAB, ASSUMED_SEQ, wanted(s), 0};
         *note = in->vocab && in->seq ? "as given, no data set asked"
                                      : "assumed: no data set could be asked; --vocab, --seq and "
                                        "--sequences say otherwise";

@@ -101,6 +101,8 @@ int plan_make(const struct run_spec *spec, const struct plan_data *data, struct 
     p->expert_model_bytes = MODEL_BYTES * (double)p->expert_parameters;
     p->expert_state_bytes = STATE_BYTES * (double)p->expert_parameters;
     spec_cost(spec, data->vocab, data->seq, data->sequences, &p->run);
+    spec_disk(spec, data->vocab, data->seq, data->sequences,
+              data->heldout ? data->heldout : data->sequences / 20, &p->disk);
     plan_flops(p);
     plan_bytes(p);
     return 0;

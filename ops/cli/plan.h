@@ -9,7 +9,7 @@
 /* The data set that a plan is made for: the real one, or assumed sizes. */
 struct plan_data {
     uint32_t vocab, seq;
-    uint64_t sequences;
+    uint64_t sequences, heldout; /* heldout 0: a twentieth of the others, as ingest has it */
 };
 
 struct plan {
@@ -27,6 +27,7 @@ struct plan {
     uint64_t draw; /* sequences that experts train on, scored and assigned */
     double router_model_bytes, router_state_bytes, expert_model_bytes, expert_state_bytes;
     double scores_bytes, segments_bytes; /* of all rounds; of the experts' corpus, once */
+    struct spec_disk disk;               /* of the coordinator */
     double moved_bytes, data_parallel_bytes;
     uint64_t router_memory, expert_memory; /* an agent's, while it trains one */
     double longest_chain; /* FLOPs that no second agent can take over: of one model */

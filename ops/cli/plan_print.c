@@ -104,6 +104,11 @@ static void print_bytes(struct cli *cli, const struct plan *p)
            2 * p->spec.experts + 4);
     printf("segments     %s: %s sequences, parted among the experts\n",
            format_bytes(a, p->segments_bytes), format_count(a, p->draw));
+    printf("stored       up to %s with the coordinator while it runs, %s once it is done\n",
+           format_bytes(a, p->disk.peak), format_bytes(a, p->disk.after));
+    printf("             (checkpoints %s, then %s; segments, scores, evaluations); its data set "
+           "besides\n",
+           format_bytes(a, p->disk.checkpoints_peak), format_bytes(a, p->disk.checkpoints_after));
     printf("moved        about %s by all agents: checkpoints, shards, scores, segments\n",
            format_bytes(a, p->moved_bytes));
     printf("             data-parallel training of the same steps: %s (8 bytes a parameter, node "

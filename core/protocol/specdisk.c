@@ -1,0 +1,85 @@
+/* What a run takes of the coordinator's disk, from its spec alone: shapes are known, archives
+ * hardly compress, and so the sums are near; they leave nothing out that grows. */
+#include "core/protocol/spec.h"
+
+/* float32 parameters; two moments of them in a state; headers, tar and JSON around each. */
+#define MODEL_BYTES 4.0
+#define STATE_BYTES 8.0
+#define ARCHIVE_BYTES 16384.0
+#define EVAL_ROW_MODEL 16.0 /* evalblob.h */
+#define EVAL_ROW_ROUTER 4.0 /* a token of the prefix */
+#define ASSIGNMENT_ROW 2.0  /* assign.h, at most */
+#define SEQUENCE_BESIDE 5.0 /* shard.h: text bytes and label */
+
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static double links(uint64_t steps, uint64_t publish)
+{
+    return (double)(steps / publish + (steps % publish != 0));
+}
+
+static double checkpoint(const struct model_config *m)
+{
+    return (MODEL_BYTES + STATE_BYTES) * (double)model_parameters(m) + ARCHIVE_BYTES;
+}
+
+/* Checkpoints of one chain that are kept: while the next arrives, and at the end. */
+static void chain_kept(const struct run_spec *s, uint64_t steps, double *peak, double *after)
+{
+    double all = links(steps, s->checkpoint.publish_steps), keep = (double)s->checkpoint.keep;
+    double milestones =
+        s->checkpoint.milestone_steps ? (double)(steps / s->checkpoint.milestone_steps) : 0;
+    *after = least(all, keep + milestones);
+    /* One more arrives before another goes, and one waits for its evaluation. */
+    *peak = least(all, keep + milestones + 1 + (s->eval.every_steps > 0));
+}
+
+static double evaluations(const struct run_spec *s, uint64_t steps, double heldout)
+{
+    uint64_t every = s->eval.every_steps;
+    double points = steps == 0 ? 0 : every ? links(steps, every) : 1;
+    return points * heldout * EVAL_ROW_MODEL;
+}
+
+void spec_disk(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t corpus,
+               uint64_t heldout, struct spec_disk *out)
+{
+    struct model_config router, expert;
+    struct cost_run cost;
+    bool em = s->router.mode == SPEC_EM;
+    double experts = s->experts,
+           sequence = (double)seq * (vocab <= 65536 ? 2 : 4) + SEQUENCE_BESIDE;
+    double draw = (double)spec_expert_draw(s, corpus), peak, after, held = (double)heldout;
+    uint64_t dense = s->dense.enabled ? spec_dense_steps(s) : 0, flops = 0;
+    if (s->dense.enabled && s->dense.match == SPEC_MATCH_BOTH)
+        flops = spec_dense_flops_steps(s, vocab, seq, corpus);
+    *out = (struct spec_disk){.pieces = draw * sequence};
+    spec_expert_model(s, vocab, seq, &expert);
+    spec_cost(s, vocab, seq, corpus, &cost);
+    const struct {
+        double chains;
+        uint64_t steps;
+    } models[] = {{experts, s->expert.steps}, {dense > 0, dense}, {flops > 0, flops}};
+    for (int i = 0; i < 3; i++) {
+        chain_kept(s, models[i].steps, &peak, &after);
+        out->checkpoints_peak += models[i].chains * peak * checkpoint(&expert);
+        out->checkpoints_after += models[i].chains * after * checkpoint(&expert);
+        out->evaluations += models[i].chains * evaluations(s, models[i].steps, held);
+    }
+    if (em) {
+        double rounds = s->router.rounds, keep = (double)s->checkpoint.keep;
+        spec_router_model(s, vocab, seq, &router);
+        out->checkpoints_peak += experts * least(rounds, keep + 1) * checkpoint(&router);
+        out->checkpoints_after += experts * least(rounds, keep) * checkpoint(&router);
+        out->evaluations += experts * held * EVAL_ROW_ROUTER * s->router.prefix;
+        out->scores = (cost.scored_for_routers + cost.scored_for_experts) * (2 * experts + 4);
+        out->assignments = (rounds - 1) * (double)s->router.sequences * ASSIGNMENT_ROW;
+    }
+    out->assignments += draw * ASSIGNMENT_ROW;
+    out->after = out->pieces + out->assignments + out->evaluations + out->checkpoints_after;
+    out->peak =
+        out->pieces + out->assignments + out->evaluations + out->checkpoints_peak + out->scores;
+}
