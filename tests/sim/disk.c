@@ -179,7 +179,9 @@ struct node *disk__node_make(struct sim_disk *d, bool folder)
 
 static void change_add(struct node *n, uint64_t offset, const void *data, size_t len)
 {
-    struct change *c = disk__alloc(sizeof *c + len);
+    struct change *c = malloc(sizeof *c + len);
+    if (!c)
+        abort();
     *c = (struct change){.offset = offset, .len = len};
     if (data) {
         c->data = (uint8_t *)(c + 1);

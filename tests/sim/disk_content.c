@@ -5,14 +5,31 @@
 #include <string.h>
 #include "tests/sim/disk_parts.h"
 
-static void page_drop(struct page *p)
+/* Pages come and go with every write: those that went, linked by their first bytes. */
+static struct page *idle;
+
+static struct page *page_take(void)
 {
-    if (p && --p->refs == 0)
-        free(p);
+    struct page *p = idle;
+    if (!p)
+        p = malloc(sizeof *p);
+    else
+        memcpy(&idle, p->data, sizeof idle);
+    if (!p)
+        abort();
+    return p;
 }
 
-/* Page i for writing: there, and no one else's. */
-static struct page *page_own(struct content *c, size_t i)
+static void page_drop(struct page *p)
+{
+    if (!p || --p->refs > 0)
+        return;
+    memcpy(p->data, &idle, sizeof idle);
+    idle = p;
+}
+
+/* Page i for writing: there, and no one else's. whole: what is in it will be written over. */
+static struct page *page_own(struct content *c, size_t i, bool whole)
 {
     while (c->count <= i) {
         if (c->count == c->cap)
@@ -22,13 +39,11 @@ static struct page *page_own(struct content *c, size_t i)
     struct page *old = c->pages[i];
     if (old && old->refs == 1)
         return old;
-    struct page *own = malloc(sizeof *own);
-    if (!own)
-        abort();
+    struct page *own = page_take();
     own->refs = 1;
-    if (old)
+    if (old && !whole)
         memcpy(own->data, old->data, sizeof own->data);
-    else
+    else if (!whole)
         memset(own->data, 0, sizeof own->data);
     page_drop(old);
     c->pages[i] = own;
@@ -44,7 +59,8 @@ void content__write(struct content *c, uint64_t offset, const void *data, size_t
         size_t at = (size_t)(offset % SIM_DISK_PAGE), part = SIM_DISK_PAGE - at;
         if (part > len)
             part = len;
-        memcpy(page_own(c, (size_t)(offset / SIM_DISK_PAGE))->data + at, from, part);
+        memcpy(page_own(c, (size_t)(offset / SIM_DISK_PAGE), part == SIM_DISK_PAGE)->data + at,
+               from, part);
         from += part;
         offset += part;
         len -= part;
@@ -58,7 +74,7 @@ void content__truncate(struct content *c, uint64_t size)
         page_drop(c->pages[--c->count]);
     size_t tail = (size_t)(size % SIM_DISK_PAGE);
     if (size < c->size && tail > 0 && keep == c->count && c->pages[keep - 1])
-        memset(page_own(c, keep - 1)->data + tail, 0, SIM_DISK_PAGE - tail);
+        memset(page_own(c, keep - 1, false)->data + tail, 0, SIM_DISK_PAGE - tail);
     c->size = size;
 }
 
