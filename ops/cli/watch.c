@@ -82,6 +82,13 @@ const char *watch_job(struct arena *a, const struct msg_job *j)
                     : arena_printf(a, "%s chunk %s, part %s", kind, format_count(a, j->chunk + 1),
                                    format_count(a, j->part + 1));
         break;
+    case JOB_REPLAY:
+        if (j->step_last)
+            words = arena_printf(a, "replay %s %s, to step %s", target, format_count(a, j->index),
+                                 format_count(a, j->step_last));
+        else if (j->target)
+            words = arena_printf(a, "replay %s %s", target, format_count(a, j->index));
+        break;
     default:
         break;
     }
