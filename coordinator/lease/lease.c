@@ -246,8 +246,8 @@ static int check_blobs(struct call *c, const struct msg_complete *m, struct err 
         if (rc && rc != ERR_NOT_FOUND)
             return rc;
         char hex[DIGEST_HEX + 1];
-        if (rc || !info.complete)
-            return err_set(e, ERR_INVALID,
+        if (rc || !info.complete) /* collected just now: no failure, its agent sends it again */
+            return err_set(e, ERR_CONFLICT,
                            "output %u, blob %s, is not in the store: upload it "
                            "first",
                            i, digest_to_hex(&b->digest, hex));

@@ -517,7 +517,7 @@ static void test_outputs_must_be_in_the_store(void **state)
     make_outputs(w, 1, out);
     known = out[1].digest;
     out[1].digest.bytes[3] ^= 1;
-    assert_int_equal(complete(w, 0, &g, out, &answer), ERR_INVALID);
+    assert_int_equal(complete(w, 0, &g, out, &answer), ERR_CONFLICT);
     assert_non_null(strstr(err.message, "output 1"));
     out[1].digest = known;
     out[1].bytes++;
