@@ -9,8 +9,8 @@
 
 #define LOG_HEADER 32
 #define FRAME_HEADER 24
-#define CHECKPOINT_LOCK 1 /* of the shared memory's locks: who holds it alone writes the log back  \
-                           */
+/* Of the shared memory's locks: who holds it alone writes the log back. */
+#define CHECKPOINT_LOCK 1
 
 struct logged {
     uint32_t page, frame;

@@ -8,7 +8,7 @@
 
 int64_t env_monotonic_ms(void); /* since an arbitrary start; never goes back */
 double env_monotonic_s(void);
-double env_thread_s(void);    /* processor time of the calling thread: for benches */
+double env_thread_s(void); /* processor time of the calling thread: for benches */
 int64_t env_wall_ms(void); /* since 1970, UTC; may jump: for people, never for deadlines */
 void env_sleep_ms(int64_t ms);
 void env_random(void *out, size_t len); /* unpredictable bytes (identities, tokens, jitter) */
