@@ -205,6 +205,10 @@ class Beanstalkd:
 
 class PostgreSQL:
     name = "postgresql"
+    CLAIM = ("PREPARE claim AS UPDATE job SET state = 1, worker = $1 WHERE id = (SELECT id FROM job"
+             " WHERE state = 0 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id")
+    COMPLETE = ("PREPARE complete AS UPDATE job SET state = 2, result = $3 WHERE id = $1"
+                " AND worker = $2 AND state = 1 RETURNING id")
 
     def __init__(self, folder):
         version = max(os.listdir(PG), key=float)
@@ -245,7 +249,7 @@ class PostgreSQL:
         self.sql("VACUUM ANALYZE job")
 
     def work(self, clients, seconds):
-        return client("work", "postgresql", self.port, clients, seconds)
+        return client("work", "postgresql", self.port, clients, seconds, self.CLAIM, self.COMPLETE)
 
     def stop(self):
         # The first INT asks for a fast shutdown; runuser passes it on.

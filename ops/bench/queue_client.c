@@ -1,9 +1,10 @@
 /* The clients of ops/bench/queue.py, as light as each protocol allows: raw sockets, one thread a
  * client. One JSON line is printed.
  *
- *   queue_client work SYSTEM PORT CLIENTS SECONDS [TOKENS BODY]
+ *   queue_client work SYSTEM PORT CLIENTS SECONDS [TOKENS BODY | CLAIM COMPLETE]
  *       claims a job and completes it, again and again. SYSTEM: tacit (TOKENS: a file with an
  *       agent's token a line; BODY: what a completion says after its fence), beanstalkd, postgresql
+ *       (CLAIM, COMPLETE: statements that prepare `claim` and `complete`)
  *   queue_client sync FILE SECONDS         writes 4 KiB and waits for the disk, again and again
  *   queue_client upload PORT TOKEN BYTES SEED      sends a blob of so many bytes
  *   queue_client write FILE BYTES SEED             writes the same bytes to a file, fsync at the
@@ -118,7 +119,7 @@ struct client {
 };
 
 static struct {
-    const char *system, *body;
+    const char *system, *body, *claim, *complete; /* the last two: prepared, of PostgreSQL */
     double until;
 } work;
 
@@ -273,15 +274,8 @@ static void postgresql_start(struct client *c)
     memcpy(message + sizeof head, words, sizeof words);
     send_all(c->fd, message, sizeof head + sizeof words);
     postgresql_answer(c, ignored);
-    postgresql_query(c,
-                     "PREPARE claim AS UPDATE job SET state = 1, worker = $1 WHERE id = (SELECT id "
-                     "FROM job WHERE state = 0 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) "
-                     "RETURNING id",
-                     ignored);
-    postgresql_query(c,
-                     "PREPARE complete AS UPDATE job SET state = 2, result = $3 WHERE id = $1 AND "
-                     "worker = $2 AND state = 1 RETURNING id",
-                     ignored);
+    postgresql_query(c, work.claim, ignored);
+    postgresql_query(c, work.complete, ignored);
 }
 
 static bool postgresql_claim(struct client *c, unsigned long long job[3])
@@ -356,7 +350,10 @@ static int run_work(int argc, char **argv)
     if (n < 1 || n > CLIENTS_MAX || !all.ms)
         die("CLIENTS");
     work.system = argv[2];
-    if (argc == 8) {
+    if (argc == 8 && strcmp(work.system, "postgresql") == 0) {
+        work.claim = argv[6];
+        work.complete = argv[7];
+    } else if (argc == 8) {
         work.body = argv[7];
         read_tokens(argv[6], clients, n);
     }
