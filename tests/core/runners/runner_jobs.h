@@ -1,5 +1,4 @@
-/* Jobs on small data, through files, without a coordinator: what the tests of runners share. ROOT,
- * the folder that they work in, is the includer's. */
+/* Jobs on small data, through files, without a coordinator: what the tests of runners share. */
 #ifndef TACIT_TESTS_CORE_RUNNERS_RUNNER_JOBS_H
 #define TACIT_TESTS_CORE_RUNNERS_RUNNER_JOBS_H
 
@@ -22,6 +21,11 @@
 #include "core/env/clock.h"
 #include "core/env/file.h"
 #include "core/env/process.h"
+
+/* The folder that they work in: programs that run side by side define one each. */
+#ifndef ROOT
+#define ROOT "build/runner_jobs"
+#endif
 
 #define V 64
 #define S 16
