@@ -244,8 +244,8 @@ static int find_superfluous(struct query *q, const struct retention *r, uint64_t
     *count = 0;
     while (*count < RETAIN_MAX && (rc = query_step(q, e)) == 1) {
         uint64_t step = column_u64(q, 1);
-        bool last_verified = column_u64(q, 2) && !verified;
         bool awaited = column_u64(q, 3) != 0, there = column_u64(q, 4) != 0;
+        bool last_verified = there && column_u64(q, 2) && !verified;
         bool milestone = step == r->last || (r->milestone_steps && step % r->milestone_steps == 0);
         verified |= last_verified;
         if (seen++ >= r->keep && there && !last_verified && !awaited && !milestone)
@@ -434,25 +434,6 @@ int op_backup_made(struct store_conn *c, uint64_t id, const struct digest *snaps
     query_u64(&q, wall_ms);
     query_u64(&q, id);
     return change_backup(&q, id, e);
-}
-
-int op_backup_get(struct store_conn *c, uint64_t id, struct backup_row *out, struct err *e)
-{
-    struct query q;
-    query_open(&q, c, "SELECT id, created_ms, renewed_ms, snapshot, list FROM backup WHERE id = ?");
-    query_u64(&q, id);
-    int rc = query_step(&q, e);
-    if (rc == 1) {
-        *out = (struct backup_row){
-            column_u64(&q, 0), column_u64(&q, 1), column_u64(&q, 2), {{0}}, {{0}}};
-        column_digest(&q, 3, &out->snapshot);
-        column_digest(&q, 4, &out->list);
-    }
-    query_close(&q);
-    if (rc == 0)
-        return err_set(e, ERR_NOT_FOUND, "there is no backup %llu under way",
-                       (unsigned long long)id);
-    return rc < 0 ? rc : 0;
 }
 
 int op_backup_renew(struct store_conn *c, uint64_t id, uint64_t wall_ms, struct err *e)

@@ -47,7 +47,8 @@ struct retention {
     uint64_t keep, milestone_steps, last;
 };
 /* Drops checkpoints of a chain (target, index; a router's are its rounds) but for: the last `keep`,
- * the one at `last`, milestones, those whose evaluation is not done, the last that was verified. */
+ * the one at `last`, milestones, those whose evaluation is not done, the last that was verified
+ * (of those still there: links that are dropped are verified, too). */
 TACIT_MUST_CHECK int op_retain(struct store_conn *c, uint64_t run, int target, uint32_t index,
                                const struct retention *r, uint64_t wall_ms, struct err *e);
 /* A replay of the job gave the same content. */
@@ -71,10 +72,6 @@ TACIT_MUST_CHECK int op_released_forget(struct store_conn *c, const struct diges
 
 /* --- backups --------------------------------------------------------------------------------- */
 
-struct backup_row {
-    uint64_t id, created_ms, renewed_ms;
-    struct digest snapshot, list; /* zero while it is being made */
-};
 /* Begins one: from the COMMIT on, gc collects nothing. */
 TACIT_MUST_CHECK int op_backup_insert(struct store_conn *c, uint64_t wall_ms, uint64_t *id,
                                       struct err *e);
@@ -82,8 +79,6 @@ TACIT_MUST_CHECK int op_backup_insert(struct store_conn *c, uint64_t wall_ms, ui
 TACIT_MUST_CHECK int op_backup_made(struct store_conn *c, uint64_t id,
                                     const struct digest *snapshot, const struct digest *list,
                                     uint64_t pinned, uint64_t wall_ms, struct err *e);
-TACIT_MUST_CHECK int op_backup_get(struct store_conn *c, uint64_t id, struct backup_row *out,
-                                   struct err *e);
 TACIT_MUST_CHECK int op_backup_renew(struct store_conn *c, uint64_t id, uint64_t wall_ms,
                                      struct err *e);
 TACIT_MUST_CHECK int op_backup_end(struct store_conn *c, uint64_t id, struct err *e);
