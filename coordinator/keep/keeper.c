@@ -91,8 +91,7 @@ static void look_after_health(struct keeper *k, int64_t now)
     if (code == ERR_NO_SPACE && k->health != code && !k->passing && k->pass_at_ms > now)
         k->pass_at_ms = now;
     k->health = code;
-    if (code)
-        store_probe(k->service->store);
+    store_probe(k->service->store);
 }
 
 /* What a run will take at most, less what it has. */

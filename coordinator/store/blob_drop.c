@@ -101,21 +101,32 @@ int store__blobs_start(struct store *s, struct err *e)
  *
  * Whoever is told that a blob is there need not send it, and may name it later. So its time starts
  * anew: touched_ms is set by the blob writer, and until that is committed, `touching` keeps gc from
- * it. What gc has marked in `going` is gone for everybody from then on. */
+ * it: one entry a blob, however often it is asked for. What fails is done again once writes go well
+ * (blob_touch_again). What gc has marked in `going` is gone for everybody from then on. */
 
 struct touch {
-    struct touch *next;
+    struct touch *next, *retry;
     struct store *store;
     struct digest digest;
-    int64_t wall_ms;
+    int64_t wall_ms, written_ms;
+    bool queued;
 };
+
+static struct touch **touch_list(struct blob_guard *g, const struct digest *d)
+{
+    return &g->touching[d->bytes[0] % BLOB_TOUCH_LISTS];
+}
 
 static int touch_fn(struct store_conn *c, void *arg, struct err *e)
 {
-    const struct touch *t = arg;
+    struct touch *t = arg;
+    struct blob_guard *g = &t->store->guard;
     struct query q;
+    env_mutex_lock(&g->mutex);
+    t->written_ms = t->wall_ms;
+    env_mutex_unlock(&g->mutex);
     query_open(&q, c, "UPDATE blob SET touched_ms = ? WHERE digest = ?");
-    query_i64(&q, t->wall_ms);
+    query_i64(&q, t->written_ms);
     query_digest(&q, &t->digest);
     return query_run(&q, NULL, e);
 }
@@ -123,16 +134,41 @@ static int touch_fn(struct store_conn *c, void *arg, struct err *e)
 static void touch_done(void *arg, int rc, const struct err *e)
 {
     struct touch *t = arg, **at;
-    struct blob_guard *g = &t->store->guard;
-    (void)e;
-    if (rc) /* a full disk: it stays promised until the next start */
-        return;
+    struct store *s = t->store;
+    struct blob_guard *g = &s->guard;
+    (void)e; /* a full disk, say: it stays promised until it is done again */
     env_mutex_lock(&g->mutex);
-    for (at = &g->touching; *at != t; at = &(*at)->next)
-        ;
-    *at = t->next;
+    bool again = !rc && t->wall_ms > t->written_ms && !atomic_load(&s->closing);
+    t->queued = again;
+    if (!rc && !again) {
+        for (at = touch_list(g, &t->digest); *at != t; at = &(*at)->next)
+            ;
+        *at = t->next;
+        free(t);
+    }
     env_mutex_unlock(&g->mutex);
-    free(t);
+    if (again)
+        writer_put(s->blob_writer, touch_fn, touch_done, t);
+}
+
+void blob_touch_again(struct store *s)
+{
+    struct blob_guard *g = &s->guard;
+    struct touch *failed = NULL;
+    env_mutex_lock(&g->mutex);
+    for (unsigned i = 0; i < BLOB_TOUCH_LISTS; i++)
+        for (struct touch *t = g->touching[i]; t; t = t->next)
+            if (!t->queued) {
+                t->queued = true;
+                t->retry = failed;
+                failed = t;
+            }
+    env_mutex_unlock(&g->mutex);
+    while (failed) {
+        struct touch *t = failed;
+        failed = t->retry; /* the writer may free it at once */
+        writer_put(s->blob_writer, touch_fn, touch_done, t);
+    }
 }
 
 static bool in_going(const struct blob_guard *g, const struct digest *d)
@@ -143,25 +179,37 @@ static bool in_going(const struct blob_guard *g, const struct digest *d)
     return false;
 }
 
+/* The entry of a blob, its time renewed; NULL: no memory. *made: it is new, and to be queued. */
+static struct touch *touch_entry(struct store *s, const struct digest *d, bool *made)
+{
+    struct touch **list = touch_list(&s->guard, d), *t = *list;
+    while (t && !digest_equal(&t->digest, d))
+        t = t->next;
+    *made = !t;
+    if (!t && (t = calloc(1, sizeof *t))) {
+        t->next = *list;
+        t->store = s;
+        t->digest = *d;
+        t->queued = true;
+        *list = t;
+    }
+    if (t)
+        t->wall_ms = env_wall_ms();
+    return t;
+}
+
 bool blob_touch(struct store *s, const struct digest *d)
 {
     struct blob_guard *g = &s->guard;
-    struct touch *t = malloc(sizeof *t);
-    if (!t)
-        return false; /* sending it again does no harm */
-    *t = (struct touch){NULL, s, *d, env_wall_ms()};
+    struct touch *t = NULL;
+    bool made = false;
     env_mutex_lock(&g->mutex);
-    bool there = !in_going(g, d);
-    if (there) {
-        t->next = g->touching;
-        g->touching = t;
-    }
+    if (!in_going(g, d))
+        t = touch_entry(s, d, &made); /* without memory: sending it again does no harm */
     env_mutex_unlock(&g->mutex);
-    if (there)
+    if (t && made)
         writer_put(s->blob_writer, touch_fn, touch_done, t);
-    else
-        free(t);
-    return there;
+    return t != NULL;
 }
 
 bool blob_is_going(struct store *s, const struct digest *d)
@@ -177,7 +225,7 @@ bool blob_guard_mark(struct store *s, const struct digest *d)
     struct blob_guard *g = &s->guard;
     env_mutex_lock(&g->mutex);
     bool free_to_go = g->going_count < BLOB_GOING_MAX;
-    for (const struct touch *t = g->touching; free_to_go && t; t = t->next)
+    for (const struct touch *t = *touch_list(g, d); free_to_go && t; t = t->next)
         free_to_go = !digest_equal(&t->digest, d);
     if (free_to_go)
         g->going[g->going_count++] = *d;
@@ -194,11 +242,12 @@ void blob_guard_clear(struct store *s)
 
 void blob_guard_free(struct store *s)
 {
-    for (struct touch *t = s->guard.touching; t;) {
-        struct touch *next = t->next;
-        free(t);
-        t = next;
-    }
+    for (unsigned i = 0; i < BLOB_TOUCH_LISTS; i++)
+        for (struct touch *t = s->guard.touching[i]; t;) {
+            struct touch *next = t->next;
+            free(t);
+            t = next;
+        }
 }
 
 int blob_row_drop(struct store_conn *c, uint64_t id, struct err *e)

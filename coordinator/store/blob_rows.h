@@ -29,6 +29,7 @@ TACIT_MUST_CHECK int blob_row_drop(struct store_conn *c, uint64_t id, struct err
 /* Between gc and those who are told that a blob is there; any thread. blob_touch: false where it is
  * being collected; else it is not from now on, but may have been just before. */
 bool blob_touch(struct store *s, const struct digest *d);
+void blob_touch_again(struct store *s); /* those that could not be written */
 bool blob_is_going(struct store *s, const struct digest *d);
 /* From here on the blob is not there for anybody. False where somebody was just promised it. */
 TACIT_MUST_CHECK bool blob_guard_mark(struct store *s, const struct digest *d);

@@ -138,6 +138,8 @@ void store_probe(struct store *s)
     if (health_is_bad(&s->health, HEALTH_BLOBS) &&
         !writer_wait(s->blob_writer, touch_blobs, NULL, &e))
         store__drop_start(s);
+    if (!health_is_bad(&s->health, HEALTH_BLOBS))
+        blob_touch_again(s);
     if (wanted)
         (void)!check_space(s, wanted, &e);
 }

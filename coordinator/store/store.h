@@ -61,7 +61,8 @@ TACIT_MUST_CHECK int store_disk_free(struct store *s, uint64_t *bytes, struct er
 TACIT_MUST_CHECK int store_disk_used(struct store *s, uint64_t *bytes, struct err *e);
 /* Whether the last writes went well, and there was room for the last upload: 0 and "ok", or the
  * failure's code, its words and since when (wall clock). store_probe: sees whether it works again,
- * with a write that changes nothing that matters; waits for both writers. Any other thread. */
+ * with a write that changes nothing that matters, and does again what failed and nobody waits for;
+ * waits for both writers. Quick where all is well. Any other thread. */
 int store_health(struct store *s, char *words, size_t size, int64_t *since_ms);
 void store_probe(struct store *s);
 

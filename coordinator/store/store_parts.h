@@ -19,12 +19,14 @@ struct reader_pool {
 };
 
 #define BLOB_GOING_MAX 64
+#define BLOB_TOUCH_LISTS 64
 struct touch;
 struct blob_guard {
     struct env_mutex mutex;              /* guards the rest; nothing else is taken under it */
     struct digest going[BLOB_GOING_MAX]; /* complete blobs that are just being collected */
     unsigned going_count;
-    struct touch *touching; /* blobs that somebody was told are there, not yet marked so */
+    /* Blobs that somebody was told are there, not yet marked so; by a byte of their digests. */
+    struct touch *touching[BLOB_TOUCH_LISTS];
 };
 
 struct store {

@@ -244,6 +244,7 @@ static void what_retention_drops_goes_at_once(void **state)
 }
 
 static uint64_t verified_job;
+static unsigned verified_link = 2;
 static int mark_verified(struct store_conn *c)
 {
     OK(op_job_verified(c, verified_job, &err));
@@ -283,7 +284,7 @@ static const char *dropped(unsigned links)
         OK(op_job_find(c, w.run, &k, &w.arena, &row, &err));
         OK(op_output(c, row.id, 0, &out, &err));
         word[i] = out.dropped ? '1' : '0';
-        if (i == 2)
+        if (i == verified_link)
             verified_job = row.id;
     }
     word[links] = 0;
@@ -309,6 +310,24 @@ static void retention_keeps_what_its_spec_says(void **state)
     rule.milestone_steps = 0;
     write_with(retain);
     assert_string_equal(dropped(8), "11011010");
+}
+
+/* Links whose checkpoints are gone are verified as well, by computing them again. */
+static void the_last_verified_one_is_one_that_is_there(void **state)
+{
+    (void)state;
+    struct digest d[6];
+    rule = (struct retention){.keep = 1, .last = 1000};
+    train(6, d);
+    dropped(6);
+    write_with(mark_verified);
+    write_with(retain);
+    verified_link = 4;
+    assert_string_equal(dropped(6), "110110");
+    write_with(mark_verified);
+    write_with(retain);
+    verified_link = 2;
+    assert_string_equal(dropped(6), "110110");
 }
 
 /* Between the look and the drop, an agent names it, or is told that it is there. */
@@ -357,6 +376,47 @@ static void what_is_going_is_sent_again(void **state)
     uint64_t gone;
     assert_int_equal(collect(0, &gone), 1);
     assert_true(is_there(&d));
+}
+
+static void run_sql(const char *sql)
+{
+    char path[80];
+    sqlite3 *db;
+    snprintf(path, sizeof path, "%s/blobs.db", w.dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+/* Agents ask for as long as the disk fails. That must not fill the memory, nor keep the blob once
+ * the disk is well. */
+static void a_promise_that_cannot_be_written_is_made_good(void **state)
+{
+    (void)state;
+    struct digest d = stored(1, 9);
+    struct blob_info info;
+    unsigned pieces = 0, n;
+    uint64_t gone;
+    drain();
+    run_sql("CREATE TRIGGER fails BEFORE UPDATE OF touched_ms ON blob"
+            " BEGIN SELECT raise(ABORT, 'disk'); END");
+    for (int i = 0; i < 100; i++) {
+        OK(blob_promise(w.s, &d, &info, &err));
+        while ((n = store_writer_step(w.s)))
+            pieces += n;
+    }
+    assert_int_equal(pieces, 1);
+    collect(2 * GRACE, &gone);
+    assert_int_equal(gone, 0);
+    run_sql("DROP TRIGGER fails");
+    store_probe(w.s);
+    drain();
+    collect(GRACE / 2, &gone);
+    assert_int_equal(gone, 0);
+    collect(2 * GRACE, &gone);
+    assert_int_equal(gone, 1);
+    assert_false(is_there(&d));
 }
 
 static uint64_t backup;
@@ -456,17 +516,6 @@ static struct msg_scrub check_all(uint64_t run, struct scrub **out)
     return *scrub_found(*out);
 }
 
-static void run_sql(const char *sql)
-{
-    char path[80];
-    sqlite3 *db;
-    snprintf(path, sizeof path, "%s/blobs.db", w.dir);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    sqlite3_close(db);
-}
-
 static void check_finds_and_names_what_is_bad(void **state)
 {
     (void)state;
@@ -516,7 +565,9 @@ int main(void)
         TEST(unnamed_goes_after_its_grace_and_leaves_room),
         TEST(what_retention_drops_goes_at_once),
         TEST(retention_keeps_what_its_spec_says),
+        TEST(the_last_verified_one_is_one_that_is_there),
         TEST(who_comes_between_keeps_it),
+        TEST(a_promise_that_cannot_be_written_is_made_good),
         TEST(what_is_going_is_sent_again),
         TEST(a_backup_keeps_what_it_may_name),
         TEST(abandoned_uploads_go),
