@@ -485,7 +485,9 @@ enum api_step api_handle(struct api_exchange *public)
     if (claim)
         waiters_claim(x);
     else if (x->route->kind == ROUTE_WORK)
-        works_submit(x->api->service->works, work, x);
+        works_submit_long(x->api->service->works, work, x);
+    else if (x->route->prepare == runs_prepare_rollback) /* reads all that is undone */
+        works_submit_long(x->api->service->works, prepare, x);
     else if (needs_prepare(x))
         works_submit(x->api->service->works, prepare, x);
     else

@@ -12,6 +12,8 @@
 #include "coordinator/store/ops_attempts.h"
 
 #define WORKS_CHECKERS 2 /* checking is reading and inflating: little processor time */
+/* Backups, collections and rollbacks take minutes: no result is to wait for them. */
+#define WORKS_LONG 2
 #define OWN_ARENA_MAX (256u << 20)
 #define RETURN_ARENA_MAX (1u << 20)
 #define RETRY_MS 2000 /* after a failure of a job of our own; doubled at each in a row */
@@ -24,21 +26,29 @@ struct task {
     void *arg;
 };
 
+/* What waits for some of the threads. */
+struct lane {
+    struct works *works;
+    struct env_cond wake;
+    struct task *first, **last;
+};
+
 struct works {
     struct service *service;
-    struct env_thread checkers[WORKS_CHECKERS], own;
-    unsigned checkers_started;
+    struct env_thread threads[WORKS_CHECKERS + WORKS_LONG], own;
+    unsigned threads_started;
     bool own_started;
     int64_t retry_ms;
     unsigned failures;     /* the own thread's: in a row */
     struct env_mutex lock; /* guards what follows; nothing else is taken while it is held */
-    struct env_cond tasks_wake, own_wake;
-    struct task *first, **last;
+    struct env_cond own_wake;
+    struct lane checks, longs;
     bool look, stopping; /* look: own jobs may be due */
 };
 
-void works_submit(struct works *w, void (*fn)(void *arg), void *arg)
+static void submit(struct lane *l, void (*fn)(void *arg), void *arg)
 {
+    struct works *w = l->works;
     struct task *t = malloc(sizeof *t);
     if (!t) { /* without memory the caller's thread does it itself */
         fn(arg);
@@ -46,10 +56,20 @@ void works_submit(struct works *w, void (*fn)(void *arg), void *arg)
     }
     *t = (struct task){NULL, fn, arg};
     env_mutex_lock(&w->lock);
-    *w->last = t;
-    w->last = &t->next;
-    env_cond_signal(&w->tasks_wake);
+    *l->last = t;
+    l->last = &t->next;
+    env_cond_signal(&l->wake);
     env_mutex_unlock(&w->lock);
+}
+
+void works_submit(struct works *w, void (*fn)(void *arg), void *arg)
+{
+    submit(&w->checks, fn, arg);
+}
+
+void works_submit_long(struct works *w, void (*fn)(void *arg), void *arg)
+{
+    submit(&w->longs, fn, arg);
 }
 
 bool works_stopping(struct works *w)
@@ -68,19 +88,20 @@ void works_wake(struct works *w)
     env_mutex_unlock(&w->lock);
 }
 
-static void checker(void *arg)
+static void lane_main(void *arg)
 {
-    struct works *w = arg;
+    struct lane *l = arg;
+    struct works *w = l->works;
     env_mutex_lock(&w->lock);
     for (;;) {
-        while (!w->first && !w->stopping)
-            env_cond_wait(&w->tasks_wake, &w->lock);
-        struct task *t = w->first;
+        while (!l->first && !w->stopping)
+            env_cond_wait(&l->wake, &w->lock);
+        struct task *t = l->first;
         if (!t)
             break; /* stopping, and all that was queued is done */
-        w->first = t->next;
-        if (!w->first)
-            w->last = &w->first;
+        l->first = t->next;
+        if (!l->first)
+            l->last = &l->first;
         env_mutex_unlock(&w->lock);
         t->fn(t->arg);
         free(t);
@@ -339,11 +360,21 @@ static int start_threads(struct works *w, struct err *e)
 {
     int rc = env_thread_start(&w->own, own_worker, w, "the thread of own jobs", e);
     w->own_started = !rc;
-    for (int i = 0; !rc && i < WORKS_CHECKERS; i++) {
-        rc = env_thread_start(&w->checkers[i], checker, w, "a thread that checks results", e);
-        w->checkers_started += !rc;
+    for (int i = 0; !rc && i < WORKS_CHECKERS + WORKS_LONG; i++) {
+        bool checks = i < WORKS_CHECKERS;
+        rc = env_thread_start(&w->threads[i], lane_main, checks ? &w->checks : &w->longs,
+                              checks ? "a thread that checks results" : "a thread of long requests",
+                              e);
+        w->threads_started += !rc;
     }
     return rc;
+}
+
+static void lane_init(struct lane *l, struct works *w)
+{
+    l->works = w;
+    l->last = &l->first;
+    env_cond_init(&l->wake);
 }
 
 int works_create_with(struct works **out, struct service *s, int64_t retry_ms, struct err *e)
@@ -353,10 +384,10 @@ int works_create_with(struct works **out, struct service *s, int64_t retry_ms, s
         return err_set(e, ERR_NO_MEMORY, "no memory for the works");
     w->service = s;
     w->retry_ms = retry_ms;
-    w->last = &w->first;
     w->look = true;
     env_mutex_init(&w->lock);
-    env_cond_init(&w->tasks_wake);
+    lane_init(&w->checks, w);
+    lane_init(&w->longs, w);
     env_cond_init(&w->own_wake);
     *out = w; /* before the threads, which find the works where `out` is: in the service */
     int rc = start_threads(w, e);
@@ -378,15 +409,17 @@ void works_destroy(struct works *w)
         return;
     env_mutex_lock(&w->lock);
     w->stopping = true;
-    env_cond_broadcast(&w->tasks_wake);
+    env_cond_broadcast(&w->checks.wake);
+    env_cond_broadcast(&w->longs.wake);
     env_cond_broadcast(&w->own_wake);
     env_mutex_unlock(&w->lock);
     if (w->own_started)
         env_thread_join(&w->own);
-    for (unsigned i = 0; i < w->checkers_started; i++)
-        env_thread_join(&w->checkers[i]);
+    for (unsigned i = 0; i < w->threads_started; i++)
+        env_thread_join(&w->threads[i]);
     env_mutex_destroy(&w->lock);
-    env_cond_destroy(&w->tasks_wake);
+    env_cond_destroy(&w->checks.wake);
+    env_cond_destroy(&w->longs.wake);
     env_cond_destroy(&w->own_wake);
     free(w);
 }

@@ -17,6 +17,8 @@ void works_destroy(struct works *w);
 bool works_stopping(struct works *w);
 /* Queues fn(arg) for a works thread. */
 void works_submit(struct works *w, void (*fn)(void *arg), void *arg);
+/* The same of what an operator asks for, and may take minutes: on other threads. */
+void works_submit_long(struct works *w, void (*fn)(void *arg), void *arg);
 /* The coordinator's own jobs may be due: look. Any thread; does not block. */
 void works_wake(struct works *w);
 
