@@ -87,6 +87,21 @@ int store_disk_used(struct store *s, uint64_t *bytes, struct err *e)
     return rc;
 }
 
+int store__room_for_copy(struct store *s, uint64_t bytes, struct err *e)
+{
+    uint64_t file, all, taken = atomic_load(&s->upload_bytes) + SPACE_RESERVE;
+    char has[16], needs[16];
+    int rc = env_disk_free(s->dir, &file, e);
+    if (!rc)
+        rc = store_disk_free(s, &all, e);
+    if (rc || (file >= bytes + taken && all >= 2 * bytes + taken))
+        return rc;
+    return err_set(e, ERR_NO_SPACE,
+                   "no room for a backup: %s are free in %s, %s are needed while it is made; make "
+                   "room there, or see what `tacit gc` can let go",
+                   text_bytes(all, has), s->dir, text_bytes(2 * bytes + taken, needs));
+}
+
 static int check_space(struct store *s, uint64_t bytes, struct err *e)
 {
     uint64_t room, inside;

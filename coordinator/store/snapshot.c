@@ -15,9 +15,23 @@
 #define INCARNATION_STRIDE (1u << 20)
 #define RENEW_EVERY 256 /* look-ups on one snapshot of blobs.db */
 
+/* What a copy takes at most: the pages in use, those of the log included. */
+static int copy_bytes(struct store_conn *c, uint64_t *bytes, struct err *e)
+{
+    static const char get[] = "SELECT (page_count - freelist_count) * page_size"
+                              " FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+    struct query q;
+    query_open(&q, c, get);
+    int rc = query_step(&q, e);
+    *bytes = rc == 1 ? column_u64(&q, 0) : 0;
+    query_close(&q);
+    return rc < 0 ? rc : 0;
+}
+
 int snapshot_write(struct store *s, const char *path, struct err *e)
 {
     struct store_conn *c;
+    uint64_t bytes;
     char *tacit = env_path_join(s->dir, "tacit.db");
     if (!tacit)
         return err_set(e, ERR_NO_MEMORY, "no memory for a backup");
@@ -26,7 +40,14 @@ int snapshot_write(struct store *s, const char *path, struct err *e)
     if (rc)
         return rc;
     struct query q;
-    rc = conn_run(c, "PRAGMA query_only = OFF", e); /* it would keep the copy from being written */
+    rc = copy_bytes(c, &bytes, e);
+    /* Before a byte of it: a run goes on when a backup has no room. */
+    if (!rc && (rc = store__room_for_copy(s, bytes, e))) {
+        conn_close(c);
+        return rc;
+    }
+    if (!rc)
+        rc = conn_run(c, "PRAGMA query_only = OFF", e); /* or the copy can't be written */
     if (!rc) {
         query_open(&q, c, "VACUUM INTO ?");
         query_text(&q, path);

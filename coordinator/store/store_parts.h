@@ -48,6 +48,9 @@ struct store {
 /* A snapshot of blobs.db. */
 TACIT_MUST_CHECK int store__blob_read_begin(struct store *s, struct store_conn **c, struct err *e);
 void store__blob_read_end(struct store *s, struct store_conn *c);
+/* ERR_NO_SPACE where so many bytes can't be written as a file and as a blob, beside the uploads
+ * under way and what tacit.db lives on. */
+TACIT_MUST_CHECK int store__room_for_copy(struct store *s, uint64_t bytes, struct err *e);
 /* Removes the chunks of dropped blobs, as long as there are any. */
 void store__drop_start(struct store *s);
 /* Drops abandoned uploads, and queues the removal of what earlier processes left behind. */

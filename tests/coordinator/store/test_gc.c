@@ -15,6 +15,7 @@
 #include "coordinator/store/gc.h"
 #include "coordinator/store/ops.h"
 #include "coordinator/store/ops_storage.h"
+#include "coordinator/store/snapshot.h"
 #include "coordinator/store/store_parts.h"
 #include "tests/coordinator/store/temp_dir.h"
 
@@ -473,6 +474,21 @@ static void a_backup_keeps_what_it_may_name(void **state)
     assert_false(is_there(&before));
 }
 
+/* A backup takes its room twice for a while. It must not be what stops the run's writes. */
+static void a_backup_without_room_writes_nothing(void **state)
+{
+    (void)state;
+    char path[80];
+    snprintf(path, sizeof path, "%s/snapshot-1.db", w.dir);
+    atomic_fetch_add(&w.s->upload_bytes, 1ull << 60); /* spoken for */
+    assert_int_equal(snapshot_write(w.s, path, &err), ERR_NO_SPACE);
+    assert_non_null(strstr(err.message, "no room for a backup"));
+    assert_false(env_file_exists(path));
+    atomic_fetch_sub(&w.s->upload_bytes, 1ull << 60);
+    OK(snapshot_write(w.s, path, &err));
+    assert_true(env_file_exists(path));
+}
+
 static void flushed(void *arg, int rc, const struct err *e)
 {
     (void)arg;
@@ -570,6 +586,7 @@ int main(void)
         TEST(a_promise_that_cannot_be_written_is_made_good),
         TEST(what_is_going_is_sent_again),
         TEST(a_backup_keeps_what_it_may_name),
+        TEST(a_backup_without_room_writes_nothing),
         TEST(abandoned_uploads_go),
         TEST(check_finds_and_names_what_is_bad),
     };
