@@ -113,7 +113,8 @@ static bool is_stalled(struct call *c, const struct job_row *job)
     return trails_stalled(lease_clock_trails(c->service->leases), job->id, &job->fence);
 }
 
-int attempt_overtaken(struct call *c, const struct job_row *job, struct err *e)
+int attempt_overtaken(struct call *c, const struct job_row *job, struct attempt_ended *out,
+                      struct err *e)
 {
     struct attempt_end end = {.job = job->id,
                               .fence = &job->fence,
@@ -122,7 +123,7 @@ int attempt_overtaken(struct call *c, const struct job_row *job, struct err *e)
                                            ? "it had stalled, and started again from its last save"
                                            : "its agent asked for work again",
                               .weak = true};
-    return attempt_end(c, &end, NULL, e);
+    return attempt_end(c, &end, out, e);
 }
 
 int attempt_done(struct call *c, const struct job_row *job, struct err *e)

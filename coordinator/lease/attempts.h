@@ -32,8 +32,9 @@ TACIT_MUST_CHECK int attempt_note(struct call *c, const struct attempt_end *end,
 /* The job was just granted to the caller under this fence. */
 TACIT_MUST_CHECK int attempt_begin(struct call *c, const struct msg_grant *g,
                                    const struct msg_fence *f, struct err *e);
-/* The job's holder claims it anew. */
-TACIT_MUST_CHECK int attempt_overtaken(struct call *c, const struct job_row *job, struct err *e);
+/* The job's holder claims it anew; out may be NULL. */
+TACIT_MUST_CHECK int attempt_overtaken(struct call *c, const struct job_row *job,
+                                       struct attempt_ended *out, struct err *e);
 /* Its result came, under the job's fence. */
 TACIT_MUST_CHECK int attempt_done(struct call *c, const struct job_row *job, struct err *e);
 /* Its lease ran out. */

@@ -124,25 +124,26 @@ static int held_job(struct call *c, struct job_row *job, struct err *e)
         if (!rc)
             rc = replay_is_moot(c, job, &moot, e);
         if (!rc && moot)
-            rc = attempt_overtaken(c, job, e);
+            rc = attempt_overtaken(c, job, NULL, e);
         if (!rc && moot)
             rc = op_replay_cancel(c->conn, job->id, (uint64_t)c->wall_ms, e);
     }
     return rc;
 }
 
+/* *failed: what the agent held was taken from it, which is to be kept whatever else comes. */
 static int next_job(struct call *c, const struct msg_claim *m, struct msg_fence *fence,
-                    struct job_row *job, struct err *e)
+                    struct job_row *job, bool *failed, struct err *e)
 {
     int rc = op_fence_next(c->conn, fence, e);
     if (rc)
         return rc;
     rc = held_job(c, job, e);
     if (!rc)
-        rc = attempt_overtaken(c, job, e);
-    if (!rc)
+        rc = lease__claimed_again(c, job, failed, e);
+    if (!rc && !*failed)
         return op_job_refence(c->conn, job->id, fence, e);
-    if (rc == ERR_NOT_FOUND && (rc = bench_check(c, e)) == 0)
+    if ((rc == ERR_NOT_FOUND || (!rc && *failed)) && (rc = bench_check(c, e)) == 0)
         rc = handover_claim(c, m, fence, job, e);
     if (rc == ERR_NOT_FOUND)
         rc = op_job_claim(c->conn, false, c->agent, fence, (uint64_t)c->wall_ms, c->arena, job, e);
@@ -173,14 +174,17 @@ static bool is_passing(int code)
 int lease_claim(struct call *c, const void *in, void *out, struct err *e)
 {
     lease_clock_seen(c->service->leases, c->agent, c->now_ms);
+    bool kept = false;
     for (unsigned given_up = 0;; given_up++) {
+        bool failed = false;
         struct msg_fence fence;
         struct job_row job;
         struct msg_grant *g = out;
         *g = (struct msg_grant){0};
-        int rc = next_job(c, in, &fence, &job, e);
+        int rc = next_job(c, in, &fence, &job, &failed, e);
+        kept = kept || failed || given_up > 0;
         if (rc) /* no work: the fence is rolled back with the rest, or stays with what changed */
-            return rc == ERR_NOT_FOUND && given_up ? 0 : rc;
+            return (rc == ERR_NOT_FOUND || rc == ERR_BENCHED) && kept ? 0 : rc;
         rc = grant(c, &job, &fence, g, e);
         if (!rc)
             return op_agent_seen(c->conn, c->agent, (uint64_t)c->wall_ms, e);

@@ -12,6 +12,9 @@
  * was done; or after so many failures, by two agents where two are alive. */
 #define LEASE_POISON_AGENTS 3
 #define LEASE_FAILURES_MAX 5
+/* An agent whose process ended so many times in a row before it had done a step of a job, and which
+ * asked for work again each time (a machine short of memory, say), has failed it. */
+#define LEASE_VAIN_MAX 3
 /* An agent that fails so many different jobs in a row is benched: for ten minutes, twice that, four
  * times that, and then until somebody unbenches it. */
 #define LEASE_BENCH_JOBS 3

@@ -88,6 +88,55 @@ int lease_fail(struct call *c, const void *in, void *out, struct err *e)
                                                      : fail_held(c, &job, error, e);
 }
 
+/* How many of the job's last attempts in a row were this agent's and came to nothing. */
+static int count_vain(struct call *c, uint64_t job, unsigned *times, struct err *e)
+{
+    struct attempt_row *rows;
+    uint32_t count;
+    int rc = op_attempts(c->conn, job, c->arena, &rows, &count, e);
+    *times = 0;
+    for (; !rc && count > 0; count--, ++*times) {
+        const struct attempt_row *r = &rows[count - 1];
+        bool vain = r->outcome == ATTEMPT_OVERTAKEN || r->outcome == ATTEMPT_FAILED;
+        if (!vain || r->agent != c->agent || attempt_progressed(r))
+            break;
+    }
+    return rc;
+}
+
+int lease__claimed_again(struct call *c, const struct job_row *job, bool *failed, struct err *e)
+{
+    struct attempt_ended ended;
+    unsigned times = 0;
+    bool over = false;
+    *failed = false;
+    int rc = attempt_overtaken(c, job, &ended, e);
+    /* A grant whose answer was lost was never begun; words are of a process that ended. */
+    bool vain = ended.row.id && !attempt_progressed(&ended.row) && (ended.begun || ended.row.words);
+    if (!rc && vain)
+        rc = count_vain(c, job->id, &times, e);
+    if (rc || times < LEASE_VAIN_MAX)
+        return rc;
+    const char *error =
+        arena_printf(c->arena,
+                     "its agent began it %u times in a row and ended each time before a step was "
+                     "done, as a machine does that has too little memory for it",
+                     times);
+    if (!error)
+        return err_set(e, ERR_NO_MEMORY, "no memory for the reason of a failure");
+    struct attempt_end end = {.job = job->id,
+                              .fence = &job->fence,
+                              .outcome = ATTEMPT_FAILED,
+                              .also = ATTEMPT_OVERTAKEN,
+                              .words = error,
+                              .weak = true};
+    *failed = true;
+    rc = attempt_end(c, &end, NULL, e);
+    if (!rc)
+        rc = replay_given_back(c, job, &over, e);
+    return rc || over ? rc : fail_held(c, job, error, e);
+}
+
 /* --- of a process that ended without a word ----------------------------------------------------
  */
 

@@ -12,5 +12,10 @@ TACIT_MUST_CHECK int lease__load(struct call *c, const struct msg_fence *fence, 
 bool lease__is_former(const struct call *c, const struct job_row *job);
 /* ERR_FENCED: the job's state is not one in which anybody holds it. */
 int lease__not_held(const struct job_row *job, struct err *e);
+/* The job's holder claims again, and so the attempt under way ends. *failed: as the last of
+ * LEASE_VAIN_MAX that came to nothing, so that this counts as a failure, and the job is not held
+ * any more. */
+TACIT_MUST_CHECK int lease__claimed_again(struct call *c, const struct job_row *job, bool *failed,
+                                          struct err *e);
 
 #endif

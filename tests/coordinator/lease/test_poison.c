@@ -249,6 +249,88 @@ static void test_preempted_machines_poison_nothing(void **state)
     }
 }
 
+static void say_words(struct world *w, int agent, const struct msg_grant *g, const char *end)
+{
+    struct msg_words m = {.fence = g->fence, .end = end};
+    struct msg_empty out;
+    OK(request(w, lease_words, w->agents[agent], g->job, &m, &out));
+}
+
+/* The agent's process is killed with it, starts again, and asks for work, until it is spared this
+ * job. */
+static void die_of(struct world *w, int agent, struct msg_grant *g)
+{
+    uint64_t bad = g->job;
+    for (int i = 0; i < LEASE_VAIN_MAX; i++) {
+        assert_int_equal(g->job, bad);
+        if (i % 2)
+            say_words(w, agent, g, "no last words: killed"); /* before its first heartbeat */
+        else
+            hold(w, agent, g, g->step_first, PHASE_RUNNING);
+        int rc = claim(w, agent, g);
+        assert_true(rc == 0 || i == LEASE_VAIN_MAX - 1);
+        assert_true(i < LEASE_VAIN_MAX - 1 || rc || g->job != bad);
+        if (i == LEASE_VAIN_MAX - 1 && !rc && g->job)
+            OK(release(w, agent, g));
+    }
+}
+
+/* No machine has the memory for it, and each starts its agent again at once: the job goes from one
+ * to the next, and is put aside with the reason, rather than be granted for ever. */
+static void test_processes_that_are_killed_with_a_job(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g;
+    OK(claim(w, 0, &g));
+    uint64_t bad = g.job;
+    for (int i = 0; i < 3; i++) {
+        if (i > 0)
+            claim_this(w, i, bad, &g);
+        die_of(w, i, &g);
+        assert_int_equal(job_of(w, bad).state, i < 2 ? JOB_WAITING : JOB_QUARANTINED);
+        assert_int_equal(job_of(w, bad).failures, i + 1);
+    }
+    assert_non_null(strstr(job_of(w, bad).errors, "3 times in a row"));
+    assert_int_equal(run_of(w).state, RUN_ACTIVE);
+}
+
+/* The only machine there is does not try for ever either: it does all else, and then it is told. */
+static void test_process_that_is_killed_with_a_job_alone(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g;
+    uint64_t bad = 0;
+    for (int i = 0; i < 600 && (bad == 0 || job_of(w, bad).state != JOB_QUARANTINED); i++) {
+        if (claim(w, 0, &g) == 0 && g.job && (bad == 0 || g.job == bad)) {
+            bad = g.job;
+            hold(w, 0, &g, g.step_first, PHASE_RUNNING);
+        } else if (g.job) {
+            OK(release(w, 0, &g));
+        }
+        pass(w, 5000, 1);
+    }
+    assert_int_equal(job_of(w, bad).state, JOB_QUARANTINED);
+    assert_int_equal(job_of(w, bad).failures, LEASE_FAILURES_MAX);
+}
+
+/* Neither a step in between nor an answer that was lost is such an end. */
+static void test_agents_that_only_ask_again_fail_nothing(void **state)
+{
+    struct world *w = *state;
+    struct msg_grant g, first;
+    OK(claim(w, 0, &first));
+    for (int i = 0; i < 3 * LEASE_VAIN_MAX; i++) {
+        OK(claim(w, 0, &g)); /* its answer is lost */
+        assert_int_equal(g.job, first.job);
+    }
+    for (int i = 0; i < 3 * LEASE_VAIN_MAX; i++) {
+        hold(w, 0, &g, g.step_first + 1, PHASE_RUNNING); /* killed after a step */
+        OK(claim(w, 0, &g));
+        assert_int_equal(g.job, first.job);
+    }
+    assert_int_equal(job_of(w, first.job).failures, 0);
+}
+
 /* Cut off for a while, one after the other, they are all alive: nothing is wrong with the job. */
 static void test_agents_that_come_back_poison_nothing(void **state)
 {
@@ -380,6 +462,9 @@ int main(void)
         TEST(test_retry_of_a_run_whose_settings_failed),
         TEST(test_machines_that_die_of_a_job),
         TEST(test_preempted_machines_poison_nothing),
+        TEST(test_processes_that_are_killed_with_a_job),
+        TEST(test_process_that_is_killed_with_a_job_alone),
+        TEST(test_agents_that_only_ask_again_fail_nothing),
         TEST(test_agents_that_come_back_poison_nothing),
         TEST(test_broken_machine_is_benched),
         TEST(test_success_in_between),
