@@ -12,6 +12,8 @@
                                 */
 #define WAIT_BENCHED_MS 240000 /* a bench lasts ten minutes or more */
 #define BAD_DIGESTS_MAX 3
+#define BAD_UPLOADS_LOOK 5 /* then the files here are looked at once more … */
+#define BAD_UPLOADS_MAX 10 /* … and then another agent is to try */
 #define BROKEN_MAX 5       /* tries within half a minute: what passes by itself has passed */
 #define WAIT_ROOM_MS 60000 /* longest wait for room: somebody has to make some */
 #define RETRY_AFTER_MAX_MS 600000
@@ -162,10 +164,30 @@ static void stop_now(struct agent_state *s, struct agent_action *a)
     }
 }
 
-/* The failure is told: the job is the coordinator's again. */
+/* What came to the store is not what was sent: somebody else's beginning of the same file was
+ * wrong, or the way there is. It keeps nothing of it, and what was finished here is sent again. A
+ * grant anew reads it again, too, and it is computed again only where it is this disk that changed
+ * it. */
+static void send_again(struct agent_state *s, const struct agent_event *ev, struct agent_action *a)
+{
+    s->bad_uploads++;
+    if (s->bad_uploads >= BAD_UPLOADS_MAX) {
+        fail_job(s, a, false);
+    } else if (s->bad_uploads == BAD_UPLOADS_LOOK) {
+        drop_job(s, a);
+    } else {
+        int64_t ms = (int64_t)WAIT_FIRST_MS << s->bad_uploads;
+        wait_then(s, a, s->doing,
+                  jittered(ms < WAIT_LONGEST_MS ? ms : WAIT_LONGEST_MS, ev->random));
+    }
+}
+
+/* The failure is told: the job is the coordinator's again. A result that is there stays. */
 static void after_fail(struct agent_state *s, const struct agent_event *ev, struct agent_action *a)
 {
     a->drop = true;
+    a->keep = s->bad_uploads >= BAD_UPLOADS_MAX;
+    s->bad_uploads = 0;
     next_job(s, a);
     if (a->what == AGENT_DO_CLAIM) {
         uint32_t n = s->bad_jobs < WAIT_BAD_JOB_DOUBLINGS ? s->bad_jobs : WAIT_BAD_JOB_DOUBLINGS;
@@ -207,6 +229,7 @@ static void after_ok(struct agent_state *s, const struct agent_event *ev, struct
         go(s, a, AGENT_DO_UPLOAD);
         break;
     case AGENT_DO_UPLOAD:
+        s->bad_uploads = 0;
         go(s, a, AGENT_DO_COMPLETE);
         break;
     default:
@@ -269,6 +292,8 @@ static void after_job_error(struct agent_state *s, const struct agent_event *ev,
     } else if (s->doing == AGENT_DO_FETCH && code == ERR_DIGEST &&
                ++s->bad_digests < BAD_DIGESTS_MAX) {
         wait_then(s, a, s->doing, jittered(WAIT_FIRST_MS, ev->random));
+    } else if (s->doing == AGENT_DO_UPLOAD && (code == ERR_DIGEST || code == ERR_CONFLICT)) {
+        send_again(s, ev, a);
     } else {
         fail_job(s, a, s->doing == AGENT_DO_RUN && code == ERR_NOT_FINITE);
     }

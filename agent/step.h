@@ -90,6 +90,7 @@ struct agent_state {
     bool rejoined;        /* the token is new since the last success */
     uint32_t away;        /* failures in a row to reach the coordinator */
     uint32_t bad_digests; /* downloads in a row whose digest was wrong */
+    uint32_t bad_uploads; /* uploads in a row that did not come to the store as they were sent */
     bool benched;         /* the last claim was refused for that */
     uint32_t bad_jobs;    /* failed jobs in a row: this machine may be at fault */
     bool spooled;         /* there may be finished results of before */

@@ -320,6 +320,37 @@ static void test_failures_are_told(void **state)
     assert_int_equal(a.what, AGENT_DO_FAIL);
 }
 
+/* What came to the store had another digest, as after a wrong beginning that somebody else had
+ * sent: the finished result is sent again, read again, and never thrown away. */
+static void test_upload_that_arrives_damaged_loses_nothing(void **state)
+{
+    static const int codes[] = {ERR_DIGEST, ERR_CONFLICT};
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        walk_to(AGENT_DO_UPLOAD);
+        error(codes[k]);
+        assert_int_equal(a.what, AGENT_DO_WAIT);
+        ok();
+        assert_int_equal(a.what, AGENT_DO_UPLOAD);
+        ok();
+        assert_int_equal(a.what, AGENT_DO_COMPLETE);
+        walk_to(AGENT_DO_UPLOAD);
+        for (int i = 0; i < 60 && a.what != AGENT_DO_FAIL; i++) {
+            if (a.drop) {
+                assert_true(a.keep); /* claimed and looked at anew */
+                assert_int_equal(a.what, AGENT_DO_CLAIM);
+            }
+            if (a.what == AGENT_DO_UPLOAD)
+                error(codes[k]);
+            else
+                ok();
+        }
+        assert_int_equal(a.what, AGENT_DO_FAIL); /* for ever it is not: others may get it through */
+        ok();
+        assert_true(a.drop && a.keep);
+    }
+}
+
 /* A machine whose every job fails waits longer and longer, until one succeeds. */
 static void test_broken_machine_slows_down(void **state)
 {
@@ -565,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_jitter_spreads),
         cmocka_unit_test(test_lost_lease_drops_the_job),
         cmocka_unit_test(test_failures_are_told),
+        cmocka_unit_test(test_upload_that_arrives_damaged_loses_nothing),
         cmocka_unit_test(test_broken_machine_slows_down),
         cmocka_unit_test(test_benched_agent_asks_seldom),
         cmocka_unit_test(test_token_lost),
