@@ -207,6 +207,51 @@ static void test_saves_follow_the_pace(void **state)
     kept_destroy(k);
 }
 
+static void stop_when_saved(void *arg, uint64_t step, const struct digest *content, double seconds)
+{
+    struct job *j = arg;
+    (void)step;
+    (void)content;
+    (void)seconds;
+    atomic_store(&j->progress.abandon, true);
+}
+
+/* Ended after a save at `step` of 15, and gone on with by another process. */
+static void goes_on_at(const char *dir, uint32_t step)
+{
+    struct job j;
+    struct kept *k = new_kept();
+    struct job_watch watch = {.saved = stop_when_saved, .arg = &j};
+    spec.checkpoint.every_steps = step;
+    dense_link(&j, dir, k, 0, 15, NULL);
+    j.c.watch = &watch;
+    assert_int_equal(job_go(&j), ERR_STOPPED);
+    job_result_free(&j.r);
+    kept_destroy(k);
+    k = new_kept();
+    struct heard heard = {0};
+    spec.checkpoint.every_steps = 1;
+    dense_link(&j, dir, k, 0, 15, NULL);
+    j.c.watch = &(struct job_watch){hear_saved, hear_trouble, &heard};
+    for (uint32_t i = 0; i < step / 5; i++) /* a shard has the data of five steps */
+        j.paths[i] = ROOT "/no-such-file";
+    job_good(&j);
+    assert_int_equal(heard.saved, 15 - step - 1); /* after each step that was done but the last */
+    job_result_free(&j.r);
+    kept_destroy(k);
+    spec.checkpoint.every_steps = 5;
+}
+
+/* To go on late costs no more than to go on early: no step is done again, and no data is read, or
+ * has to be there, of those before. */
+static void test_going_on_does_not_grow_with_the_step(void **state)
+{
+    (void)state;
+    goes_on_at(ROOT "/r-5", 5);
+    goes_on_at(ROOT "/r-10", 10);
+    goes_on_at(ROOT "/r-14", 14);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_a_failed_save_ends_no_job),
         cmocka_unit_test(test_saves_follow_the_pace),
         cmocka_unit_test(test_killed_in_the_middle_of_saves),
+        cmocka_unit_test(test_going_on_does_not_grow_with_the_step),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
