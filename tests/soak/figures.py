@@ -3,9 +3,10 @@
 
 usage: figures.py watch FILE               appends "TIME WAITING LEASED" of agents' jobs, four times a
                                            second, until it is ended (TACIT_URL, TACIT_TOKEN_FILE)
-       figures.py goodput FOLDER PHASE     prints goodput of the runs called PHASE-…; FOLDER has
+       figures.py goodput FOLDER PHASE [P] prints goodput of the runs called PHASE-…; FOLDER has
                                            data/tacit.db and PHASE.watch, and in PHASE.lives a line
-                                           "AGENT BEGIN END" for each stretch that an agent lived
+                                           "AGENT BEGIN END" for each stretch that an agent lived;
+                                           exits with 1 where P is given and it is below P percent
 
 Goodput is the time that published results took, of all the time that agents were alive; time in
 which an agent had nothing to do, as there was no job to take, is left out and told beside it. A
@@ -64,7 +65,7 @@ def useful_seconds(folder, phase):
     return total, len(rows), again
 
 
-def goodput(folder, phase):
+def goodput(folder, phase, wanted=None):
     base = "%s/%s." % (folder, phase)
     lives = [tuple(map(float, line.split()[1:])) for line in open(base + "lives")]
     samples = [tuple(map(float, line.split())) for line in open(base + "watch")]
@@ -81,6 +82,10 @@ def goodput(folder, phase):
           % (phase, 100 * useful / (alive - idle), useful, alive - idle, idle, 100 * useful / alive))
     print("  %d lives of %.1f s on average; %d results, %d of them begun more than once"
           % (len(lives), alive / len(lives), results, again))
+    if wanted is not None:
+        enough = 100 * useful >= float(wanted) * (alive - idle)
+        print("  goodput wanted: at least %s %%: %s" % (wanted, "met" if enough else "MISSED"))
+        sys.exit(not enough)
 
 
 if __name__ == "__main__":

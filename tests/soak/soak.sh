@@ -10,6 +10,7 @@
 #   LIFE=s        agents live so long on average in the storm (20)
 #   GOODPUT=s     afterwards so long with nothing but a slow network and agents that come and go, half
 #                 of them told and half not: what goodput is measured on (90)
+#                 which is to be 90 % at least
 #   SPOT_LIFE=s   how long agents live on average then (60: ten minutes, scaled as the links are,
 #                 which take seconds and stand for ones of a minute or so)
 set -u
@@ -20,7 +21,7 @@ GOODPUT=${GOODPUT:-90} SPOT_LIFE=${SPOT_LIFE:-60}
 LEASE=60 # seconds: lease.h's LEASE_MS
 RANDOM=$SEED
 declare -A state due_at born counts
-restarts=0
+restarts=0 missed=false
 
 synthetic() { python3 tests/system/synthetic.py "$@"; }
 now() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
@@ -258,7 +259,7 @@ phase_tell() {
     done
     echo "$phase: $((($(now) - began) / 1000)) s, $runs runs, $(wc -l <"$dir/$phase.jobs") jobs," \
         "$(awk '{ sum += $4 } END { print sum + 0 }' "$dir/$phase.jobs") failures"
-    python3 tests/soak/figures.py goodput "$dir" $phase || fail "no goodput"
+    python3 tests/soak/figures.py goodput "$dir" $phase ${goodput_wanted:-} || missed=true
     printf '  %d kills, stops and wakings\n' "$(killed)"
     for kind in "${!counts[@]}"; do printf '  %-24s %d\n' "$kind" "${counts[$kind]}"; done | sort
     awk '{ printf "  network: %-15s %d\n", $1, $2 }' "$dir/$phase.network"
@@ -294,4 +295,6 @@ phase_run storm 1
 # These machines are known to be short-lived: as many have been seen as an agent would know of.
 LIFE=$SPOT_LIFE
 for name in "${names[@]}"; do echo "20 $((20 * LIFE)).000" >"$dir/$name/life"; done
+goodput_wanted=90
 phase_run preempted 0
+[ $missed = false ] || fail "too little goodput, or none that can be told"
