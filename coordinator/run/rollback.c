@@ -182,7 +182,11 @@ static int add_filter(struct planning *p, const struct undo_filter *f, struct er
 static int look_at(struct planning *p, const struct digest *d, bool *there, struct err *e)
 {
     enum blob_state state;
-    int rc = blob_check(p->call.service, d, &p->scratch, &state, NULL, NULL, e);
+    /* Gigabytes are read, one after the other; the transaction looks at the jobs again. */
+    int rc = store_read_renew(p->call.conn, e);
+    if (rc)
+        return rc;
+    rc = blob_check(p->call.service, d, &p->scratch, &state, NULL, NULL, e);
     *there = state == BLOB_WHOLE;
     if (rc || state != BLOB_DAMAGED)
         return rc;
