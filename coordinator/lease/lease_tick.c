@@ -6,6 +6,7 @@
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/lease/poison.h"
 #include "coordinator/lease/replays.h"
+#include "coordinator/log.h"
 #include "coordinator/run/works.h"
 #include "coordinator/store/ops.h"
 
@@ -46,6 +47,7 @@ struct tick {
     struct lease_due due[TICK_DUE_MAX];
     enum outcome outcome[TICK_DUE_MAX];
     size_t count;
+    size_t from, to; /* what the transaction is for */
     uint64_t ready;
 };
 
@@ -112,7 +114,7 @@ static int tick_fn(struct store_conn *c, void *arg, struct err *e)
     int rc = 0;
     t->ready = 0;
     arena_init(&a, ARENA_MAX);
-    for (size_t i = 0; !rc && i < t->count; i++) {
+    for (size_t i = t->from; !rc && i < t->to; i++) {
         t->outcome[i] = KEEP;
         if (lease_clock_still_due(t->service->leases, &t->due[i], t->now_ms))
             rc = tick_one(t, c, &a, &t->due[i], &t->outcome[i], e);
@@ -122,10 +124,82 @@ static int tick_fn(struct store_conn *c, void *arg, struct err *e)
     return rc;
 }
 
+/* Whether it may be what one row alone meets; else the next tick tries again. */
+static bool is_of_one(int code)
+{
+    switch (code) {
+    case ERR_CONFLICT:
+    case ERR_EXISTS:
+    case ERR_FORMAT:
+    case ERR_INTERNAL:
+    case ERR_INVALID:
+    case ERR_NOT_FOUND:
+    case ERR_RANGE:
+    case ERR_TOO_LARGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int postpone(struct tick *t, const struct lease_due *d, struct err *e)
+{
+    struct lease_clock *l = t->service->leases;
+    struct lease_progress p;
+    int64_t due_ms = t->now_ms + LEASE_MS;
+    if (!lease_clock_still_due(l, d, t->now_ms))
+        return 0;
+    if (d->backoff)
+        return lease_clock_backoff(l, d->job, &d->fence, due_ms, e);
+    bool known = lease_progress_of(l, d->job, &p);
+    return lease_clock_lease(l, d->job, &d->fence, due_ms, known ? &p : NULL, e);
+}
+
+/* Each in a transaction of its own, so that a row that can't be changed keeps nobody else's lease
+ * from ending. */
+static int tick_each(struct tick *t, struct err *e)
+{
+    uint64_t ready = 0;
+    int rc = 0;
+    for (size_t i = 0; i < t->count; i++)
+        t->outcome[i] = KEEP;
+    for (size_t i = 0; !rc && i < t->count; i++) {
+        t->from = i;
+        t->to = i + 1;
+        rc = store_write_wait(t->service->store, tick_fn, t, e);
+        if (!rc) {
+            ready += t->ready;
+            continue;
+        }
+        t->outcome[i] = KEEP;
+        if (!is_of_one(rc))
+            break;
+        log_error("lease cannot be ended job=%llu code=%s why=\"%s\"",
+                  (unsigned long long)t->due[i].job, err_name(rc), e->message);
+        rc = postpone(t, &t->due[i], e);
+    }
+    t->ready = ready;
+    return rc;
+}
+
+static int tick_all(struct tick *t, struct err *e)
+{
+    t->from = 0;
+    t->to = t->count;
+    int rc = t->count ? store_write_wait(t->service->store, tick_fn, t, e) : 0;
+    if (!rc || is_of_one(rc))
+        return rc ? tick_each(t, e) : 0;
+    for (size_t i = 0; i < t->count; i++)
+        t->outcome[i] = KEEP; /* all of it is still due at the next tick */
+    t->ready = 0;
+    return rc;
+}
+
 int lease_tick_at(struct service *s, int64_t now_ms, int64_t wall_ms, int64_t *next_ms,
                   struct err *e)
 {
     struct tick t = {.service = s, .now_ms = now_ms, .wall_ms = wall_ms};
+    struct err ignored;
     int64_t next;
     int rc = 0;
     *next_ms = TICK_MS;
@@ -134,16 +208,16 @@ int lease_tick_at(struct service *s, int64_t now_ms, int64_t wall_ms, int64_t *n
         return rc;
     }
     t.count = lease_clock_due(s->leases, now_ms, t.due, TICK_DUE_MAX, &next);
-    if (t.count > 0)
-        rc = store_write_wait(s->store, tick_fn, &t, e);
-    if (rc)
-        return rc; /* all of it is still due at the next tick */
-    for (size_t i = 0; !rc && i < t.count; i++) {
+    rc = tick_all(&t, e);
+    for (size_t i = 0; i < t.count;
+         i++) { /* those that were committed, whatever became of others */
         if (t.outcome[i] != KEEP)
             lease_clock_forget(s->leases, &t.due[i], now_ms);
-        if (t.outcome[i] == ELSEWHERE)
-            rc = lease_clock_backoff(s->leases, t.due[i].job, &t.due[i].fence,
-                                     now_ms + LEASE_ELSEWHERE_MS, e);
+        if (t.outcome[i] == ELSEWHERE) {
+            int failed = lease_clock_backoff(s->leases, t.due[i].job, &t.due[i].fence,
+                                             now_ms + LEASE_ELSEWHERE_MS, rc ? &ignored : e);
+            rc = rc ? rc : failed;
+        }
     }
     if (!rc && lease_clock_notes_due(s->leases, now_ms))
         rc = attempts_flush(s, now_ms, e);
