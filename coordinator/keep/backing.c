@@ -15,6 +15,23 @@
 #define PREFIX "snapshot-"
 #define TOKEN_FILE_MAX 512
 
+/* Files of a backup: snapshot-NUMBER.db with SQLite's own beside it, and snapshot-NUMBER.list with
+ * the one that becomes it. Whatever else is in the folder is not ours to remove. */
+static bool is_snapshot(const char *name)
+{
+    static const char *const ends[] = {".db", ".db-journal", ".db-wal", ".db-shm", ".list"};
+    static const char half[] = ".list.new-";
+    if (strncmp(name, PREFIX, sizeof PREFIX - 1) != 0)
+        return false;
+    name += sizeof PREFIX - 1;
+    size_t digits = strspn(name, "0123456789");
+    name += digits;
+    for (size_t i = 0; digits && i < sizeof ends / sizeof ends[0]; i++)
+        if (strcmp(name, ends[i]) == 0)
+            return true;
+    return digits && strncmp(name, half, sizeof half - 1) == 0;
+}
+
 void keep_sweep_snapshots(const char *dir)
 {
     char **names;
@@ -23,8 +40,7 @@ void keep_sweep_snapshots(const char *dir)
     if (env_dir_list(dir, &names, &count, &e))
         return;
     for (size_t i = 0; i < count; i++) {
-        char *path =
-            strncmp(names[i], PREFIX, sizeof PREFIX - 1) == 0 ? env_path_join(dir, names[i]) : NULL;
+        char *path = is_snapshot(names[i]) ? env_path_join(dir, names[i]) : NULL;
         if (path)
             (void)!env_file_remove(path, &e);
         free(path);

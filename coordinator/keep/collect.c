@@ -60,22 +60,25 @@ static int is_anything_to_sweep(struct keeper *k, bool *yes, struct err *e)
     return rc;
 }
 
-int keep_released(struct keeper *k, uint64_t *blobs, uint64_t *bytes, struct err *e)
+int keep_released(struct keeper *k, int64_t until_ms, bool *end, uint64_t *blobs, uint64_t *bytes,
+                  struct err *e)
 {
     struct digest cursor = {{0}};
-    bool end = false, more;
+    bool more;
+    *end = false;
     int rc = is_anything_to_sweep(k, &more, e);
-    while (!rc && more)
+    while (!rc && more && env_monotonic_ms() < until_ms)
         rc = keeper_stopping(k) ? stopped(e)
                                 : store_write_wait(k->service->store, sweep_fn, &more, e);
-    while (!rc && !end) {
+    while (!rc && !*end && env_monotonic_ms() < until_ms) {
         struct gc_candidate list[GC_DROP];
         uint32_t count;
         rc = gc_look_released(k->service->store, k->options.grace_ms, env_wall_ms(), &cursor, list,
-                              &count, &end, e);
+                              &count, end, e);
         if (!rc)
             rc = drop_ripe(k, list, count, blobs, bytes, e);
     }
+    *end = *end && !more;
     return rc;
 }
 
@@ -187,14 +190,14 @@ int keep_gc_run(struct call *c, const void *in, void *out, struct err *e)
     struct msg_gc *m = out;
     struct keeper *k;
     uint64_t cursor = 0;
-    bool end = false;
+    bool end = false, all = false;
     int64_t until = env_monotonic_ms() + RUN_MS;
     int rc = keeper_of(c, &k, e);
     (void)in;
     if (!rc)
-        rc = keep_released(k, &m->blobs, &m->bytes, e);
+        rc = keep_released(k, until, &all, &m->blobs, &m->bytes, e);
     while (!rc && !end && env_monotonic_ms() < until)
         rc = keep_pass_step(k, &cursor, &end, &m->blobs, &m->bytes, e);
-    m->more = !end;
+    m->more = !all || !end;
     return rc ? rc : facts(k, m, e);
 }

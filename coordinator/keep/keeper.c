@@ -48,9 +48,10 @@ static void look_at_released(struct keeper *k, int64_t now)
 {
     struct err e = {0};
     uint64_t blobs = 0, bytes = 0;
+    bool end;
     if (now < k->released_at_ms)
         return;
-    int rc = keep_released(k, &blobs, &bytes, &e);
+    int rc = keep_released(k, INT64_MAX, &end, &blobs, &bytes, &e);
     trouble("dropped blobs cannot be collected", rc, &e);
     if (blobs)
         log_info("collected dropped blobs=%llu bytes=%llu", (unsigned long long)blobs,

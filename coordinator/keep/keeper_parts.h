@@ -37,9 +37,10 @@ TACIT_MUST_CHECK int keeper_of(const struct call *c, struct keeper **out, struct
 /* collect.c: one look and what goes of it. *end: all blobs have been looked at. */
 TACIT_MUST_CHECK int keep_pass_step(struct keeper *k, uint64_t *cursor, bool *end, uint64_t *blobs,
                                     uint64_t *bytes, struct err *e);
-/* What was released lately, and what ended runs leave: all of it, or until a stop. */
-TACIT_MUST_CHECK int keep_released(struct keeper *k, uint64_t *blobs, uint64_t *bytes,
-                                   struct err *e);
+/* What was released lately, and what ended runs leave: all of it (*end), or until the time (of the
+ * monotonic clock) or a stop. */
+TACIT_MUST_CHECK int keep_released(struct keeper *k, int64_t until_ms, bool *end, uint64_t *blobs,
+                                   uint64_t *bytes, struct err *e);
 
 /* backing.c: what a backup that was killed has left in the folder. */
 void keep_sweep_snapshots(const char *dir);
