@@ -228,13 +228,22 @@ static void flush_done(void *arg, int rc, const struct err *e)
     exchange_resume(x);
 }
 
-static enum api_step flush(struct exchange *x, bool last)
+static enum api_step make_room(struct exchange *x)
 {
     if (!exchange_defer(x))
         return API_REPLY;
-    x->whole = last;
     x->buffered = false;
-    blob_upload_flush(x->upload, last, flush_done, x);
+    blob_upload_make_room(x->upload, flush_done, x);
+    return API_WAIT;
+}
+
+static enum api_step finish(struct exchange *x)
+{
+    if (!exchange_defer(x))
+        return API_REPLY;
+    x->whole = true;
+    x->buffered = false;
+    blob_upload_flush(x->upload, true, flush_done, x);
     return API_WAIT;
 }
 
@@ -253,7 +262,7 @@ enum api_step api_put_take(struct api_exchange *public, const void *data, size_t
     if (blob_upload_offset(x->upload) == x->size)
         return exchange_fail(x, 400, ERR_PROTOCOL, "the body goes beyond the blob's %llu bytes",
                              ull(x->size));
-    return flush(x, false);
+    return make_room(x);
 }
 
 enum api_step api_put_end(struct api_exchange *public)
@@ -268,7 +277,7 @@ enum api_step api_put_end(struct api_exchange *public)
     if (blob_upload_offset(x->upload) != x->size)
         return exchange_fail(x, 400, ERR_PROTOCOL, "the body ended after %llu of %llu bytes",
                              ull(blob_upload_offset(x->upload)), ull(x->size));
-    return flush(x, true);
+    return finish(x);
 }
 
 static void orphan_done(void *arg, int rc, const struct err *e)

@@ -1,7 +1,9 @@
-/* Uploads. A handle holds the chunk being filled and the running hash; each flush writes the
- * chunk's row, the hash's state, and moves `durable` in one transaction, so that whatever is
+/* Uploads. A handle holds the chunks being filled and the running hash; each flush writes the
+ * chunks' rows, the hash's state, and moves `durable` in one transaction, so that whatever is
  * durable is there to go on from, at once: hashing gigabytes anew would keep the client waiting for
- * longer than it bears. */
+ * longer than it bears. Long uploads have two buffers: while one is written, the other is filled
+ * and hashed. At most one flush of a handle is under way; what is asked for meanwhile starts when
+ * it has ended, so that `durable` moves in order. */
 #include "coordinator/store/blobs.h"
 
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 #include "core/base/text.h"
 #include "core/env/clock.h"
 #include "core/env/file.h"
+#include "core/env/thread.h"
 #include "core/protocol/messages.h"
 #include "coordinator/store/blob_rows.h"
 #include "coordinator/store/ops.h"
@@ -17,27 +20,40 @@
 /* The WAL grows to 64 MiB before it is written back; the rest is for tacit.db to live on. */
 #define SPACE_RESERVE (128ull << 20)
 /* A flush waits for the disk once, so long uploads gather several chunks for it; only so many of
- * them at a time, since every buffer is memory (16 MiB in all; the others do with one chunk each).
- */
+ * them at a time, since every buffer is memory (16 MiB in all; the others do with one chunk each,
+ * and the disk is busy anyway). */
 #define WIDE_BYTES (4 * BLOB_CHUNK)
-#define WIDE_MAX 4
+#define WIDE_MAX 2
 
 _Static_assert(PROTOCOL_BLOB_MAX / BLOB_CHUNK == 1u << 20, "chunk numbers have 20 bits");
+
+struct buffer {
+    uint8_t *data;
+    uint64_t chunk; /* number of the first */
+    size_t fill;
+    struct digest_state hash; /* of all bytes up to its end */
+};
+
+enum flush_kind { FLUSH_NONE, FLUSH_BEHIND, FLUSH_WHOLE, FLUSH_LAST };
 
 struct blob_upload {
     struct store *store;
     struct digest digest;
     uint64_t size;
-    uint64_t chunk;           /* number of the buffer's first */
-    size_t fill, cap;         /* bytes taken into the buffer, and that fit: whole chunks */
-    uint64_t durable;         /* bytes in blobs.db, from the blob's start */
-    struct digest_state hash; /* of all bytes taken */
-    uint8_t *data;            /* cap bytes */
-    bool fresh;    /* nothing durable was there of this size: the first flush makes the row */
-    bool flushing; /* the blob writer works on it */
-    bool last, mismatch;
-    store_done_fn *done;
-    void *arg;
+    size_t cap;            /* bytes that fit into a buffer: whole chunks */
+    struct buffer now;     /* being filled */
+    struct buffer written; /* by the flush under way; its data, when there is none, is spare */
+    uint64_t durable;      /* bytes in blobs.db, from the blob's start */
+    bool fresh; /* nothing durable was there of this size: the first flush makes the row */
+    bool mismatch;
+
+    struct env_mutex mutex; /* guards what follows; nothing is called while it is held */
+    enum flush_kind going, next;
+    bool closed; /* goes once the flush under way has ended */
+    int rc;      /* of a flush behind that failed, with err: for whoever asks next */
+    struct err err;
+    store_done_fn *done, *next_done;
+    void *arg, *next_arg;
 };
 
 /* --- opening --------------------------------------------------------------- */
@@ -178,18 +194,18 @@ static int load_hash(struct store_conn *c, const struct blob_row *b, struct dige
 static int take_up(struct blob_upload *u, const struct blob_row *b, struct err *e)
 {
     struct store_conn *c;
-    digest_init(&u->hash);
+    digest_init(&u->now.hash);
     if (u->durable == 0)
         return 0;
-    u->chunk = u->durable / BLOB_CHUNK;
-    u->fill = (size_t)(u->durable % BLOB_CHUNK);
+    u->now.chunk = u->durable / BLOB_CHUNK;
+    u->now.fill = (size_t)(u->durable % BLOB_CHUNK);
     int rc = store__blob_read_begin(u->store, &c, e);
     if (rc)
         return rc;
     size_t got;
-    rc = load_hash(c, b, &u->hash, e);
-    if (!rc && u->fill > 0)
-        rc = blob_chunk_read(c, b, u->chunk * BLOB_CHUNK, u->data, BLOB_CHUNK, &got, e);
+    rc = load_hash(c, b, &u->now.hash, e);
+    if (!rc && u->now.fill > 0)
+        rc = blob_chunk_read(c, b, u->now.chunk * BLOB_CHUNK, u->now.data, BLOB_CHUNK, &got, e);
     store__blob_read_end(u->store, c);
     if (rc == ERR_NOT_FOUND)
         return err_set(e, ERR_CONFLICT,
@@ -238,8 +254,11 @@ static struct blob_upload *upload_create(struct store *s, uint64_t bytes)
         atomic_fetch_sub(&s->uploads_wide, 1);
     atomic_fetch_add(&s->upload_bytes, bytes);
     u->size = bytes; /* what blob_upload_close takes from the sum again */
-    u->data = malloc(u->cap);
-    if (u->data)
+    env_mutex_init(&u->mutex);
+    u->now.data = malloc(u->cap);
+    if (u->cap > BLOB_CHUNK)
+        u->written.data = malloc(u->cap);
+    if (u->now.data && (u->written.data || u->cap == BLOB_CHUNK))
         return u;
     blob_upload_close(u);
     return NULL;
@@ -281,34 +300,54 @@ int blob_upload_open(struct store *s, const struct digest *d, uint64_t size, uin
     return rc;
 }
 
+static void upload_free(struct blob_upload *u)
+{
+    atomic_fetch_sub(&u->store->upload_bytes, u->size - u->durable);
+    if (u->cap == WIDE_BYTES)
+        atomic_fetch_sub(&u->store->uploads_wide, 1);
+    env_mutex_destroy(&u->mutex);
+    free(u->now.data);
+    free(u->written.data);
+    free(u);
+}
+
 void blob_upload_close(struct blob_upload *u)
 {
     if (!u)
         return;
-    atomic_fetch_sub(&u->store->upload_bytes, u->size - u->durable);
-    if (u->cap == WIDE_BYTES)
-        atomic_fetch_sub(&u->store->uploads_wide, 1);
-    free(u->data);
-    free(u);
+    env_mutex_lock(&u->mutex);
+    u->closed = true;
+    bool idle = u->going == FLUSH_NONE;
+    env_mutex_unlock(&u->mutex);
+    if (idle)
+        upload_free(u);
+}
+
+static uint64_t buffer_end(const struct buffer *b)
+{
+    return b->chunk * BLOB_CHUNK + b->fill;
 }
 
 uint64_t blob_upload_offset(const struct blob_upload *u)
 {
-    return u->chunk * BLOB_CHUNK + u->fill;
+    return buffer_end(&u->now);
 }
 
 size_t blob_upload_take(struct blob_upload *u, const void *data, size_t len)
 {
     uint64_t left = u->size - blob_upload_offset(u);
-    if (u->flushing)
+    env_mutex_lock(&u->mutex);
+    bool whole = u->going > FLUSH_BEHIND || u->next != FLUSH_NONE;
+    env_mutex_unlock(&u->mutex);
+    if (whole)
         return 0;
-    if (len > u->cap - u->fill)
-        len = u->cap - u->fill;
+    if (len > u->cap - u->now.fill)
+        len = u->cap - u->now.fill;
     if (len > left)
         len = (size_t)left;
-    memcpy(u->data + u->fill, data, len);
-    digest_update(&u->hash, data, len);
-    u->fill += len;
+    memcpy(u->now.data + u->now.fill, data, len);
+    digest_update(&u->now.hash, data, len);
+    u->now.fill += len;
     return len;
 }
 
@@ -356,19 +395,26 @@ static int own_row(struct store_conn *c, const struct blob_upload *u, uint64_t *
     return 0;
 }
 
+/* What the flush under way writes. */
+static struct buffer *written(struct blob_upload *u)
+{
+    return u->going == FLUSH_BEHIND ? &u->written : &u->now;
+}
+
 /* The buffer's chunks, those left out that were durable as they are. */
-static int put_chunks(struct store_conn *c, const struct blob_upload *u, uint64_t id, struct err *e)
+static int put_chunks(struct store_conn *c, struct blob_upload *u, uint64_t id, struct err *e)
 {
     static const char put[] = "INSERT OR REPLACE INTO chunk (id, data) VALUES (?, ?)";
+    const struct buffer *b = written(u);
     int rc = 0;
-    for (size_t at = 0; !rc && at < u->fill; at += BLOB_CHUNK) {
-        size_t len = u->fill - at < BLOB_CHUNK ? u->fill - at : BLOB_CHUNK;
-        if (u->chunk * BLOB_CHUNK + at + len <= u->durable)
+    for (size_t at = 0; !rc && at < b->fill; at += BLOB_CHUNK) {
+        size_t len = b->fill - at < BLOB_CHUNK ? b->fill - at : BLOB_CHUNK;
+        if (b->chunk * BLOB_CHUNK + at + len <= u->durable)
             continue;
         struct query q;
         query_open(&q, c, put);
-        query_u64(&q, BLOB_ROW_ID(id, u->chunk + at / BLOB_CHUNK));
-        query_bytes(&q, u->data + at, len);
+        query_u64(&q, BLOB_ROW_ID(id, b->chunk + at / BLOB_CHUNK));
+        query_bytes(&q, b->data + at, len);
         rc = query_run(&q, NULL, e);
     }
     return rc;
@@ -380,16 +426,18 @@ static int flush_fn(struct store_conn *c, void *arg, struct err *e)
                                " touched_ms = ? WHERE id = ?";
     struct blob_upload *u = arg;
     char kind[64];
-    uint64_t id = 0, durable = blob_upload_offset(u);
+    const struct buffer *b = written(u);
+    bool last = u->going == FLUSH_LAST;
+    uint64_t id = 0, durable = buffer_end(b);
     u->mismatch = false;
-    if (u->last && durable != u->size)
+    if (last && durable != u->size)
         return err_set(e, ERR_INVALID, "the upload ended after %llu of %llu bytes",
                        (unsigned long long)durable, (unsigned long long)u->size);
     int rc = own_row(c, u, &id, e);
     if (rc)
         return rc;
-    if (u->last) {
-        struct digest_state hash = u->hash;
+    if (last) {
+        struct digest_state hash = b->hash;
         struct digest d;
         digest_final(&hash, &d);
         u->mismatch = !digest_equal(&d, &u->digest);
@@ -401,9 +449,9 @@ static int flush_fn(struct store_conn *c, void *arg, struct err *e)
     struct query q;
     query_open(&q, c, move);
     query_u64(&q, durable);
-    query_u64(&q, u->last);
-    query_bytes(&q, u->last ? NULL : u->hash.opaque, sizeof u->hash.opaque);
-    query_text(&q, u->last ? NULL : digest_state_kind(kind));
+    query_u64(&q, last);
+    query_bytes(&q, last ? NULL : b->hash.opaque, sizeof b->hash.opaque);
+    query_text(&q, last ? NULL : digest_state_kind(kind));
     query_i64(&q, env_wall_ms());
     query_u64(&q, id);
     return query_run(&q, NULL, e);
@@ -412,7 +460,7 @@ static int flush_fn(struct store_conn *c, void *arg, struct err *e)
 /* After the transaction: what the handle is now. Returns what the caller hears. */
 static int flush_finish(struct blob_upload *u, int rc, struct err *e)
 {
-    u->flushing = false;
+    struct buffer *b = written(u);
     if (rc)
         return rc;
     if (u->mismatch) {
@@ -424,40 +472,123 @@ static int flush_finish(struct blob_upload *u, int rc, struct err *e)
             "wrong; nothing of them is kept, send them again",
             digest_to_hex(&u->digest, hex));
     }
-    uint64_t durable = blob_upload_offset(u);
+    uint64_t durable = buffer_end(b);
     atomic_fetch_sub(&u->store->upload_bytes, durable - u->durable);
     u->durable = durable;
     u->fresh = false;
-    if (u->fill == u->cap) {
-        u->chunk += u->cap / BLOB_CHUNK;
-        u->fill = 0;
+    if (b->fill == u->cap) {
+        b->chunk += u->cap / BLOB_CHUNK;
+        b->fill = 0;
     }
     return 0;
+}
+
+static void flush_done(void *arg, int rc, const struct err *e);
+
+/* The next flush, `going`, of the handle, which has none under way. Its caller hears at once of one
+ * behind: there is room again. */
+static void flush_start(struct blob_upload *u)
+{
+    bool behind = u->going == FLUSH_BEHIND;
+    store_done_fn *done = u->done;
+    void *arg = u->arg;
+    struct err none = {0};
+    if (behind) {
+        uint8_t *spare = u->written.data;
+        u->written = u->now;
+        u->now.data = spare;
+        u->now.chunk += u->cap / BLOB_CHUNK;
+        u->now.fill = 0;
+    }
+    writer_put(u->store->blob_writer, flush_fn, flush_done, u);
+    if (behind) /* the handle may be gone once this was called */
+        done(arg, 0, &none);
+}
+
+/* Ends the flush under way, rc in err; true where another is to be started. What was to follow one
+ * that failed fails with it. */
+static bool flush_end(struct blob_upload *u, int rc, const struct err *e, bool *closed)
+{
+    bool behind = u->going == FLUSH_BEHIND;
+    store_done_fn *done = NULL;
+    void *arg = NULL;
+    env_mutex_lock(&u->mutex);
+    *closed = u->closed;
+    if (behind && rc) {
+        u->rc = rc;
+        u->err = *e;
+    }
+    if (!behind || (rc && u->next != FLUSH_NONE)) {
+        done = behind ? u->next_done : u->done;
+        arg = behind ? u->next_arg : u->arg;
+        u->next = FLUSH_NONE;
+    }
+    u->going = u->next;
+    u->done = u->next_done;
+    u->arg = u->next_arg;
+    u->next = FLUSH_NONE;
+    bool more = u->going != FLUSH_NONE;
+    env_mutex_unlock(&u->mutex);
+    if (done)
+        done(arg, rc, e);
+    return more;
 }
 
 static void flush_done(void *arg, int rc, const struct err *e)
 {
     struct blob_upload *u = arg;
     struct err own = *e;
+    bool closed;
     rc = flush_finish(u, rc, &own);
-    u->done(u->arg, rc, &own);
+    if (flush_end(u, rc, &own, &closed))
+        flush_start(u);
+    else if (closed)
+        upload_free(u);
+}
+
+static void flush_ask(struct blob_upload *u, enum flush_kind kind, store_done_fn *done, void *arg)
+{
+    struct err e = {0};
+    env_mutex_lock(&u->mutex);
+    int rc = u->rc;
+    bool start = !rc && u->going == FLUSH_NONE;
+    if (rc) {
+        e = u->err;
+    } else if (start) {
+        u->going = kind;
+        u->done = done;
+        u->arg = arg;
+    } else {
+        u->next = kind;
+        u->next_done = done;
+        u->next_arg = arg;
+    }
+    env_mutex_unlock(&u->mutex);
+    if (rc)
+        done(arg, rc, &e);
+    else if (start)
+        flush_start(u);
 }
 
 void blob_upload_flush(struct blob_upload *u, bool last, store_done_fn *done, void *arg)
 {
-    u->last = last;
-    u->done = done;
-    u->arg = arg;
-    u->flushing = true;
-    writer_put(u->store->blob_writer, flush_fn, flush_done, u);
+    flush_ask(u, last ? FLUSH_LAST : FLUSH_WHOLE, done, arg);
+}
+
+void blob_upload_make_room(struct blob_upload *u, store_done_fn *done, void *arg)
+{
+    bool behind = u->written.data && u->now.fill == u->cap;
+    flush_ask(u, behind ? FLUSH_BEHIND : FLUSH_WHOLE, done, arg);
 }
 
 /* --- the coordinator's own ------------------------------------------------- */
 
 int blob_upload_flush_wait(struct blob_upload *u, bool last, struct err *e)
 {
-    u->last = last;
-    return flush_finish(u, writer_wait(u->store->blob_writer, flush_fn, u, e), e);
+    u->going = last ? FLUSH_LAST : FLUSH_WHOLE; /* nobody else has the handle */
+    int rc = flush_finish(u, writer_wait(u->store->blob_writer, flush_fn, u, e), e);
+    u->going = FLUSH_NONE;
+    return rc;
 }
 
 static int put_once(struct store *s, const uint8_t *data, uint64_t size, const struct digest *d,

@@ -395,6 +395,97 @@ static void test_full_disk_is_said_and_survived(void **state)
     free(data);
 }
 
+/* Fills the buffer from data[*at…]. */
+static void fill_up(struct blob_upload *u, const uint8_t *data, size_t *at, size_t len)
+{
+    size_t took;
+    do {
+        took = blob_upload_take(u, data + *at, len - *at < 60013 ? len - *at : 60013);
+        *at += took;
+    } while (took > 0 && *at < len);
+}
+
+/* While one buffer is on its way to the disk, the next bytes are taken, but no more than one
+ * buffer of them; only what is on the disk is said to be there. */
+static void test_takes_on_while_it_writes(void **state)
+{
+    struct fixture *f = *state;
+    struct digest d;
+    size_t len = 13 * MIB + 5, at = 0, first;
+    uint8_t *data = some_bytes(len, 14, &d);
+    struct blob_upload *u;
+    struct blob_info info;
+    uint64_t durable;
+    struct answer a = {0}, b = {0};
+    OK(blob_upload_open(f->s, &d, len, 0, &u, &durable, &err));
+    fill_up(u, data, &at, len);
+    first = at;
+    blob_upload_make_room(u, on_done, &a);
+    assert_true(a.calls == 1 && a.rc == 0);
+    fill_up(u, data, &at, len);
+    assert_int_equal(at, 2 * first);
+    assert_int_equal(blob_stat(f->s, &d, &info, &err), ERR_NOT_FOUND);
+    blob_upload_make_room(u, on_done, &b);
+    assert_int_equal(b.calls, 0);
+    store_writer_step(f->s);
+    assert_true(b.calls == 1 && b.rc == 0);
+    OK(blob_stat(f->s, &d, &info, &err));
+    assert_int_equal(info.offset, first);
+    /* The connection breaks while the second is being written; it is kept. */
+    blob_upload_close(u);
+    store_writer_step(f->s);
+    OK(blob_stat(f->s, &d, &info, &err));
+    assert_true(info.offset == 2 * first && !info.complete);
+    assert_int_equal(f->s->upload_bytes, 0);
+    assert_int_equal(f->s->uploads_wide, 0);
+    /* The end waits for what is under way. */
+    OK(blob_upload_open(f->s, &d, len, at, &u, &durable, &err));
+    fill_up(u, data, &at, len);
+    a = (struct answer){0};
+    blob_upload_make_room(u, on_done, &a);
+    fill_up(u, data, &at, len);
+    assert_int_equal(at, len);
+    OK(flush(f->s, u, true));
+    blob_upload_close(u);
+    expect_bytes(f->s, &d, data, len);
+    free(data);
+}
+
+/* What could not be written behind an uploader's back he hears with his next bytes, whether he
+ * comes with them before or after. */
+static void test_failure_behind_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct digest d;
+    size_t len = 20 * MIB;
+    uint8_t *data = some_bytes(len, 15, &d);
+    struct blob_upload *u;
+    struct blob_info info;
+    uint64_t durable;
+    int full = 0;
+    OK(writer_wait(f->s->blob_writer, limit_pages, &full, &err));
+    for (int before = 0; before < 2; before++) {
+        struct answer a = {0}, b = {0};
+        size_t at = 0;
+        OK(blob_upload_open(f->s, &d, len, 0, &u, &durable, &err));
+        fill_up(u, data, &at, len);
+        blob_upload_make_room(u, on_done, &a);
+        assert_int_equal(a.rc, 0);
+        fill_up(u, data, &at, len);
+        if (!before)
+            store_writer_step(f->s);
+        blob_upload_make_room(u, on_done, &b);
+        if (before)
+            store_writer_step(f->s);
+        assert_int_equal(b.calls, 1);
+        assert_int_equal(b.rc, ERR_NO_SPACE);
+        blob_upload_close(u);
+        assert_int_equal(f->s->upload_bytes, 0);
+        assert_int_equal(blob_stat(f->s, &d, &info, &err), ERR_NOT_FOUND);
+    }
+    free(data);
+}
+
 /* Two agents send the same blob at the same time: one gets through, the other is told to look
  * again, and nothing is mixed. */
 static void test_two_uploaders_of_one_digest(void **state)
@@ -593,6 +684,8 @@ int main(void)
         TEST(test_interrupted_removal_goes_on),
         TEST(test_short_and_oversized_uploads_are_refused),
         TEST(test_full_disk_is_said_and_survived),
+        TEST(test_takes_on_while_it_writes),
+        TEST(test_failure_behind_is_told),
         TEST(test_two_uploaders_of_one_digest),
         TEST(test_wrong_size_does_not_block_the_name),
         TEST(test_put_goes_on_from_a_broken_upload),
