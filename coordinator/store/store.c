@@ -21,23 +21,19 @@ static void pool_init(struct reader_pool *p)
     env_cond_init(&p->changed);
 }
 
-static int pool_open(struct reader_pool *p, const char *path, enum conn_file file, struct err *e)
+/* One more connection, counted in `opened` already: the caller's. */
+static int pool_add(struct reader_pool *p, struct store_conn **out, struct err *e)
 {
-    for (unsigned i = 0; i < STORE_READERS; i++) {
-        int rc = conn_open(&p->all[i], path, file, false, e);
-        if (rc)
-            return rc;
-        p->idle[p->count++] = p->all[i];
+    int rc = conn_open(out, p->path, p->file, false, e);
+    env_mutex_lock(&p->mutex);
+    if (rc) {
+        p->opened--;
+        env_cond_signal(&p->changed);
+    } else {
+        p->all[p->made++] = *out;
     }
-    return 0;
-}
-
-static void pool_close(struct reader_pool *p)
-{
-    for (unsigned i = 0; i < STORE_READERS; i++)
-        conn_close(p->all[i]);
-    env_cond_destroy(&p->changed);
-    env_mutex_destroy(&p->mutex);
+    env_mutex_unlock(&p->mutex);
+    return rc;
 }
 
 static void pool_give(struct reader_pool *p, struct store_conn *c)
@@ -48,14 +44,43 @@ static void pool_give(struct reader_pool *p, struct store_conn *c)
     env_mutex_unlock(&p->mutex);
 }
 
+/* Takes the path over. */
+static int pool_open(struct reader_pool *p, char *path, enum conn_file file, struct err *e)
+{
+    struct store_conn *c;
+    p->path = path;
+    p->file = file;
+    p->opened = 1;
+    int rc = pool_add(p, &c, e);
+    if (!rc)
+        pool_give(p, c);
+    return rc;
+}
+
+static void pool_close(struct reader_pool *p)
+{
+    for (unsigned i = 0; i < p->made; i++)
+        conn_close(p->all[i]);
+    free(p->path);
+    env_cond_destroy(&p->changed);
+    env_mutex_destroy(&p->mutex);
+}
+
 static int pool_begin(struct reader_pool *p, struct store_conn **out, struct err *e)
 {
+    struct store_conn *c = NULL;
     env_mutex_lock(&p->mutex);
-    while (p->count == 0)
+    while (p->count == 0 && p->opened == STORE_READERS)
         env_cond_wait(&p->changed, &p->mutex);
-    struct store_conn *c = p->idle[--p->count];
+    if (p->count > 0)
+        c = p->idle[--p->count];
+    else
+        p->opened++;
     env_mutex_unlock(&p->mutex);
-    int rc = conn_run(c, "BEGIN", e);
+    int rc = c ? 0 : pool_add(p, &c, e);
+    if (rc)
+        return rc;
+    rc = conn_run(c, "BEGIN", e);
     if (rc)
         pool_give(p, c);
     else
@@ -138,9 +163,7 @@ static int file_start(struct store *s, enum conn_file file, struct store_conn **
     (*c)->health = &s->health;
     *c = NULL;
     char *path = file_path(s, file, e);
-    rc = path ? pool_open(tacit ? &s->readers : &s->blob_readers, path, file, e) : e->code;
-    free(path);
-    return rc;
+    return path ? pool_open(tacit ? &s->readers : &s->blob_readers, path, file, e) : e->code;
 }
 
 /* Both are looked at before either is changed: a folder that is refused stays as it was. */

@@ -10,12 +10,18 @@
 
 #define STORE_READERS 4 /* a file; at most 2 MiB of cache each */
 
+/* The first connection is opened at the start, another one when all are busy: each reads the whole
+ * schema. */
 struct reader_pool {
-    struct env_mutex mutex; /* guards idle and count */
+    char *path;
+    enum conn_file file;
+    struct env_mutex mutex; /* guards the rest */
     struct env_cond changed;
     struct store_conn *all[STORE_READERS];
     struct store_conn *idle[STORE_READERS];
-    unsigned count; /* idle ones */
+    unsigned opened; /* or being opened */
+    unsigned made;   /* in all */
+    unsigned count;  /* idle ones */
 };
 
 #define BLOB_GOING_MAX 64
