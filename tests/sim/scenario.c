@@ -6,6 +6,7 @@
 #include <string.h>
 #include "core/env/file.h"
 #include "agent/agent.h"
+#include "coordinator/store/store.h"
 #include "coordinator/tacitd.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/engine_time.h"
@@ -584,6 +585,41 @@ static void judge(struct scenario *s, bool stuck, const struct reference *refere
     sim_disk_destroy(copy);
 }
 
+/* Databases that exist and hold nothing: making them is a third of a small history. */
+static struct sim_disk *installed;
+#define BLANK_EVERY 8 /* seeds, one of which begins with an empty disk */
+
+static void install(void *arg)
+{
+    struct store *store = NULL;
+    struct err e = {0};
+    if (store_open(&store, "/data", &e))
+        world_violation("the store does not open: %s", e.message);
+    store_close(store);
+    *(bool *)arg = true;
+}
+
+static bool is_installed(void *arg)
+{
+    return *(bool *)arg;
+}
+
+bool scenario_prepare(void)
+{
+    bool done = false;
+    sim_vfs_register();
+    world_start(1);
+    struct machine *m = world_machine("coordinator");
+    m->disk = sim_disk_create(1);
+    m->up = true;
+    world_spawn(m, install, &done, "the first start");
+    world_run(is_installed, &done);
+    machine_kill(m);
+    installed = m->disk;
+    free(m);
+    return done && !world_broken();
+}
+
 void scenario_play(struct scenario *s, const struct reference *reference, struct reference *out)
 {
     sim_vfs_register();
@@ -593,7 +629,9 @@ void scenario_play(struct scenario *s, const struct reference *reference, struct
     net_start();
     ledger_start();
     net_coordinator = world_machine("coordinator");
-    net_coordinator->disk = sim_disk_create(world_random());
+    net_coordinator->disk = installed && s->seed % BLANK_EVERY
+                                ? sim_disk_clone(installed, world_random())
+                                : sim_disk_create(world_random());
     play.desk = world_machine("operator");
     play.desk->disk = sim_disk_create(world_random());
     play.desk->up = true;

@@ -53,6 +53,8 @@ struct scenario {
     int64_t life_us; /* of mortal agents, on average; 0: as the blows fall */
 };
 
+/* Once a process, before all others: coordinators that most histories begin with. */
+bool scenario_prepare(void);
 /* Draws what the seed says. large: hundreds of agents. */
 void scenario_draw(struct scenario *s, uint64_t seed, bool large);
 /* Plays it to its end. */

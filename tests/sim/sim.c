@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "tests/sim/goodput.h"
+#include "tests/sim/memory.h"
 #include "tests/sim/scenario.h"
 
 #define CHILDREN 2
@@ -371,14 +372,17 @@ int main(int argc, char **argv)
     }
     options.explain = count == 1;
     options.tty = isatty(1);
-    /* Compressors take and give back megabytes all the time: keep them. */
-    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    memory_start();
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    mallopt(M_TOP_PAD, 16 << 20);
+    mallopt(M_TOP_PAD, 1 << 20);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
         perror("sim");
         return 70;
+    }
+    if (!scenario_prepare()) {
+        fprintf(stderr, "sim: a store does not open on an empty disk: %s\n", world_broken());
+        return 1;
     }
     if (options.goodput) {
         world_tracing = tracing;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tests/sim/coroutine.h"
+#include "tests/sim/memory.h"
 
 #define LAST_LINES 4096u /* of the history that are kept */
 #define LINE_BYTES 240
@@ -437,6 +438,7 @@ void machine_kill(struct machine *m)
         leave_machine(c);
         co_free(c);
     }
+    memory_drop(&m->memory);
     m->parked = NULL;
     m->stopping = (struct waiters){0};
     m->frozen = m->stop = m->up = false;

@@ -40,6 +40,7 @@ struct machine {
     char last_words[64];            /* path of its process's */
     void (*end)(struct machine *m); /* its process ends itself, where it stands */
     void *extra;                    /* the network's */
+    void *memory;                   /* that SQLite holds for its process */
 };
 
 /* --- the world ------------------------------------------------------------------------------- */
