@@ -47,8 +47,6 @@ static const struct route routes[] = {
     {"GET", "/v1/runs/{name}/report", ROUTE_READ, ADMIN, NULL, NULL, runs_report, NULL},
 
     {"GET", "/v1/runs/{name}/results", ROUTE_READ, ADMIN, NULL, NULL, runs_results, NULL},
-    {"POST", "/v1/runs/{name}/check", ROUTE_WRITE, ADMIN, &message_check, &message_checked,
-     runs_check, runs_prepare_check},
     {"POST", "/v1/runs/{name}/verify", ROUTE_WRITE, ADMIN, &message_verify, &message_replays,
      runs_verify, NULL},
     {"GET", "/v1/runs/{name}/replays", ROUTE_READ, ADMIN, NULL, NULL, runs_replays, NULL},

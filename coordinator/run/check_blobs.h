@@ -1,4 +1,4 @@
-/* Reading blobs against their names. */
+/* A blob against its name, for those who are about to undo what it belongs to. */
 #ifndef TACIT_COORDINATOR_RUN_CHECK_BLOBS_H
 #define TACIT_COORDINATOR_RUN_CHECK_BLOBS_H
 
@@ -7,10 +7,9 @@
 
 enum blob_state { BLOB_WHOLE, BLOB_DAMAGED, BLOB_ABSENT };
 
-/* Reads all of it. *why: what is wrong with a damaged one, in the arena; *bytes that were read;
- * both may be NULL. ERR_UNAVAILABLE once the coordinator is to stop. */
-TACIT_MUST_CHECK int blob_check(struct service *s, const struct digest *d, struct arena *a,
-                                enum blob_state *out, const char **why, uint64_t *bytes,
+/* Reads all of it. Damaged are bytes that were read and are others, or not there: an error of the
+ * disk says nothing of them, and is returned. ERR_UNAVAILABLE once the coordinator is to stop. */
+TACIT_MUST_CHECK int blob_check(struct service *s, const struct digest *d, enum blob_state *out,
                                 struct err *e);
 
 #endif

@@ -7,6 +7,7 @@
  * always undone to its end. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include "coordinator/log.h"
 #include "coordinator/run/advance.h"
 #include "coordinator/run/check_blobs.h"
@@ -26,13 +27,33 @@ struct kept_output {
 };
 /* What precedes the transaction finds. */
 struct undo_plan {
-    uint64_t step;    /* from where it goes on */
-    uint64_t damaged; /* blobs */
-    uint64_t *jobs;   /* besides those that the rules name; in the call's arena */
+    uint64_t step;  /* from where it goes on */
+    uint64_t *jobs; /* besides those that the rules name; in the call's arena, as all lists are */
     uint32_t count;
-    struct kept_output *keep; /* that retention has dropped, but that are there; in the arena */
+    struct kept_output *keep; /* that retention has dropped, but that are there */
     uint32_t keep_count, keep_capacity;
+    struct digest *damaged; /* blobs to forget, or the result computed anew would not be taken */
+    uint32_t damaged_count, damaged_capacity;
+    struct undo_filter *rests; /* ends of stages, which may have grown meanwhile */
+    uint32_t rest_count, rest_capacity;
 };
+
+/* Room for one more in a list of the plan. */
+static int make_room(struct arena *a, void **list, uint32_t count, uint32_t *capacity, size_t size,
+                     struct err *e)
+{
+    if (count < *capacity)
+        return 0;
+    uint32_t grown = *capacity ? 2 * *capacity : 16;
+    void *items = arena_alloc_array(a, grown, size);
+    if (!items)
+        return err_set(e, ERR_NO_MEMORY, "no memory for what is to be undone");
+    if (count)
+        memcpy(items, *list, count * size);
+    *list = items;
+    *capacity = grown;
+    return 0;
+}
 
 /* --- what depends on what ---------------------------------------------------------------------
  */
@@ -119,7 +140,6 @@ struct planning {
     struct call call; /* of the reader's snapshot, with an arena of one job */
     struct arena scratch, lists, *answer;
     uint64_t run;
-    bool dry;
     struct undo_plan *plan;
     uint64_t *jobs; /* owned; those from `looked` on are still to be looked at */
     uint32_t count, capacity, looked;
@@ -178,20 +198,26 @@ static int add_filter(struct planning *p, const struct undo_filter *f, struct er
 /* --- what they need again ---------------------------------------------------------------------
  */
 
-/* Damaged ones are forgotten, or the result that is computed anew would not be taken. */
 static int look_at(struct planning *p, const struct digest *d, bool *there, struct err *e)
 {
+    struct undo_plan *plan = p->plan;
     enum blob_state state;
     /* Gigabytes are read, one after the other; the transaction looks at the jobs again. */
     int rc = store_read_renew(p->call.conn, e);
     if (rc)
         return rc;
-    rc = blob_check(p->call.service, d, &p->scratch, &state, NULL, NULL, e);
+    rc = blob_check(p->call.service, d, &state, e);
     *there = state == BLOB_WHOLE;
     if (rc || state != BLOB_DAMAGED)
         return rc;
-    p->plan->damaged++;
-    return p->dry ? 0 : blob_forget(p->call.service->store, d, e);
+    for (uint32_t i = 0; i < plan->damaged_count; i++)
+        if (digest_equal(&plan->damaged[i], d))
+            return 0;
+    rc = make_room(p->answer, (void **)&plan->damaged, plan->damaged_count, &plan->damaged_capacity,
+                   sizeof *plan->damaged, e);
+    if (!rc)
+        plan->damaged[plan->damaged_count++] = *d;
+    return rc;
 }
 
 /* Of what is dropped, gc may take the blob at any time: not any more, once it is promised. */
@@ -204,18 +230,28 @@ static int keep(struct planning *p, uint64_t job, const struct msg_blob *b, bool
     *there = !rc && info.complete;
     if (rc || !*there)
         return rc == ERR_NOT_FOUND ? 0 : rc;
-    if (plan->keep_count == plan->keep_capacity) {
-        uint32_t capacity = plan->keep_capacity ? 2 * plan->keep_capacity : 16;
-        struct kept_output *grown = arena_alloc_array(p->answer, capacity, sizeof *grown);
-        if (!grown)
-            return err_set(e, ERR_NO_MEMORY, "no memory for what is needed again");
-        for (uint32_t i = 0; i < plan->keep_count; i++)
-            grown[i] = plan->keep[i];
-        plan->keep = grown;
-        plan->keep_capacity = capacity;
+    rc = make_room(p->answer, (void **)&plan->keep, plan->keep_count, &plan->keep_capacity,
+                   sizeof *plan->keep, e);
+    if (!rc)
+        plan->keep[plan->keep_count++] = (struct kept_output){job, b->digest};
+    return rc;
+}
+
+static int add_rest(struct planning *p, const struct undo_filter *f, struct err *e)
+{
+    struct undo_plan *plan = p->plan;
+    for (uint32_t i = 0; i < plan->rest_count; i++) {
+        const struct undo_filter *x = &plan->rests[i];
+        if (x->kind == f->kind && x->target == f->target && x->index == f->index &&
+            x->final == f->final && x->round == f->round && x->chunk == f->chunk &&
+            x->step_first == f->step_first)
+            return 0;
     }
-    plan->keep[plan->keep_count++] = (struct kept_output){job, b->digest};
-    return 0;
+    int rc = make_room(p->answer, (void **)&plan->rests, plan->rest_count, &plan->rest_capacity,
+                       sizeof *plan->rests, e);
+    if (!rc)
+        plan->rests[plan->rest_count++] = *f;
+    return rc ? rc : add_filter(p, f, e);
 }
 
 static int need_again(struct planning *p, const struct msg_blob *b, struct err *e)
@@ -240,7 +276,7 @@ static int need_again(struct planning *p, const struct msg_blob *b, struct err *
         rc = err_set(e, ERR_CONFLICT, "an input is not kept any more, and was made by another run");
     if (!rc)
         rc = add(p, job, e);
-    return rc || !rest_of_stage(&maker.key, &rest) ? rc : add_filter(p, &rest, e);
+    return rc || !rest_of_stage(&maker.key, &rest) ? rc : add_rest(p, &rest, e);
 }
 
 static int look_at_job(struct planning *p, uint64_t id, struct err *e)
@@ -363,7 +399,7 @@ int runs_prepare_rollback(struct call *c, const void *in, struct err *e)
     const struct msg_rollback *m = in;
     struct run_row run;
     struct run_view v;
-    struct planning p = {.call = *c, .dry = m->dry_run, .answer = c->arena};
+    struct planning p = {.call = *c, .answer = c->arena};
     p.plan = arena_alloc(c->arena, sizeof *p.plan);
     arena_init(&p.scratch, ARENA_MAX);
     arena_init(&p.lists, ARENA_MAX);
@@ -422,20 +458,53 @@ static int undo_one(struct call *c, uint64_t id, bool dry, struct msg_rolled_bac
     return dry ? 0 : op_job_undo(c->conn, id, (uint64_t)c->wall_ms, e);
 }
 
-/* What has come up since the plan was made, too. */
-static int undo_invalid(struct call *c, uint64_t run, const struct msg_rollback *m, uint64_t step,
+static int undo_planned(struct call *c, const struct undo_plan *plan, bool dry,
                         struct msg_rolled_back *out, struct err *e)
 {
-    struct undo_filter f[FILTERS_MAX];
-    uint32_t n = invalid(m, step, f);
+    struct job_row job;
     int rc = 0;
-    for (uint32_t i = 0; !rc && i < n; i++) {
-        struct job_row *rows;
-        uint32_t count;
-        rc = op_jobs_to_undo(c->conn, run, &f[i], c->arena, &rows, &count, e);
-        for (uint32_t k = 0; !rc && k < count; k++)
-            rc = undo_one(c, rows[k].id, m->dry_run, out, e);
+    for (uint32_t i = 0; !rc && i < plan->count; i++) {
+        rc = op_job_get(c->conn, plan->jobs[i], c->arena, &job, e);
+        if (!rc && job.undone)
+            rc = err_set(e, ERR_CONFLICT, "the run was rolled back meanwhile: try again");
+        if (!rc)
+            rc = undo_one(c, plan->jobs[i], dry, out, e);
     }
+    return rc;
+}
+
+static int undo_filtered(struct call *c, uint64_t run, const struct undo_filter *f,
+                         struct msg_rolled_back *out, struct err *e)
+{
+    struct job_row *rows;
+    uint32_t count;
+    int rc = op_jobs_to_undo(c->conn, run, f, c->arena, &rows, &count, e);
+    for (uint32_t k = 0; !rc && k < count; k++)
+        rc = undo_one(c, rows[k].id, false, out, e);
+    return rc;
+}
+
+/* What has come up since the plan was made, too. */
+static int undo_since(struct call *c, uint64_t run, const struct msg_rollback *m,
+                      const struct undo_plan *plan, struct msg_rolled_back *out, struct err *e)
+{
+    struct undo_filter f[FILTERS_MAX];
+    uint32_t n = invalid(m, plan->step, f);
+    int rc = 0;
+    for (uint32_t i = 0; !rc && i < n; i++)
+        rc = undo_filtered(c, run, &f[i], out, e);
+    for (uint32_t i = 0; !rc && i < plan->rest_count; i++)
+        rc = undo_filtered(c, run, &plan->rests[i], out, e);
+    return rc;
+}
+
+/* Once nothing can be refused any more, and before the COMMIT: of a rollback that is done, damaged
+ * bytes must not be left, whenever the coordinator ends. They are of use to nobody. */
+static int forget(struct call *c, const struct undo_plan *plan, struct err *e)
+{
+    int rc = 0;
+    for (uint32_t i = 0; !rc && i < plan->damaged_count; i++)
+        rc = blob_forget(c->service->store, &plan->damaged[i], e);
     return rc;
 }
 
@@ -467,20 +536,22 @@ int runs_rollback(struct call *c, const void *in, void *out, struct err *e)
         rc = err_set(e, ERR_CONFLICT, "run \"%s\" was cancelled meanwhile", run.name);
     *o = (struct msg_rolled_back){.run = run.name,
                                   .step = plan->step,
-                                  .damaged = plan->damaged,
+                                  .damaged = plan->damaged_count,
                                   .jobs = arena_alloc_array(c->arena, TOLD_MAX, sizeof *o->jobs)};
     if (!rc && !o->jobs)
         rc = err_set(e, ERR_NO_MEMORY, "no memory for what was undone");
-    for (uint32_t i = 0; !rc && i < plan->count; i++)
-        rc = undo_one(c, plan->jobs[i], m->dry_run, o, e);
+    if (!rc)
+        rc = undo_planned(c, plan, m->dry_run, o, e);
     if (rc || m->dry_run)
         return rc;
     for (uint32_t i = 0; !rc && i < plan->keep_count; i++)
         rc = op_output_keep(c->conn, plan->keep[i].job, &plan->keep[i].digest, e);
     if (!rc)
-        rc = undo_invalid(c, run.id, m, plan->step, o, e);
+        rc = undo_since(c, run.id, m, plan, o, e);
     if (!rc)
         rc = go_on(c, &run, e);
+    if (!rc)
+        rc = forget(c, plan, e);
     if (!rc)
         log_warn("rolled back run=%s model=%s:%" PRIu64 " step=%" PRIu64 " undone=%" PRIu64
                  " damaged=%" PRIu64,

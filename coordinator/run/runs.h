@@ -19,7 +19,6 @@ call_fn status_jobs, status_agents, status_show; /* raw arrays of msg_job, msg_a
 call_fn lineage_show; /* {name}: a digest or its first digits → msg_made */
 call_fn jobs_made;    /* {id} → msg_made */
 call_fn runs_results; /* {name} → raw array of msg_result */
-call_fn runs_check;   /* {name}, msg_check → msg_checked */
 
 call_fn runs_verify;   /* {name}, msg_verify → msg_replays */
 call_fn runs_replays;  /* {name} → raw array of msg_replay */
@@ -40,6 +39,5 @@ prepare_fn runs_prepare_complete;
 prepare_fn runs_prepare_release;
 prepare_fn runs_prepare_rollback; /* before runs_rollback: finds what must be undone, and forgets
                                      what is damaged of it */
-prepare_fn runs_prepare_check;    /* before runs_check: does all of it, since it reads blobs */
 
 #endif

@@ -601,12 +601,6 @@ static const struct field result_fields[] = {
 };
 MESSAGE(result);
 
-static const struct field check_fields[] = {
-    BOOL(check, jobs, MAY),
-    U64(check, after, MAY, 0, 0),
-};
-MESSAGE(check);
-
 static const struct field bad_blob_fields[] = {
     DIGEST(bad_blob, digest, MUST),
     U64(bad_blob, job, MAY, 0, 0),
@@ -614,19 +608,9 @@ static const struct field bad_blob_fields[] = {
     U64(bad_blob, index, MAY, 0, 0),
     STRING(bad_blob, words, MAY, 512),
     STRING(bad_blob, why, MAY, 512),
+    STRING(bad_blob, repair, MAY, 512),
 };
 MESSAGE(bad_blob);
-
-static const struct field checked_fields[] = {
-    BOOL(checked, jobs, MUST),
-    BOOL(checked, more, MUST),
-    U64(checked, after, MUST, 0, 0),
-    U64(checked, blobs, MUST, 0, 0),
-    U64(checked, bytes, MUST, 0, 0),
-    U64(checked, absent, MUST, 0, 0),
-    ARRAY(checked, bad, bad_count, MAY, bad_blob, BAD_MAX),
-};
-MESSAGE(checked);
 
 static const struct field rollback_fields[] = {
     WORD(rollback, target, MUST, job_target_words),
@@ -729,9 +713,10 @@ static const struct field verified_fields[] = {
     U64(verified, recalled, MUST, 0, 0),
     U64(verified, remade, MUST, 0, 0),
     U64(verified, skipped, MUST, 0, 0),
+    STRING(verified, skipped_why, MAY, 1024),
     U64(verified, blobs, MUST, 0, 0),
     U64(verified, bytes, MUST, 0, 0),
-    U64(verified, absent, MUST, 0, 0),
+    U64(verified, bad_total, MUST, 0, 0),
     NUMBER(verified, seconds, MAY),
     ARRAY(verified, bad, bad_count, MAY, bad_blob, BAD_MAX),
     ARRAY(verified, differences, difference_count, MAY, difference, BAD_MAX),

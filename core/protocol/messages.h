@@ -506,29 +506,6 @@ struct msg_result {
     uint64_t doer;
 };
 
-/* POST /v1/runs/{name}/check: reads blobs of the run in the store, as many as a few seconds allow,
- * and compares them with their names. First those of its data set, then jobs' outputs; with what
- * came back as `next`, it goes on from there. */
-struct msg_check {
-    bool jobs; /* else the data set's */
-    uint64_t after;
-};
-struct msg_bad_blob {
-    struct digest digest;
-    uint64_t job; /* whose output it is; 0: of the data set */
-    int role;
-    uint64_t index;
-    const char *words; /* "model of train expert 2, steps 0 to 500, by agent lab-3" */
-    const char *why;
-};
-struct msg_checked {
-    bool jobs, more; /* more: go on, with jobs and after as here */
-    uint64_t after, blobs, bytes;
-    uint64_t absent; /* dropped by retention */
-    struct msg_bad_blob *bad;
-    uint32_t bad_count;
-};
-
 /* POST /v1/runs/{name}/rollback: what was published after a good step is undone, with all that was
  * computed from it, and will be computed anew; a run that had ended goes on. */
 struct msg_rollback {
@@ -602,6 +579,15 @@ struct msg_difference {
     const char *by;                    /* the agent that replayed it; NULL: this machine */
     const char *why;
 };
+struct msg_bad_blob {
+    struct digest digest;
+    uint64_t job; /* whose output it is; 0: of the data set */
+    int role;
+    uint64_t index;
+    const char *words; /* "model of train expert 2, steps 0 to 500, by agent lab-3" */
+    const char *why;
+    const char *repair; /* what computes it anew; NULL: nothing does */
+};
 struct msg_verified {
     const char *run;
     bool all, agents;                                /* agents: replayed by agents, not here */
@@ -609,7 +595,8 @@ struct msg_verified {
                                                         compared, recalled ones included; remade:
                                                         others on the way to their inputs */
     uint64_t skipped;                                /* --agents: that could not be replayed */
-    uint64_t blobs, bytes, absent;
+    const char *skipped_why;                         /* of the first of them */
+    uint64_t blobs, bytes, bad_total;                /* bad: the first of bad_total */
     double seconds;
     struct msg_bad_blob *bad;
     uint32_t bad_count;
@@ -626,7 +613,7 @@ struct msg_verified {
     X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
     X(run_create) X(model_progress) X(run) X(job) X(attempt) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
-    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(check) X(bad_blob) X(checked) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(replays) X(alarm) X(difference) X(verified) \
+    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(bad_blob) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(replays) X(alarm) X(difference) X(verified) \
     X(scrub_start) X(scrub_bad) X(scrub) X(gc_row) X(gc) X(backup)
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;

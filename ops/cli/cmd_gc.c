@@ -5,9 +5,8 @@
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"
 #include "ops/cli/format.h"
-#include "ops/cli/progress.h"
+#include "ops/cli/scrub.h"
 #include "ops/cli/text_table.h"
-#include "ops/cli/upload.h"
 
 #define CALL_MS 120000 /* a look through a million blobs takes a while */
 
@@ -110,51 +109,11 @@ int cmd_gc(struct cli *cli, int argc, char **argv)
 /* --- scrub -------------------------------------------------------------------------------------
  */
 
-#define POLL_MS 500
+#define SCRUB_BYTES_MAX (8u << 20)
 
-struct scrubbing {
-    struct cli *cli;
-    struct progress progress;
-    struct upload trying;
-    struct msg_scrub_start start;
-    struct msg_scrub now;
-    bool begun;
+struct scrub_input {
+    const char *run;
 };
-
-static int ask_once(void *arg, struct err *e)
-{
-    struct scrubbing *s = arg;
-    arena_reset(&s->cli->arena);
-    if (s->begun)
-        return client_call(s->cli->client, "GET", "/v1/scrub", NULL, NULL, &message_scrub, &s->now,
-                           &s->cli->arena, 0, e);
-    return client_call(s->cli->client, "POST", "/v1/scrub", &message_scrub_start, &s->start,
-                       &message_scrub, &s->now, &s->cli->arena, 0, e);
-}
-
-/* Begins one, or joins the one that runs, and follows it. A coordinator that was restarted
- * meanwhile knows nothing of it: then it is begun anew. */
-static int follow(struct scrubbing *s, struct err *e)
-{
-    uint64_t number = 0;
-    for (;;) {
-        int rc = upload_persist(&s->trying, ask_once, s, e);
-        if (rc)
-            return rc;
-        if (s->begun && s->now.number != number) {
-            s->begun = false;
-            continue;
-        }
-        number = s->now.number;
-        s->begun = true;
-        progress_update(&s->progress, "compared", s->now.bytes, s->now.bytes_total, "bytes");
-        if (!s->now.running)
-            return s->now.error ? err_set(e, ERR_IO, "the coordinator gave up: %s", s->now.error)
-                                : 0;
-        if (env_stop_wait_ms(POLL_MS))
-            return err_set(e, ERR_STOPPED, "no longer watching; the coordinator goes on");
-    }
-}
 
 static void print_bad(const struct msg_scrub *m)
 {
@@ -172,7 +131,7 @@ static int set_scrub(void *input, int key, const char *arg, struct err *e)
 {
     (void)key;
     (void)e;
-    ((struct scrubbing *)input)->start.run = arg;
+    ((struct scrub_input *)input)->run = arg;
     return 0;
 }
 
@@ -189,26 +148,29 @@ int cmd_scrub(struct cli *cli, int argc, char **argv)
         .json = true,
         .set = set_scrub,
     };
-    struct scrubbing s = {.cli = cli};
+    struct scrub_input in = {0};
+    struct msg_scrub m = {0};
+    struct arena arena;
     struct err e = {0};
     int code;
-    if (!cli_parse(cli, &o, argc, argv, &s, &code))
+    if (!cli_parse(cli, &o, argc, argv, &in, &code))
         return code;
-    progress_init(&s.progress);
-    s.trying = (struct upload){.cli = cli, .progress = &s.progress};
+    arena_init(&arena, SCRUB_BYTES_MAX);
     int rc = cli_connect(cli, &e);
     if (!rc)
-        rc = follow(&s, &e);
-    progress_finish(&s.progress);
+        rc = scrub_follow(cli, in.run, &arena, &m, &e);
     if (!rc && cli->json)
-        rc = cli_print_json(&message_scrub, &s.now, &e);
-    if (rc)
+        rc = cli_print_json(&message_scrub, &m, &e);
+    if (rc) {
+        arena_free(&arena);
         return cli_fail(cli, &e);
-    if (!cli->json) {
-        print_bad(&s.now);
-        printf("%s blobs with %s compared: %s\n", format_count(&cli->arena, s.now.blobs),
-               format_bytes(&cli->arena, (double)s.now.bytes),
-               s.now.bad_total ? "see above" : "all are what their names say");
     }
-    return s.now.bad_total ? EX_DATAERR : EX_OK;
+    if (!cli->json) {
+        print_bad(&m);
+        printf("%s blobs with %s compared: %s\n", format_count(&cli->arena, m.blobs),
+               format_bytes(&cli->arena, (double)m.bytes),
+               m.bad_total ? "see above" : "all are what their names say");
+    }
+    arena_free(&arena);
+    return m.bad_total ? EX_DATAERR : EX_OK;
 }

@@ -4,6 +4,7 @@
 #include <sysexits.h>
 #include "core/base/text.h"
 #include "ops/cli/format.h"
+#include "ops/cli/made.h"
 #include "ops/cli/verify.h"
 
 #define CALL_MS (30 * 60 * 1000) /* the coordinator reads what is to be undone */
@@ -63,12 +64,17 @@ static int parse_model(const char *word, struct msg_rollback *m, struct err *e)
 
 /* --- the last good step, by what replays say -------------------------------------------------- */
 
+struct damage {
+    uint64_t total, matched; /* blobs; matched: that links of the model have given */
+};
+
 struct search {
     struct cli *cli;
     struct replayer *replayer;
     struct arena arena; /* of one job */
     const struct msg_rollback *model;
     const struct msg_verified *store; /* damaged blobs */
+    uint64_t matched;                 /* of them that links of the model have given */
     uint64_t good;                    /* TO_NONE: nothing is wrong */
 };
 
@@ -94,6 +100,21 @@ static void found_by(struct search *s, const struct msg_grant *g)
         found(s, start_of(g->kind, g->round, g->step_first));
 }
 
+/* How many of the damaged blobs the job has given. */
+static int count_damaged(struct search *s, uint64_t job, uint64_t *count, struct err *e)
+{
+    struct msg_made m;
+    *count = 0;
+    if (s->store->bad_count == 0)
+        return 0;
+    arena_reset(&s->arena);
+    int rc = made_of_job(s->cli->client, job, &s->arena, &m, e);
+    for (uint32_t i = 0; !rc && i < m.output_count; i++)
+        for (uint32_t k = 0; k < s->store->bad_count; k++)
+            *count += digest_equal(&m.outputs[i].digest, &s->store->bad[k].digest);
+    return rc;
+}
+
 static int look_at(void *arg, const struct msg_result *r, struct err *e)
 {
     struct search *s = arg;
@@ -101,13 +122,17 @@ static int look_at(void *arg, const struct msg_result *r, struct err *e)
     if (!is_of_model(s->model, r->kind, r->target, r->index))
         return 0;
     uint64_t start = start_of(r->kind, r->round, r->step_first);
-    for (uint32_t i = 0; i < s->store->bad_count; i++)
-        if (s->store->bad[i].job == r->job)
-            found(s, start);
+    uint64_t damaged;
+    int rc = count_damaged(s, r->job, &damaged, e);
+    if (rc)
+        return rc;
+    s->matched += damaged;
+    if (damaged)
+        found(s, start);
     if (s->good <= start) /* what follows is undone, whatever it is */
         return 0;
     arena_reset(&s->arena);
-    int rc = replay_job(s->replayer, r->job, &s->arena, &o, e);
+    rc = replay_job(s->replayer, r->job, &s->arena, &o, e);
     if (rc || o.verdict == REPLAY_AGREES)
         return rc;
     found_by(s, o.made.grant);
@@ -122,7 +147,7 @@ static int look_at(void *arg, const struct msg_result *r, struct err *e)
 }
 
 static int find_good(struct cli *cli, const struct rollback_input *in, const char *run,
-                     struct msg_rollback *m, struct err *e)
+                     struct msg_rollback *m, struct damage *left, struct err *e)
 {
     struct verify_store *store;
     struct msg_verified damage = {0};
@@ -130,13 +155,14 @@ static int find_good(struct cli *cli, const struct rollback_input *in, const cha
     arena_init(&s.arena, OUTCOME_BYTES_MAX);
     int rc = verify_open(cli, in->work, in->threads, &store, &s.replayer, e);
     if (!rc)
-        rc = verify_stored(cli, store, run, &damage, e);
+        rc = verify_stored(cli, run, &damage, e);
     if (!rc)
         rc = verify_each(cli, run, look_at, &s, e);
     arena_free(&s.arena);
     replayer_destroy(s.replayer);
     verify_store_close(store);
     m->step = s.good;
+    *left = (struct damage){damage.bad_total, s.matched};
     return rc;
 }
 
@@ -177,8 +203,23 @@ static void print_undone(struct cli *cli, const struct msg_rollback *m,
         printf("They are computed anew: `tacit run wait %s` watches.\n", r->run);
 }
 
-static int rollback(struct cli *cli, struct rollback_input *in, struct err *e)
+/* What is damaged and belongs to nothing that is undone stays so: that is no success. */
+static int tell_left(struct cli *cli, const char *run, const struct damage *d, uint64_t forgotten)
 {
+    uint64_t mended = forgotten > d->matched ? forgotten : d->matched;
+    if (d->total <= mended)
+        return EX_OK;
+    fprintf(stderr,
+            "run %s: %s damaged or lost blob%s of others: `tacit verify %s --all` names "
+            "what computes them anew\n",
+            run, format_count(&cli->arena, d->total - mended), d->total - mended == 1 ? "" : "s",
+            run);
+    return EX_DATAERR;
+}
+
+static int rollback(struct cli *cli, struct rollback_input *in, int *code, struct err *e)
+{
+    struct damage damage = {0};
     struct msg_rollback m = {.step = in->to, .dry_run = in->dry_run};
     struct msg_rolled_back r;
     const char *run = cli->args[0];
@@ -188,20 +229,23 @@ static int rollback(struct cli *cli, struct rollback_input *in, struct err *e)
     if (!rc)
         rc = cli_connect(cli, e);
     if (!rc && in->to_good)
-        rc = find_good(cli, in, run, &m, e);
+        rc = find_good(cli, in, run, &m, &damage, e);
     if (rc)
         return rc;
     if (m.step == TO_NONE) {
         fprintf(stderr, "run %s: every link of %s agrees with its replay: nothing is undone\n", run,
                 cli->args[1]);
+        *code = tell_left(cli, run, &damage, 0);
         return 0;
     }
     rc = client_call(cli->client, "POST", cli_path(cli, "/v1/runs/", run, "/rollback"),
                      &message_rollback, &m, &message_rolled_back, &r, &cli->arena, CALL_MS, e);
     if (!rc && cli->json)
-        return cli_print_json(&message_rolled_back, &r, e);
-    if (!rc)
+        rc = cli_print_json(&message_rolled_back, &r, e);
+    else if (!rc)
         print_undone(cli, &m, &r, cli->args[1]);
+    if (!rc)
+        *code = tell_left(cli, run, &damage, r.damaged);
     return rc;
 }
 
@@ -223,7 +267,8 @@ int cmd_rollback(struct cli *cli, int argc, char **argv)
         .doc = "Undoes what a model has published after a good step, with all that was computed "
                "from it, and has it computed anew: a run that was done goes on. MODEL is expert:N, "
                "router:N, dense or dense-flops. After a router's, everything that its scores have "
-               "decided is undone, too. Damaged blobs of what is undone are forgotten.\v"
+               "decided is undone, too. Damaged blobs of what is undone are forgotten. "
+               "With --to-good it exits 65 where other blobs of the run stay damaged.\v"
                "Examples:\n  tacit rollback my-run expert:2 --to 500 --dry-run\n"
                "  tacit rollback my-run expert:2 --to 500\n"
                "  tacit rollback my-run dense --to-good --work /tmp/v",
@@ -237,5 +282,5 @@ int cmd_rollback(struct cli *cli, int argc, char **argv)
     int code;
     if (!cli_parse(cli, &o, argc, argv, &in, &code))
         return code;
-    return rollback(cli, &in, &e) ? cli_fail(cli, &e) : EX_OK;
+    return rollback(cli, &in, &code, &e) ? cli_fail(cli, &e) : code;
 }

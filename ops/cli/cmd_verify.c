@@ -55,6 +55,7 @@ static void print_bad(const struct msg_bad_blob *b)
     if (b->job)
         printf(" (job %llu)", (unsigned long long)b->job);
     printf("\n  %s\n", b->why ? b->why : "");
+    printf("  %s\n", b->repair ? b->repair : "nothing computes it anew: a backup may have it");
 }
 
 /* "expert:2", as `tacit rollback` takes it; NULL for what is no link. */
@@ -101,39 +102,47 @@ static void print_difference(struct cli *cli, const char *run, const struct msg_
                model, (unsigned long long)d->step_first);
 }
 
+static int code_of(const struct msg_verified *v)
+{
+    if (v->bad_total || v->difference_count)
+        return EX_DATAERR;
+    return v->skipped ? EX_UNAVAILABLE : EX_OK;
+}
+
 int verify_print(struct cli *cli, const struct msg_verified *v)
 {
     struct arena *a = &cli->arena;
-    bool good = v->bad_count == 0 && v->difference_count == 0;
-    if (v->all && !v->agents)
-        printf("store: %s blobs, %s, read against their names: %s%s\n", format_count(a, v->blobs),
+    if (v->all)
+        printf("store: %s blobs, %s, read against their names: %s\n", format_count(a, v->blobs),
                format_bytes(a, (double)v->bytes),
-               v->bad_count ? arena_printf(a, "%u damaged", v->bad_count) : "all whole",
-               v->absent ? arena_printf(a, " (%s more were dropped by retention)",
-                                        format_count(a, v->absent))
-                         : "");
+               v->bad_total ? arena_printf(a, "%s damaged", format_count(a, v->bad_total))
+                            : "all whole");
     for (uint32_t i = 0; i < v->bad_count; i++)
         print_bad(&v->bad[i]);
-    if (v->bad_count)
-        printf("  tacit rollback %s MODEL --to-good  has damaged checkpoints computed anew\n",
-               v->run);
+    if (v->bad_total > v->bad_count)
+        printf("and %s more\n", format_count(a, v->bad_total - v->bad_count));
     printf("run %s: %s of %s jobs replayed%s in %s", v->run, format_count(a, v->replayed),
            format_count(a, v->jobs), v->agents ? " by agents" : "", format_duration(a, v->seconds));
     if (v->recalled)
         printf(" (%s of them earlier)", format_count(a, v->recalled));
     if (v->remade)
         printf(", and %s before them whose results are not kept", format_count(a, v->remade));
-    if (v->skipped)
-        printf(", %s could not be", format_count(a, v->skipped));
     if (!v->all)
         printf(", picked with --seed %llu", (unsigned long long)v->seed);
     if (v->difference_count)
         printf(": %u differ\n", v->difference_count);
+    else if (v->skipped)
+        printf(": %s agree\n", format_count(a, v->replayed));
     else
         printf(": all agree\n");
+    if (v->skipped)
+        printf("NOT VERIFIED: %s could not be replayed by agents: %s\n"
+               "  tacit verify %s  without --agents replays them from further back\n",
+               format_count(a, v->skipped), v->skipped_why ? v->skipped_why : "no reason is known",
+               v->run);
     for (uint32_t i = 0; i < v->difference_count; i++)
         print_difference(cli, v->run, &v->differences[i]);
-    return good ? EX_OK : EX_DATAERR;
+    return code_of(v);
 }
 
 int cmd_verify(struct cli *cli, int argc, char **argv)
@@ -152,13 +161,15 @@ int cmd_verify(struct cli *cli, int argc, char **argv)
     static const struct cli_options o = {
         .options = options,
         .args = "RUN",
-        .doc = "Computes results of a run again on this machine, from the inputs that their doers "
-               "were given, and compares: every result has one right digest. Exits 0 where all "
-               "agree, 65 where one differs or a blob is damaged, which is named with its agent.\v"
-               "Examples:\n  tacit verify my-run\n  tacit verify my-run --links 20 --agents\n  "
-               "tacit verify my-run --links 20 --seed 7\n"
-               "  tacit verify my-run --all --work /tmp/v\n"
-               "  tacit verify my-run --json | jq '.differences[] | {words, agent}'",
+        .doc =
+            "Computes results of a run again on this machine, from the inputs that their doers "
+            "were given, and compares: every result has one right digest. Exits 0 where all "
+            "agree, 65 where one differs or a blob is damaged, which is named with its agent, 69 "
+            "where agents could not replay some, and all others agree.\v"
+            "Examples:\n  tacit verify my-run\n  tacit verify my-run --links 20 --agents\n  "
+            "tacit verify my-run --links 20 --seed 7\n"
+            "  tacit verify my-run --all --work /tmp/v\n"
+            "  tacit verify my-run --json | jq '.differences[] | {words, agent}'",
         .args_min = 1,
         .args_max = 1,
         .json = true,
@@ -184,6 +195,6 @@ int cmd_verify(struct cli *cli, int argc, char **argv)
     if (rc)
         return cli_fail(cli, &e);
     if (cli->json)
-        return v.bad_count || v.difference_count ? EX_DATAERR : EX_OK;
+        return code_of(&v);
     return verify_print(cli, &v);
 }

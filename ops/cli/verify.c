@@ -8,11 +8,14 @@
 #include "core/env/process.h"
 #include "core/env/thread.h"
 #include "ops/cli/folder.h"
+#include "ops/cli/made.h"
 #include "ops/cli/progress.h"
+#include "ops/cli/scrub.h"
 
 #define PAGE 500
 #define PAGE_BYTES_MAX (8u << 20)
 #define OUTCOME_BYTES_MAX (64u << 20)
+#define SCRUB_BYTES_MAX (8u << 20)
 #define TICK_MS 200
 #define SECONDS_UNIT "s of work" /* that jobs took their doers */
 
@@ -309,54 +312,76 @@ static int replay_picked(struct verification *v, const struct picks *p, struct e
 
 /* --- the store -------------------------------------------------------------------------------- */
 
-struct checking {
-    struct cli *cli;
-    const char *path;
-    struct msg_check in;
-    struct msg_checked out;
-};
-
-static int check_once(void *arg, struct err *e)
+/* What computes it anew, or NULL. */
+static const char *repair_of(struct arena *a, const char *run, const struct msg_grant *g)
 {
-    struct checking *k = arg;
-    return client_call(k->cli->client, "POST", k->path, &message_check, &k->in, &message_checked,
-                       &k->out, &k->cli->arena, 0, e);
+    const char *target = job_target_words[g->target];
+    bool numbered = g->target == TARGET_EXPERT || g->target == TARGET_ROUTER;
+    const char *model =
+        numbered ? arena_printf(a, "%s:%llu", target, (unsigned long long)g->index) : target;
+    switch (g->kind) {
+    case JOB_TRAIN:
+    case JOB_TRAIN_ROUTER:
+        return arena_printf(a, "tacit rollback %s %s --to-good  has it computed anew", run, model);
+    case JOB_EVAL:
+        return arena_printf(
+            a, "tacit rollback %s %s --to STEP  of a step before has it computed anew", run, model);
+    case JOB_REPORT:
+        return arena_printf(a, "tacit rollback %s MODEL --to STEP  of any model has it made anew",
+                            run);
+    default:
+        return arena_printf(a,
+                            "tacit rollback %s MODEL --to STEP  of a model trained on what came of "
+                            "it has it computed anew",
+                            run);
+    }
 }
 
-static int add_bad(struct cli *cli, struct msg_verified *v, const struct msg_checked *part,
-                   struct err *e)
+static int take_bad(struct cli *cli, const char *run, const struct msg_scrub_bad *b,
+                    struct msg_bad_blob *out, struct err *e)
 {
-    uint32_t count = v->bad_count + part->bad_count;
-    struct msg_bad_blob *all = arena_alloc_array(&cli->arena, count, sizeof *all);
-    if (!all)
-        return err_set(e, ERR_NO_MEMORY, "no memory for a list of damaged blobs");
-    for (uint32_t i = 0; i < count; i++)
-        all[i] = i < v->bad_count ? v->bad[i] : part->bad[i - v->bad_count];
-    v->bad = all;
-    v->bad_count = count;
+    struct arena *a = &cli->arena;
+    char hex[DIGEST_HEX + 1];
+    struct msg_made m = {0};
+    *out = (struct msg_bad_blob){.digest = b->digest,
+                                 .why = b->problem ? arena_printf(a, "%s", b->problem) : NULL,
+                                 .words = b->named ? arena_printf(a, "%s", b->named) : NULL};
+    int rc = made_of_digits(cli->client, digest_to_hex(&b->digest, hex), a, &m, e);
+    if (rc == ERR_NOT_FOUND || rc == ERR_CONFLICT) /* undone meanwhile */
+        return 0;
+    if (rc)
+        return rc;
+    bool by_job = m.what == MADE_BY_JOB && m.run && strcmp(m.run, run) == 0;
+    for (uint32_t i = 0; by_job && i < m.output_count; i++)
+        if (digest_equal(&m.outputs[i].digest, &b->digest)) {
+            out->job = m.grant->job;
+            out->role = m.outputs[i].role;
+            out->index = m.outputs[i].index;
+            out->words = arena_printf(a, "%s of %s, by %s", blob_role_words[out->role],
+                                      made_job_words(a, m.grant), made_doer(a, &m));
+            out->repair = repair_of(a, run, m.grant);
+            break;
+        }
     return 0;
 }
 
-int verify_stored(struct cli *cli, struct verify_store *store, const char *run,
-                  struct msg_verified *v, struct err *e)
+int verify_stored(struct cli *cli, const char *run, struct msg_verified *v, struct err *e)
 {
-    struct progress progress;
-    struct checking k = {.cli = cli, .path = cli_path(cli, "/v1/runs/", run, "/check")};
-    int rc = 0;
-    progress_init(&progress);
-    do {
-        rc = verify_store_persist(store, check_once, &k, e);
-        if (rc)
-            break;
-        v->blobs += k.out.blobs;
-        v->bytes += k.out.bytes;
-        v->absent += k.out.absent;
-        if (k.out.bad_count > 0)
-            rc = add_bad(cli, v, &k.out, e);
-        k.in = (struct msg_check){k.out.jobs, k.out.after};
-        progress_update(&progress, "the store's blobs", v->bytes, 0, "bytes");
-    } while (!rc && k.out.more);
-    progress_finish(&progress);
+    struct msg_scrub m = {0};
+    struct arena arena;
+    arena_init(&arena, SCRUB_BYTES_MAX);
+    int rc = scrub_follow(cli, run, &arena, &m, e);
+    if (!rc) {
+        v->blobs = m.blobs;
+        v->bytes = m.bytes;
+        v->bad_total = m.bad_total;
+        v->bad = arena_alloc_array(&cli->arena, m.bad_count + 1, sizeof *v->bad);
+        if (!v->bad)
+            rc = err_set(e, ERR_NO_MEMORY, "no memory for a list of damaged blobs");
+    }
+    for (uint32_t i = 0; !rc && i < m.bad_count; i++)
+        rc = take_bad(cli, run, &m.bad[i], &v->bad[v->bad_count++], e);
+    arena_free(&arena);
     return rc;
 }
 
@@ -391,7 +416,7 @@ int verify_here(struct cli *cli, const struct verify_options *o, struct msg_veri
         rc = pick(cli, &p, e);
     out->jobs = p.jobs;
     if (!rc && o->all)
-        rc = verify_stored(cli, store, o->run, out, e);
+        rc = verify_stored(cli, o->run, out, e);
     v.total = p.seconds;
     if (!rc)
         rc = replay_picked(&v, &p, e);

@@ -28,9 +28,9 @@ TACIT_MUST_CHECK int verify_picked(struct cli *cli, const struct verify_options 
 TACIT_MUST_CHECK int verify_open(struct cli *cli, const char *work, uint64_t threads,
                                  struct verify_store **store, struct replayer **r, struct err *e);
 
-/* Has the coordinator read the run's blobs; adds to blobs, bytes, absent and bad. */
-TACIT_MUST_CHECK int verify_stored(struct cli *cli, struct verify_store *store, const char *run,
-                                   struct msg_verified *v, struct err *e);
+/* Has the coordinator read the run's blobs; fills blobs, bytes, bad and bad_total. */
+TACIT_MUST_CHECK int verify_stored(struct cli *cli, const char *run, struct msg_verified *v,
+                                   struct err *e);
 /* Calls each on the run's done jobs in the order of their numbers, which is one in which what a job
  * reads comes before it. Non-zero ends it. */
 typedef int verify_each_fn(void *arg, const struct msg_result *r, struct err *e);
@@ -38,7 +38,7 @@ TACIT_MUST_CHECK int verify_each(struct cli *cli, const char *run, verify_each_f
                                  struct err *e);
 /* Whether a sample picks among jobs like this: links of routers, experts and dense models. */
 bool verify_is_link(int kind);
-/* Says in words what was found; the exit code: 0, or 65. */
+/* Says in words what was found; the exit code: 0, 65 or 69. */
 int verify_print(struct cli *cli, const struct msg_verified *v);
 void verify_difference_of(struct cli *cli, const struct replay_outcome *o,
                           struct msg_difference *d);

@@ -5,6 +5,7 @@
 #include "core/env/process.h"
 #include "ops/cli/format.h"
 #include "ops/cli/progress.h"
+#include "ops/cli/upload.h"
 #include "ops/cli/verify.h"
 
 #define BATCH 500
@@ -23,6 +24,8 @@ struct asking {
     struct arena page;
     uint32_t difference_capacity;
     struct progress progress;
+    struct upload trying;
+    struct msg_replays answer;
 };
 
 static int add(struct asking *x, uint64_t replay, struct err *e)
@@ -39,23 +42,43 @@ static int add(struct asking *x, uint64_t replay, struct err *e)
     return 0;
 }
 
+static const char *copy(struct arena *a, const char *s)
+{
+    return s ? arena_strndup(a, s, strlen(s)) : NULL;
+}
+
 /* --- asking ----------------------------------------------------------------------------------- */
+
+static void skip(struct asking *x, const char *why)
+{
+    if (x->out->skipped++ == 0)
+        x->out->skipped_why = copy(&x->cli->arena, why);
+}
+
+/* Asked again, it answers with the replays that are open already. */
+static int ask_once(void *arg, struct err *e)
+{
+    struct asking *x = arg;
+    struct msg_verify v = {x->batch, x->batch_count};
+    arena_reset(&x->page);
+    x->answer = (struct msg_replays){0};
+    const char *path = arena_printf(&x->page, "/v1/runs/%s/verify", x->o->run);
+    return path ? client_call(x->cli->client, "POST", path, &message_verify, &v, &message_replays,
+                              &x->answer, &x->page, 0, e)
+                : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+}
 
 static int ask_batch(struct asking *x, struct err *e)
 {
-    struct msg_verify v = {x->batch, x->batch_count};
-    struct msg_replays r = {0};
     if (x->batch_count == 0)
         return 0;
-    arena_reset(&x->page);
-    int rc =
-        client_call(x->cli->client, "POST", cli_path(x->cli, "/v1/runs/", x->o->run, "/verify"),
-                    &message_verify, &v, &message_replays, &r, &x->page, 0, e);
-    for (uint32_t i = 0; !rc && i < r.replay_count; i++) {
-        if (r.replays[i].replay)
-            rc = add(x, r.replays[i].replay, e);
+    int rc = upload_persist(&x->trying, ask_once, x, e);
+    for (uint32_t i = 0; !rc && i < x->answer.replay_count; i++) {
+        const struct msg_replay *r = &x->answer.replays[i];
+        if (r->replay)
+            rc = add(x, r->replay, e);
         else
-            x->out->skipped++;
+            skip(x, r->reason);
     }
     x->batch_count = 0;
     return rc;
@@ -76,11 +99,6 @@ static int by_number(const void *a, const void *b)
 }
 
 /* --- waiting ---------------------------------------------------------------------------------- */
-
-static const char *copy(struct arena *a, const char *s)
-{
-    return s ? arena_strndup(a, s, strlen(s)) : NULL;
-}
 
 static int add_difference(struct asking *x, const struct msg_replay *r, struct err *e)
 {
@@ -137,7 +155,7 @@ static int take_page(struct asking *x, const struct msg_replay *list, uint32_t c
             return 0;
         x->ended++;
         if (!r->verdict)
-            x->out->skipped++;
+            skip(x, r->reason ? r->reason : "its replay was given up");
         else
             x->out->replayed++;
         if (r->verdict && strcmp(r->verdict, "differs") == 0)
@@ -189,7 +207,10 @@ int verify_by_agents(struct cli *cli, const struct verify_options *o, struct msg
     x->out = out;
     arena_init(&x->page, PAGE_BYTES_MAX);
     progress_init(&x->progress);
-    int rc = verify_picked(cli, o, &out->jobs, ask_one, x, e);
+    x->trying = (struct upload){.cli = cli, .progress = &x->progress};
+    int rc = o->all ? verify_stored(cli, o->run, out, e) : 0;
+    if (!rc)
+        rc = verify_picked(cli, o, &out->jobs, ask_one, x, e);
     if (!rc)
         rc = ask_batch(x, e);
     if (x->count > 1)

@@ -407,7 +407,6 @@ static void requests(void)
          "POST /v1/jobs/1/retry\n" OPERATOR "\n\n--\nPOST /v1/runs/seed/retry\n" OPERATOR "\n"},
         {"unbench", "POST /v1/agents/one/unbench\n" OPERATOR "\n"},
         {"results", "GET /v1/runs/seed/results\n" OPERATOR "\n"},
-        {"check", "POST /v1/runs/seed/check\n" OPERATOR "\n{\"links\":1,\"seed\":3}"},
         {"lineage", "GET /v1/lineage/" DIGEST "\n" OPERATOR "\n"},
         {"gc", "GET /v1/gc\n" OPERATOR "\n\n--\nPOST /v1/gc\n" OPERATOR "\n"},
         {"scrub", "GET /v1/scrub\n" OPERATOR "\n\n--\nPOST /v1/scrub\n" OPERATOR "\n{}"},

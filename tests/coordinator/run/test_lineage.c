@@ -130,62 +130,12 @@ static void first_digits_do(void **state)
     world_free(w);
 }
 
-/* --- the store against its names -------------------------------------------------------------- */
-
-/* Checks everything, as the command line does. */
-static struct msg_checked check_all(struct world *w)
-{
-    struct msg_checked sum = {0}, part;
-    struct msg_check m = {0};
-    do {
-        memset(&part, 0, sizeof part);
-        OK(ask(w, runs_prepare_check, runs_check, "demo", 0, &m, &part, NULL));
-        sum.blobs += part.blobs;
-        sum.bytes += part.bytes;
-        sum.absent += part.absent;
-        if (part.bad_count) {
-            sum.bad = part.bad;
-            sum.bad_count += part.bad_count;
-        }
-        m.jobs = part.jobs;
-        m.after = part.after;
-    } while (part.more);
-    return sum;
-}
-
-static void a_changed_byte_is_found(void **state)
-{
-    (void)state;
-    static struct msg_grant grants[GRANTS_MAX];
-    struct world *w = world_make();
-    struct msg_made made = {0};
-    make_run(w);
-    uint32_t n = do_all(w, grants), link = 0;
-    while (grants[link].kind != JOB_TRAIN || grants[link].step_last != 24)
-        link++;
-    assert_true(link < n);
-    struct msg_checked whole = check_all(w);
-    assert_int_equal(whole.bad_count, 0);
-    assert_int_equal(whole.absent, 0);
-    assert_true(whole.blobs > 20 && whole.bytes > 10000);
-    OK(ask(w, NULL, jobs_made, NULL, grants[link].job, NULL, &made, NULL));
-    change_byte(w, &made.outputs[0].digest);
-    struct msg_checked changed = check_all(w);
-    assert_int_equal(changed.bad_count, 1);
-    assert_int_equal(changed.bad[0].job, grants[link].job);
-    assert_true(digest_equal(&changed.bad[0].digest, &made.outputs[0].digest));
-    assert_non_null(strstr(changed.bad[0].words, "model of train expert"));
-    assert_non_null(strstr(changed.bad[0].words, "by agent machine"));
-    world_free(w);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tree_tells_what_jobs_were_told),
         cmocka_unit_test(the_coordinators_jobs_have_inputs_too),
         cmocka_unit_test(first_digits_do),
-        cmocka_unit_test(a_changed_byte_is_found),
     };
     return cmocka_run_group_tests(tests, forge_folder_make, forge_folder_remove);
 }

@@ -212,6 +212,42 @@ static void damaged_bytes_do_not_come_back(void **state)
     world_free(w);
 }
 
+static struct world *between; /* plan and transaction */
+
+static int then_it_is_cancelled(struct call *c, const void *in, struct err *e)
+{
+    struct msg_run run;
+    int rc = runs_prepare_rollback(c, in, e);
+    OK(ask(between, NULL, runs_cancel, "demo", 0, NULL, &run, NULL));
+    return rc;
+}
+
+/* The first link of a model, which alone is done of it. */
+static uint64_t one_link(struct world *w, struct msg_grant *g)
+{
+    make_run(w);
+    assert_true(work_until(w, "demo", JOB_TRAIN, false, g));
+    uint64_t job = g->job;
+    do_job(w, g);
+    return job;
+}
+
+static void what_is_refused_forgets_nothing(void **state)
+{
+    (void)state;
+    struct world *w = between = world_make();
+    struct msg_rolled_back r = {0};
+    struct blob_info info;
+    struct msg_grant g;
+    struct msg_made made = made_of(w, one_link(w, &g));
+    struct msg_rollback m = {.target = TARGET_EXPERT, .index = made.grant->index};
+    change_byte(w, &made.outputs[0].digest);
+    assert_int_equal(ask(w, then_it_is_cancelled, runs_rollback, "demo", 0, &m, &r, NULL),
+                     ERR_CONFLICT);
+    OK(blob_stat(w->service.store, &made.outputs[0].digest, &info, &err));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +257,7 @@ int main(void)
         cmocka_unit_test(who_holds_undone_work_is_told),
         cmocka_unit_test(what_is_not_kept_is_made_again),
         cmocka_unit_test(damaged_bytes_do_not_come_back),
+        cmocka_unit_test(what_is_refused_forgets_nothing),
     };
     return cmocka_run_group_tests(tests, forge_folder_make, forge_folder_remove);
 }
