@@ -241,7 +241,7 @@ int lease_check_holder(const struct call *c, const struct job_row *job,
 
 /* --- completing ------------------------------------------------------------ */
 
-static int check_blobs(struct call *c, const struct msg_complete *m, struct err *e)
+int lease__check_blobs(struct call *c, const struct msg_complete *m, struct err *e)
 {
     for (uint32_t i = 0; i < m->output_count; i++) {
         struct blob_info info;
@@ -341,7 +341,7 @@ int lease_complete(struct call *c, const void *in, void *out, struct err *e)
                     "again",
                     job.id);
     if (!rc)
-        rc = check_blobs(c, m, e);
+        rc = lease__check_blobs(c, m, e);
     if (!rc && job.key.kind == JOB_REPLAY) {
         struct job_row replay = job;
         bool published = false;

@@ -27,6 +27,8 @@
 #define LEASE_BACKOFF_MS 2000
 #define LEASE_ELSEWHERE_MS (5 * 60 * 1000)
 
+struct msg_complete;
+
 TACIT_MUST_CHECK int lease_clock_create(struct lease_clock **out, struct err *e);
 void lease_clock_destroy(struct lease_clock *l);
 
@@ -54,6 +56,12 @@ struct job_row;
 struct msg_fence;
 TACIT_MUST_CHECK int lease_check_holder(const struct call *c, const struct job_row *job,
                                         const struct msg_fence *fence, struct err *e);
+
+/* Whether the caller brings, late, another result of a job that is done than was published: it has
+ * held the job under the fence of m. It is checked before anybody is accused. */
+TACIT_MUST_CHECK int lease_differs_late(const struct call *c, struct store_conn *conn,
+                                        const struct job_row *job, const struct msg_complete *m,
+                                        struct arena *a, bool *yes, struct err *e);
 
 /* Agent whose token this is (BLAKE2b of it is stored): ERR_DENIED. */
 TACIT_MUST_CHECK int lease_agent_of_token(struct store_conn *c, const char *token, uint64_t *agent,

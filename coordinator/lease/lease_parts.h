@@ -17,5 +17,8 @@ int lease__not_held(const struct job_row *job, struct err *e);
  * any more. */
 TACIT_MUST_CHECK int lease__claimed_again(struct call *c, const struct job_row *job, bool *failed,
                                           struct err *e);
+/* Whether the outputs are in the store, with their sizes: ERR_CONFLICT, ERR_INVALID. */
+TACIT_MUST_CHECK int lease__check_blobs(struct call *c, const struct msg_complete *m,
+                                        struct err *e);
 
 #endif

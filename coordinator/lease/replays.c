@@ -4,6 +4,7 @@
 #include <math.h>
 #include "core/protocol/spec.h"
 #include "coordinator/lease/attempts.h"
+#include "coordinator/lease/lease.h"
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/lease/lease_parts.h"
 #include "coordinator/log.h"
@@ -147,14 +148,15 @@ static void tell(struct call *c, const struct job_row *job, const struct alarm_r
               digest_to_hex(&a->published, published), a->other, digest_to_hex(&a->found, found));
 }
 
-/* The caller's result of a job that is done, beside the one that was published. */
+/* The caller's result of a job that is done, beside the one that was published. *fresh: they
+ * differ, and it was not known. */
 static int compare(struct call *c, const struct job_row *job, const struct msg_complete *m,
-                   bool *agrees, struct err *e)
+                   bool *agrees, bool *fresh, struct err *e)
 {
     static const struct digest nothing;
     struct msg_blob *rows;
     uint32_t count;
-    bool fresh;
+    *fresh = false;
     int rc = op_outputs(c->conn, job->id, c->arena, &rows, &count, e);
     if (rc)
         return rc;
@@ -172,8 +174,8 @@ static int compare(struct call *c, const struct job_row *job, const struct msg_c
                           .index = at < count ? rows[at].index : 0,
                           .published = at < count ? *name_of(&rows[at]) : nothing,
                           .found = at < m->output_count ? *name_of(&m->outputs[at]) : nothing};
-    rc = op_alarm_insert(c->conn, &a, &fresh, e);
-    if (!rc && fresh)
+    rc = op_alarm_insert(c->conn, &a, fresh, e);
+    if (!rc && *fresh)
         tell(c, job, &a);
     return rc;
 }
@@ -209,13 +211,13 @@ static int publish(struct call *c, const struct job_row *job, const struct msg_c
 int replay_complete(struct call *c, const struct job_row *job, const struct msg_complete *m,
                     bool *published, struct job_row *first, struct err *e)
 {
-    bool agrees;
+    bool agrees, fresh;
     *published = false;
     int rc = op_job_get(c->conn, job->replays, c->arena, first, e);
     if (rc)
         return rc;
     if (first->state == JOB_DONE) {
-        rc = compare(c, first, m, &agrees, e);
+        rc = compare(c, first, m, &agrees, &fresh, e);
         if (!rc)
             rc = end_replay(c, job, m, agrees ? REPLAY_AGREED : REPLAY_DIFFERED, e);
         return rc || !agrees || first->agent == c->agent ? rc
@@ -228,13 +230,64 @@ int replay_complete(struct call *c, const struct job_row *job, const struct msg_
     return publish(c, job, m, first, e);
 }
 
+/* ERR_NOT_FOUND: it has never held the job under this fence. */
+static int check_attempt(struct store_conn *c, uint64_t agent, const struct job_row *job,
+                         const struct msg_fence *fence, struct arena *a, struct err *e)
+{
+    struct attempt_row row;
+    int rc = op_attempt_get(c, fence, a, &row, e);
+    if (!rc && (row.job != job->id || row.agent != agent))
+        rc = err_set(e, ERR_NOT_FOUND, "the attempt is another's");
+    return rc;
+}
+
+int lease_differs_late(const struct call *c, struct store_conn *conn, const struct job_row *job,
+                       const struct msg_complete *m, struct arena *a, bool *yes, struct err *e)
+{
+    struct msg_blob *rows;
+    uint32_t count;
+    *yes = false;
+    if (job->agent == c->agent || job->key.kind == JOB_REPLAY || !m->fence ||
+        lease_fence_compare(m->fence, &job->fence) != 0)
+        return 0;
+    int rc = check_attempt(conn, c->agent, job, m->fence, a, e);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    rc = op_outputs(conn, job->id, a, &rows, &count, e);
+    *yes = !rc && (m->output_count != count || first_difference(rows, count, m) != count);
+    return rc;
+}
+
+/* The other result, as that of a replay that differs: who is right can be decided later. */
+static int keep_evidence(struct call *c, const struct job_row *job, const struct msg_complete *m,
+                         struct err *e)
+{
+    uint64_t id = 0;
+    int rc = op_replay_insert(c->conn, job->id, true, 0, RUN_REPLAY_PRIORITY, (uint64_t)c->wall_ms,
+                              &id, e);
+    if (!rc)
+        rc = op_job_take(c->conn, id, c->agent, m->fence, (uint64_t)c->wall_ms, e);
+    if (!rc)
+        rc = op_job_done(c->conn, id, m, NULL, (uint64_t)c->wall_ms, e);
+    return rc ? rc : op_replay_verdict(c->conn, id, REPLAY_DIFFERED, e);
+}
+
 int replay_late(struct call *c, const struct job_row *job, const struct msg_complete *m,
                 struct err *e)
 {
-    struct attempt_row row;
-    bool agrees;
-    int rc = op_attempt_get(c->conn, m->fence, c->arena, &row, e);
-    if (rc == ERR_NOT_FOUND || (!rc && (row.job != job->id || row.agent != c->agent)))
-        return lease__not_held(job, e);
-    return rc ? rc : compare(c, job, m, &agrees, e);
+    bool differs, agrees, fresh;
+    int rc = check_attempt(c->conn, c->agent, job, m->fence, c->arena, e);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? lease__not_held(job, e) : rc;
+    rc = lease_differs_late(c, c->conn, job, m, c->arena, &differs, e);
+    if (rc || !differs)
+        return rc;
+    if (!c->checked)
+        return err_set(e, ERR_UNAVAILABLE,
+                       "job %" PRIu64 " was done while this result was under way: send it again",
+                       job->id);
+    rc = lease__check_blobs(c, m, e);
+    if (!rc)
+        rc = compare(c, job, m, &agrees, &fresh, e);
+    return rc || !fresh ? rc : keep_evidence(c, job, m, e);
 }

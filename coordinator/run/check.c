@@ -326,15 +326,19 @@ static int check_handed(const struct check *k, struct err *e)
 
 static int check_outputs(struct check *k, const struct call *c, struct err *e)
 {
+    bool accuses = false; /* a late result that raises an alarm must be one at least */
     int rc = op_job_get(k->conn, c->id, k->arena, &k->job, e);
+    if (!rc && k->job.state == JOB_DONE && !k->handed_step)
+        rc = lease_differs_late(c, k->conn, &k->job, k->m, k->arena, &accuses, e);
     /* Done already, and for good: lease_complete tells a retry from a conflict. Given back already:
      * so does lease_release. */
-    k->ended = rc == 0 && (k->job.state == JOB_DONE ||
-                           (k->handed_step && k->job.state != JOB_LEASED &&
-                            !(k->job.state == JOB_WAITING && k->job.former == c->agent)));
+    k->ended =
+        rc == 0 && !accuses &&
+        (k->job.state == JOB_DONE || (k->handed_step && k->job.state != JOB_LEASED &&
+                                      !(k->job.state == JOB_WAITING && k->job.former == c->agent)));
     if (rc || k->ended)
         return rc;
-    rc = lease_check_holder(c, &k->job, k->m->fence, e);
+    rc = accuses ? 0 : lease_check_holder(c, &k->job, k->m->fence, e);
     if (!rc && k->job.key.kind == JOB_REPLAY) { /* it gives what the other job gives */
         struct job_row replayed;
         rc = op_job_get(k->conn, k->job.replays, k->arena, &replayed, e);

@@ -249,17 +249,24 @@ int op_replays(struct store_conn *c, uint64_t run, uint64_t after, uint32_t limi
     return job_list(&q, a, rows, count, e);
 }
 
+/* Of a job, the ones that were given up included: what nobody gets through is no straggler. */
+#define DUPLICATES_MAX 3
+
 int op_slow_jobs(struct store_conn *c, uint64_t agent, uint32_t limit, struct arena *a,
                  struct job_row **rows, uint32_t *count, struct err *e)
 {
     static const char get[] =
-        "SELECT " JOB_COLUMNS "FROM job WHERE state = 1 AND agent IS NOT NULL AND agent <> ?"
+        "SELECT " JOB_COLUMNS "FROM job WHERE state = 1 AND agent IS NOT NULL AND agent <> ?1"
         " AND kind <> 7 AND NOT EXISTS (SELECT 1 FROM job AS other WHERE other.replays = job.id"
-        " AND other.duplicate = 1) ORDER BY since_ms LIMIT ?";
+        " AND other.duplicate = 1 AND (other.state <> 4 OR EXISTS (SELECT 1 FROM attempt"
+        " WHERE attempt.job = other.id AND attempt.agent = ?1)))"
+        " AND ?3 > (SELECT count(*) FROM job AS other WHERE other.replays = job.id"
+        " AND other.duplicate = 1) ORDER BY since_ms LIMIT ?2";
     struct query q;
     query_open(&q, c, get);
     query_u64(&q, agent);
     query_u64(&q, limit);
+    query_u64(&q, DUPLICATES_MAX);
     return job_list(&q, a, rows, count, e);
 }
 

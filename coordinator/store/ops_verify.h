@@ -49,8 +49,9 @@ TACIT_MUST_CHECK int op_replay_cancel(struct store_conn *c, uint64_t id, uint64_
 TACIT_MUST_CHECK int op_replays(struct store_conn *c, uint64_t run, uint64_t after, uint32_t limit,
                                 struct arena *a, struct job_row **rows, uint32_t *count,
                                 struct err *e);
-/* The job that others hold for longest and that nobody has duplicated yet, of active runs; at most
- * limit, the longest first. */
+/* The jobs that others hold for longest, of active runs, at most limit, the longest first. Not
+ * those of which a duplicate is under way, or three were given up, or the agent itself gave up one.
+ */
 TACIT_MUST_CHECK int op_slow_jobs(struct store_conn *c, uint64_t agent, uint32_t limit,
                                   struct arena *a, struct job_row **rows, uint32_t *count,
                                   struct err *e);

@@ -166,6 +166,20 @@ static void another_result_raises_an_alarm(void **state)
     assert_false(digest_equal(&alarm.published, &alarm.found));
     OK(ask(w, NULL, status_show, NULL, 0, NULL, &status, NULL));
     assert_int_equal(status.alarms, 1);
+    struct job_row kept = {.id = t.copy.job};
+    do /* both results are there, so that it can be decided who is right */
+        kept = job_of(w, kept.id + 1);
+    while (kept.replays != t.held.job);
+    assert_int_equal(kept.agent, t.slow);
+    assert_int_equal(kept.verdict, 1);
+    struct store_conn *c;
+    struct msg_blob *outputs;
+    uint32_t count;
+    OK(store_read_begin(w->service.store, &c, &err));
+    OK(op_outputs(c, kept.id, &w->arena, &outputs, &count, &err));
+    store_read_end(w->service.store, c);
+    assert_int_equal(count, 2);
+    assert_true(digest_equal(&outputs[0].content, &alarm.found));
     world_free(w);
 }
 
@@ -209,11 +223,66 @@ static void a_duplicate_that_fails_harms_nobody(void **state)
     OK(ask(w, NULL, lease_fail, NULL, t.copy.job, &fail, &(struct msg_empty){0}, NULL));
     assert_int_equal(job_of(w, t.copy.job).state, JOB_CANCELLED);
     assert_int_equal(job_of(w, t.held.job).failures, 0);
-    assert_int_equal(claim(w, &g), ERR_NOT_FOUND); /* one duplicate a job */
+    assert_int_equal(claim(w, &g), ERR_NOT_FOUND); /* not the same agent again */
     w->agent = t.slow;
     OK(finish(w, &t.held, t.held.job, &done));
     do_all(w, grants);
     assert_int_equal(show(w, "demo").state, RUN_DONE);
+    world_free(w);
+}
+
+/* Where machines come and go, those that duplicate a straggler go, too. */
+static void a_duplicate_that_was_given_up_is_tried_by_others(void **state)
+{
+    (void)state;
+    struct two t = make_two();
+    struct world *w = t.w;
+    struct msg_empty empty;
+    struct msg_grant g;
+    for (int i = 0; i < 3; i++) {
+        if (i > 0)
+            w->agent = join(w, (char)('b' + i), "another");
+        duplicate(&t);
+        uint64_t doer = w->agent;
+        w->agent = join(w, 'f', "idle");
+        assert_int_equal(claim(w, &g), ERR_NOT_FOUND); /* one at a time */
+        w->agent = doer;
+        struct msg_release release = {.fence = t.copy.fence};
+        OK(ask(w, runs_prepare_release, lease_release, NULL, t.copy.job, &release, &empty, NULL));
+        assert_int_equal(job_of(w, t.copy.job).state, JOB_CANCELLED);
+    }
+    w->agent = join(w, 'f', "idle");
+    assert_int_equal(claim(w, &g), ERR_NOT_FOUND); /* enough machines have gone with it */
+    world_free(w);
+}
+
+/* The agent's own claims about digests accuse nobody. */
+static void nobody_is_accused_by_a_result_that_is_none(void **state)
+{
+    (void)state;
+    struct two t = make_two();
+    struct world *w = t.w;
+    struct msg_completed done;
+    struct outputs o;
+    duplicate(&t);
+    OK(finish(w, &t.copy, t.held.job, &done));
+    w->agent = t.slow;
+    static const enum wrong wrong[] = {NOT_UPLOADED, OTHER_CONTENT, NOT_FINITE, OTHER_RUN};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct msg_grant like = t.held;
+        like.job = 999;
+        make_outputs(w, &like, wrong[i], &o);
+        struct msg_complete m = result_of(&t.held, &o);
+        assert_int_not_equal(
+            ask(w, runs_prepare_complete, lease_complete, NULL, t.held.job, &m, &done, NULL), 0);
+        assert_int_equal(alarms(w, NULL), 0);
+    }
+    /* Unchecked, since the job was done only just now: to be sent again. */
+    make_outputs(w, &t.copy, RIGHT, &o);
+    struct msg_complete m = result_of(&t.held, &o);
+    assert_int_equal(ask(w, NULL, lease_complete, NULL, t.held.job, &m, &done, NULL),
+                     ERR_UNAVAILABLE);
+    assert_int_equal(alarms(w, NULL), 0);
     world_free(w);
 }
 
@@ -302,6 +371,8 @@ int main(void)
         cmocka_unit_test(another_result_raises_an_alarm),
         cmocka_unit_test(the_holder_may_be_first_after_all),
         cmocka_unit_test(a_duplicate_that_fails_harms_nobody),
+        cmocka_unit_test(a_duplicate_that_was_given_up_is_tried_by_others),
+        cmocka_unit_test(nobody_is_accused_by_a_result_that_is_none),
         cmocka_unit_test(duplicates_can_be_switched_off),
         cmocka_unit_test(others_replay_what_verify_asks_for),
     };
