@@ -6,8 +6,15 @@
 
 /* Checkpoints of a model that one publication can make superfluous: usually one. */
 #define RETAIN_MAX 64
-/* Jobs of an ended run whose outputs one transaction drops. */
-#define SWEEP_JOBS 64
+/* Outputs of an ended run that one transaction drops. */
+#define SWEEP_OUTPUTS 64
+struct swept_output {
+    uint64_t job;
+    int role;
+};
+/* Replays of a run that gave something else, whose outputs are there to be looked at: a machine
+ * that computes wrongly makes one after the other. */
+#define EVIDENCE_KEPT 8
 
 _Static_assert(ROLE_MODEL == 0 && ROLE_STATE == 1 && ROLE_PIECE == 3 && ROLE_ASSIGNMENT == 4 &&
                    ROLE_SCORES == 5,
@@ -337,36 +344,89 @@ int op_to_sweep(struct store_conn *c, bool *yes, struct err *e)
     return rc;
 }
 
+/* Whatever is not done is waited for by nobody: the run has ended. Of one that was cancelled, the
+ * last checkpoint of each model stays, to be used, but nobody goes on with training it. */
+static int find_swept(struct store_conn *c, uint64_t run, bool cancelled,
+                      struct swept_output out[SWEEP_OUTPUTS], uint32_t *count, struct err *e)
+{
+    static const char of_done[] =
+        "SELECT output.job, output.role FROM job JOIN output ON output.job = job.id"
+        " WHERE job.run = ?1 AND job.kind IN (1, 2, 3) AND job.state = 2"
+        " AND output.role = 5 AND output.dropped = 0 GROUP BY 1, 2 LIMIT ?2";
+    static const char of_cancelled[] =
+        "SELECT output.job, output.role FROM job JOIN output ON output.job = job.id"
+        " WHERE job.run = ?1 AND job.state = 2 AND output.dropped = 0"
+        " AND ((job.kind IN (1, 2, 3) AND output.role BETWEEN 3 AND 5)"
+        " OR (job.kind IN (0, 4) AND output.role = 1)"
+        " OR (job.kind = 4 AND output.role = 0 AND EXISTS (SELECT 1 FROM job AS later"
+        " WHERE later.run = ?1 AND later.target = job.target AND later.idx = job.idx"
+        " AND later.kind = 4 AND later.state = 2 AND later.step_last > job.step_last))"
+        " OR (job.kind = 0 AND output.role = 0 AND EXISTS (SELECT 1 FROM job AS later"
+        " WHERE later.run = ?1 AND later.idx = job.idx AND later.kind = 0 AND later.state = 2"
+        " AND later.round > job.round))) GROUP BY 1, 2 LIMIT ?2";
+    struct query q;
+    int rc = 0;
+    *count = 0;
+    query_open(&q, c, cancelled ? of_cancelled : of_done);
+    query_u64(&q, run);
+    query_u64(&q, SWEEP_OUTPUTS);
+    while (*count < SWEEP_OUTPUTS && (rc = query_step(&q, e)) == 1) {
+        out[*count].job = column_u64(&q, 0);
+        out[(*count)++].role = (int)column_u64(&q, 1);
+    }
+    query_close(&q);
+    return rc < 0 ? rc : 0;
+}
+
 int op_sweep(struct store_conn *c, uint64_t wall_ms, bool *more, struct err *e)
 {
-    /* Whatever is not done is waited for by nobody: the run has ended. */
-    static const char find[] = "SELECT DISTINCT job.id FROM job JOIN output ON output.job = job.id"
-                               " WHERE job.run = ?1 AND job.kind IN (1, 2, 3) AND job.state = 2"
-                               " AND output.role BETWEEN ?2 AND 5 AND output.dropped = 0 LIMIT ?3";
-    uint64_t run, jobs[SWEEP_JOBS];
+    static const char *const last[] = {
+        "UPDATE run SET swept = 1 WHERE id = ?",
+        "DELETE FROM job_save WHERE job IN (SELECT id FROM job WHERE run = ?)"};
+    struct swept_output found[SWEEP_OUTPUTS];
+    uint64_t run;
     uint32_t count = 0;
     bool cancelled;
-    struct query q;
     int rc = run_to_sweep(c, &run, &cancelled, e);
     *more = !rc && run;
     if (!*more)
         return rc;
+    rc = find_swept(c, run, cancelled, found, &count, e);
+    for (uint32_t i = 0; !rc && i < count; i++)
+        rc = drop_outputs(c, found[i].job, found[i].role, found[i].role, wall_ms, e);
+    for (int i = 0; !rc && count < SWEEP_OUTPUTS && i < 2; i++) {
+        struct query q;
+        query_open(&q, c, last[i]);
+        query_u64(&q, run);
+        rc = query_run(&q, NULL, e);
+    }
+    return rc;
+}
+
+int op_evidence_trim(struct store_conn *c, uint64_t replay, struct err *e)
+{
+    /* +: by the index of replays, of which there are few. */
+    static const char find[] =
+        "SELECT old.id, new.since_ms FROM job AS new JOIN job AS old ON old.replays IS NOT NULL"
+        " WHERE new.id = ?1 AND +old.run = new.run AND +old.verdict = 1"
+        " ORDER BY old.id DESC LIMIT ?2 OFFSET ?3";
+    uint64_t jobs[SWEEP_OUTPUTS], wall_ms = 0;
+    uint32_t count = 0;
+    struct query q;
+    int rc = 0;
     query_open(&q, c, find);
-    query_u64(&q, run);
-    query_i64(&q, cancelled ? ROLE_PIECE : ROLE_SCORES);
-    query_u64(&q, SWEEP_JOBS);
-    while (count < SWEEP_JOBS && (rc = query_step(&q, e)) == 1)
+    query_u64(&q, replay);
+    query_u64(&q, SWEEP_OUTPUTS);
+    query_u64(&q, EVIDENCE_KEPT);
+    while (count < SWEEP_OUTPUTS && (rc = query_step(&q, e)) == 1) {
         jobs[count++] = column_u64(&q, 0);
+        wall_ms = column_u64(&q, 1);
+    }
     query_close(&q);
     rc = rc < 0 ? rc : 0;
     for (uint32_t i = 0; !rc && i < count; i++)
-        rc =
-            drop_outputs(c, jobs[i], cancelled ? ROLE_PIECE : ROLE_SCORES, ROLE_SCORES, wall_ms, e);
-    if (rc || count == SWEEP_JOBS)
-        return rc;
-    query_open(&q, c, "UPDATE run SET swept = 1 WHERE id = ?");
-    query_u64(&q, run);
-    return query_run(&q, NULL, e);
+        rc = drop_outputs(c, jobs[i], ROLE_MODEL, ROLE_REPORT, wall_ms, e);
+    return rc;
 }
 
 int op_released(struct store_conn *c, const struct digest *after, uint32_t limit,

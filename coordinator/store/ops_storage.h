@@ -54,8 +54,12 @@ TACIT_MUST_CHECK int op_retain(struct store_conn *c, uint64_t run, int target, u
 /* A replay of the job gave the same content. */
 TACIT_MUST_CHECK int op_job_verified(struct store_conn *c, uint64_t job, struct err *e);
 /* Drops what only an ended run's own jobs have read: scores of one that is done; of one that was
- * cancelled, assignments and pieces, too. A few jobs a call; *more false once all are through. */
+ * cancelled, also assignments, pieces, and all checkpoints but the last model of each. A few a
+ * call; *more false once all are through. */
 TACIT_MUST_CHECK int op_sweep(struct store_conn *c, uint64_t wall_ms, bool *more, struct err *e);
+
+/* After a replay gave something else: drops the outputs of the run's older such replays. */
+TACIT_MUST_CHECK int op_evidence_trim(struct store_conn *c, uint64_t replay, struct err *e);
 
 /* Whether op_sweep has anything to do. */
 TACIT_MUST_CHECK int op_to_sweep(struct store_conn *c, bool *yes, struct err *e);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "coordinator/store/conn.h"
+#include "coordinator/store/ops_storage.h"
 
 int op_job_undo(struct store_conn *c, uint64_t job, uint64_t wall_ms, struct err *e)
 {
@@ -113,7 +114,8 @@ int op_replay_verdict(struct store_conn *c, uint64_t id, int verdict, struct err
     query_open(&q, c, "UPDATE job SET verdict = ? WHERE id = ? AND state = 2");
     query_i64(&q, verdict);
     query_u64(&q, id);
-    return query_run(&q, NULL, e);
+    int rc = query_run(&q, NULL, e);
+    return rc || verdict != REPLAY_DIFFERED ? rc : op_evidence_trim(c, id, e);
 }
 
 int op_replay_cancel(struct store_conn *c, uint64_t id, uint64_t wall_ms, struct err *e)

@@ -247,8 +247,9 @@ int cmd_run_cancel(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_options o = {
         .args = "NAME",
-        .doc = "Ends a run early: agents drop its jobs at their next word to the coordinator. What "
-               "was published stays.\vExample:\n  tacit run cancel my-run",
+        .doc = "Ends a run early: agents drop its jobs at their next word to the coordinator. It "
+               "can't be gone on with: the last model of each stays, older checkpoints "
+               "go.\vExample:\n  tacit run cancel my-run",
         .args_min = 1,
         .args_max = 1,
         .json = true,

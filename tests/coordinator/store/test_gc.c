@@ -15,6 +15,7 @@
 #include "coordinator/store/gc.h"
 #include "coordinator/store/ops.h"
 #include "coordinator/store/ops_storage.h"
+#include "coordinator/store/ops_verify.h"
 #include "coordinator/store/snapshot.h"
 #include "coordinator/store/store_parts.h"
 #include "tests/coordinator/store/temp_dir.h"
@@ -379,6 +380,97 @@ static void what_is_going_is_sent_again(void **state)
     assert_true(is_there(&d));
 }
 
+static int cancel(struct store_conn *c)
+{
+    OK(op_run_end(c, w.run, RUN_CANCELLED, "by hand", 60, &err));
+    return 0;
+}
+static int fail_run(struct store_conn *c)
+{
+    OK(op_run_end(c, w.run, RUN_FAILED, "by itself", 60, &err));
+    return 0;
+}
+static bool swept_more;
+static int sweep(struct store_conn *c)
+{
+    OK(op_sweep(c, (uint64_t)env_wall_ms(), &swept_more, &err));
+    return 0;
+}
+static void sweep_all(void)
+{
+    do
+        write_with(sweep);
+    while (swept_more);
+}
+
+/* Months of runs that were tried and given up must not fill the disk. */
+static void a_cancelled_run_keeps_its_last_models_alone(void **state)
+{
+    (void)state;
+    struct digest d[4];
+    train(4, d);
+    role = ROLE_STATE; /* of a model of its own, since a job has one output here */
+    key = (struct job_key){.kind = JOB_TRAIN, .target = TARGET_EXPERT, .index = 1, .step_last = 10};
+    struct digest optimizer = named = stored(60, 100);
+    write_with(publish);
+    write_with(cancel);
+    sweep_all();
+    assert_string_equal(dropped(4), "1110");
+    struct store_conn *c;
+    bool used;
+    OK(store_read_begin(w.s, &c, &err));
+    OK(op_blob_used(c, &optimizer, &used, &err));
+    store_read_end(w.s, c);
+    assert_false(used); /* nobody goes on with training */
+}
+
+static void a_failed_run_keeps_all(void **state)
+{
+    (void)state;
+    struct digest d[4];
+    train(4, d);
+    write_with(fail_run);
+    sweep_all();
+    assert_string_equal(dropped(4), "0000");
+}
+
+static unsigned liar;
+static int lie(struct store_conn *c)
+{
+    struct msg_blob out = {.role = ROLE_MODEL, .digest = stored(100 + liar, 50), .bytes = 50};
+    struct msg_complete m = {.outputs = &out, .output_count = 1};
+    struct msg_fence f = {1, 2 + liar};
+    uint64_t id;
+    OK(op_replay_insert(c, job, false, 0, 5, 50, &id, &err));
+    OK(op_job_take(c, id, w.agent, &f, 51, &err));
+    OK(op_job_done(c, id, &m, NULL, (uint64_t)env_wall_ms(), &err));
+    OK(op_replay_verdict(c, id, REPLAY_DIFFERED, &err));
+    return 0;
+}
+
+static void a_machine_that_computes_wrongly_does_not_fill_the_disk(void **state)
+{
+    (void)state;
+    struct digest d[1];
+    struct store_conn *c;
+    unsigned kept = 0;
+    bool used, last = false;
+    train(1, d);
+    for (liar = 0; liar < 12; liar++)
+        write_with(lie);
+    OK(store_read_begin(w.s, &c, &err));
+    for (unsigned i = 0; i < 12; i++) {
+        struct digest of = stored(100 + i, 50);
+        OK(op_blob_used(c, &of, &used, &err));
+        kept += used;
+        last = used;
+    }
+    store_read_end(w.s, c);
+    assert_int_equal(kept, 8);
+    assert_true(last);
+    assert_string_equal(dropped(1), "0");
+}
+
 static void run_sql(const char *sql)
 {
     char path[80];
@@ -582,6 +674,9 @@ int main(void)
         TEST(what_retention_drops_goes_at_once),
         TEST(retention_keeps_what_its_spec_says),
         TEST(the_last_verified_one_is_one_that_is_there),
+        TEST(a_cancelled_run_keeps_its_last_models_alone),
+        TEST(a_failed_run_keeps_all),
+        TEST(a_machine_that_computes_wrongly_does_not_fill_the_disk),
         TEST(who_comes_between_keeps_it),
         TEST(a_promise_that_cannot_be_written_is_made_good),
         TEST(what_is_going_is_sent_again),
