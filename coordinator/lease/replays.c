@@ -47,17 +47,44 @@ static double share_done(struct call *c, const struct job_row *job)
     return done > 0 && done <= 1 ? done : NAN;
 }
 
+/* What jobs usually take, of one claim: slow ones are mostly of the same kind. */
+struct usuals {
+    struct usual {
+        uint64_t run;
+        int kind, target;
+        double seconds;
+    } items[SLOW_JOBS];
+    uint32_t count;
+};
+
+static int usual_seconds(struct call *c, const struct job_row *job, struct usuals *u,
+                         double *seconds, struct err *e)
+{
+    const struct job_key *k = &job->key;
+    for (uint32_t i = 0; i < u->count; i++) {
+        const struct usual *x = &u->items[i];
+        if (x->run == job->run && x->kind == k->kind && x->target == k->target) {
+            *seconds = x->seconds;
+            return 0;
+        }
+    }
+    int rc = op_typical_seconds(c->conn, job->run, k->kind, k->target, c->agent, seconds, e);
+    if (!rc && isnan(*seconds)) /* it has done none yet: as others do */
+        rc = op_typical_seconds(c->conn, job->run, k->kind, k->target, 0, seconds, e);
+    if (!rc)
+        u->items[u->count++] = (struct usual){job->run, k->kind, k->target, *seconds};
+    return rc;
+}
+
 /* Whether the agent would probably be through before the holder is. */
-static int would_overtake(struct call *c, const struct job_row *job, bool *yes, struct err *e)
+static int would_overtake(struct call *c, const struct job_row *job, struct usuals *u, bool *yes,
+                          struct err *e)
 {
     double usual, elapsed = ((double)c->wall_ms - (double)job->since_ms) / 1000;
     *yes = false;
     if (elapsed * 1000 < REPLAY_ELAPSED_MS_MIN)
         return 0;
-    int rc =
-        op_typical_seconds(c->conn, job->run, job->key.kind, job->key.target, c->agent, &usual, e);
-    if (!rc && isnan(usual)) /* it has done none yet: as others do */
-        rc = op_typical_seconds(c->conn, job->run, job->key.kind, job->key.target, 0, &usual, e);
+    int rc = usual_seconds(c, job, u, &usual, e);
     if (rc || isnan(usual))
         return rc;
     double done = share_done(c, job);
@@ -87,13 +114,14 @@ static int duplicate(struct call *c, const struct job_row *slow, const struct ms
 int replay_claim(struct call *c, const struct msg_fence *fence, struct job_row *job, struct err *e)
 {
     struct job_row *slow = NULL;
+    struct usuals usuals = {.count = 0};
     uint32_t count = 0;
     int rc = c->service->no_duplicates
                  ? 0
                  : op_slow_jobs(c->conn, c->agent, SLOW_JOBS, c->arena, &slow, &count, e);
     for (uint32_t i = 0; !rc && i < count; i++) {
         bool yes;
-        rc = would_overtake(c, &slow[i], &yes, e);
+        rc = would_overtake(c, &slow[i], &usuals, &yes, e);
         if (!rc && yes)
             return duplicate(c, &slow[i], fence, job, e);
     }

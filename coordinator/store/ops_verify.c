@@ -136,13 +136,15 @@ static int by_value(const void *a, const void *b)
 }
 
 #define TYPICAL 9
+#define TYPICAL_AMONG 256 /* looked at: this runs in the writer's transaction */
 
 int op_typical_seconds(struct store_conn *c, uint64_t run, int kind, int target, uint64_t agent,
                        double *seconds, struct err *e)
 {
     static const char get[] =
-        "SELECT seconds FROM job WHERE run = ?1 AND kind = ?2 AND target = ?3 AND state = 2"
-        " AND (?4 = 0 OR agent = ?4) ORDER BY id DESC LIMIT ?5";
+        "SELECT seconds FROM (SELECT seconds, agent FROM job WHERE run = ?1 AND kind = ?2"
+        " AND target = ?3 AND state = 2 ORDER BY id DESC LIMIT ?6)"
+        " WHERE ?4 = 0 OR agent = ?4 LIMIT ?5";
     double last[TYPICAL];
     size_t n = 0;
     struct query q;
@@ -153,6 +155,7 @@ int op_typical_seconds(struct store_conn *c, uint64_t run, int kind, int target,
     query_i64(&q, target);
     query_u64(&q, agent);
     query_u64(&q, TYPICAL);
+    query_u64(&q, TYPICAL_AMONG);
     while ((rc = query_step(&q, e)) == 1)
         last[n++] = column_double(&q, 0);
     query_close(&q);

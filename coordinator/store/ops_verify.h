@@ -56,7 +56,7 @@ TACIT_MUST_CHECK int op_slow_jobs(struct store_conn *c, uint64_t agent, uint32_t
                                   struct arena *a, struct job_row **rows, uint32_t *count,
                                   struct err *e);
 /* The median of what the last jobs of this kind and target took, of this agent (0: of all): NaN
- * where there were none. */
+ * where there are none among the last few hundred. */
 TACIT_MUST_CHECK int op_typical_seconds(struct store_conn *c, uint64_t run, int kind, int target,
                                         uint64_t agent, double *seconds, struct err *e);
 /* The job, waiting or leased, is this agent's, whose duplicate of it is done first: op_job_done
