@@ -2,6 +2,7 @@
  * by model names; TACIT_ISA forces one. */
 #include "core/kernels/lanes_table.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include "core/env/process.h"
@@ -39,8 +40,16 @@ static size_t sets_here(const struct kern_lanes *sets[SETS_MAX])
 {
     size_t n = 0;
 #if defined(__x86_64__)
-    bool avx2, avx512, bf16;
-    x86_detect(&avx2, &avx512, &bf16);
+    /* Asked once: in a virtual machine each CPUID is a trap of tens of microseconds. */
+    static _Atomic unsigned found;
+    unsigned known = atomic_load(&found);
+    if (!known) {
+        bool a2, a512, b16;
+        x86_detect(&a2, &a512, &b16);
+        known = 1u | (unsigned)a2 << 1 | (unsigned)a512 << 2 | (unsigned)b16 << 3;
+        atomic_store(&found, known);
+    }
+    const bool avx2 = known & 2, avx512 = known & 4, bf16 = known & 8;
     if (bf16)
         sets[n++] = &kern_lanes_avx512bf16;
     if (avx512)

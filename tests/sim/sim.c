@@ -373,8 +373,10 @@ int main(int argc, char **argv)
     options.explain = count == 1;
     options.tty = isatty(1);
     memory_start();
+    /* Aligned blocks are still the library's: it keeps what it is given back. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    mallopt(M_TOP_PAD, 1 << 20);
+    mallopt(M_TOP_PAD, 4 << 20);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
         perror("sim");
