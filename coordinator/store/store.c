@@ -196,6 +196,8 @@ static int start_incarnation(struct store_conn *c, void *arg, struct err *e)
 static int store_start(struct store *s, int64_t lock_ms, struct err *e)
 {
     int rc = env_dir_make(s->dir, e);
+    if (!rc)
+        rc = env_dir_keep(s->dir, e);
     char *path = env_path_join(s->dir, "lock");
     if (!rc && !path)
         rc = err_set(e, ERR_NO_MEMORY, "no memory to open %s", s->dir);

@@ -380,6 +380,25 @@ int env_dir_make(const char *path, struct err *e)
     return rc;
 }
 
+int env_dir_keep(const char *path, struct err *e)
+{
+    char *bare = strdup(path), *folder = NULL;
+    size_t len = bare == NULL ? 0 : strlen(bare);
+    int rc = 0;
+
+    while (len > 1 && bare[len - 1] == '/')
+        bare[--len] = '\0';
+    if (bare != NULL)
+        folder = folder_of(bare);
+    if (folder == NULL)
+        rc = err_set(e, ERR_NO_MEMORY, "no memory for the path '%s'", path);
+    else if (access(folder, R_OK) == 0)
+        rc = folder_sync(bare, e);
+    free(folder);
+    free(bare);
+    return rc;
+}
+
 int env_dir_remove(const char *path, struct err *e)
 {
     if (rmdir(path) != 0 && errno != ENOENT)

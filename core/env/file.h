@@ -68,6 +68,9 @@ TACIT_MUST_CHECK int env_file_rename(const char *from, const char *to, struct er
 TACIT_MUST_CHECK int env_file_move(const char *from, const char *to, struct err *e);
 /* Makes the folder and its parents (mode 0700). */
 TACIT_MUST_CHECK int env_dir_make(const char *path, struct err *e);
+/* The name of a folder that is there becomes durable: whoever made it may have been killed before
+ * that. Does nothing where the folder that it is in can't be read. */
+TACIT_MUST_CHECK int env_dir_keep(const char *path, struct err *e);
 TACIT_MUST_CHECK int env_dir_remove(const char *path, struct err *e); /* empty; absent is success */
 /* Names in a folder, sorted by bytes, without "." and ".."; free with env_dir_list_free. */
 TACIT_MUST_CHECK int env_dir_list(const char *path, char ***names, size_t *count, struct err *e);

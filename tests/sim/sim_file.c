@@ -342,6 +342,11 @@ int env_dir_make(const char *path, struct err *e)
     return rc;
 }
 
+int env_dir_keep(const char *path, struct err *e)
+{
+    return folder_sync(path, e);
+}
+
 int env_dir_remove(const char *path, struct err *e)
 {
     if (answer(sim_disk_rmdir(sim_disk_current(), path)) < 0 && errno != ENOENT)

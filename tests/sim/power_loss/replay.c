@@ -144,7 +144,9 @@ struct replay_result replay_run(const struct replay *r)
         x.marks += effect == SIM_JOURNAL_MARK;
         for (unsigned p = 0; effect == SIM_JOURNAL_MARK && p < REPLAY_PARTS; p++)
             x.parts[p].floor = x.parts[p].count > 0 ? x.parts[p].count - 1 : 0;
+        size_t checks = x.result.checks;
         look(&x, effect);
+        x.result.opened += x.result.checks > checks;
     }
     x.result.marks = x.marks;
     machine_use(NULL);

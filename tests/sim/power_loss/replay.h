@@ -10,7 +10,8 @@
 struct replay {
     const struct sim_journal *journal;
     unsigned drawn;       /* builds with a random part of what was unsynced, a prefix */
-    unsigned check_every; /* of them, one in so many is opened by the program itself, too */
+    unsigned check_every; /* of builds, one in so many is opened by the program itself; 1: every
+                             prefix is, and every drawn build of it */
     /* The control: syncs of files whose name ends so did nothing ("": all). NULL: none. */
     const char *ignored_syncs;
     void *arg;
@@ -23,6 +24,7 @@ struct replay {
 };
 struct replay_result {
     size_t operations, marks, builds, checks, violations;
+    size_t opened;   /* prefixes of which at least one build was opened, of `operations` */
     char first[512]; /* the first violation: where, which loss, why */
 };
 /* Stops at the first violation. */

@@ -35,10 +35,12 @@ static void test_what_was_promised_survives(void **state)
     (void)state;
     agent_scene_play(&scene);
     struct replay_result r = replay(NULL, getenv("TACIT_SLOW") ? 100 : 4);
-    print_message("agent: %zu operations, %zu acknowledged, %zu disks built\n", r.operations,
-                  r.marks, r.builds);
+    print_message("agent: %zu acknowledged; opened after %zu of %zu operations; of %zu disks "
+                  "built, %zu opened\n",
+                  r.marks, r.opened, r.operations, r.builds, r.checks);
     if (r.violations)
         fail_msg("%s", r.first);
+    assert_true(r.opened == r.operations);
     assert_true(r.marks == scene.count);
 
     /* Controls: without syncs at all, and without those of folders' names alone. */

@@ -104,10 +104,12 @@ static void migrate_from(int tacit, int blobs)
         .check = check,
     };
     struct replay_result result = replay_run(&r);
-    print_message("from tacit %d, blobs %d: %zu operations, %zu disks built, %zu opened\n", tacit,
-                  blobs, result.operations, result.builds, result.checks);
+    print_message("from tacit %d, blobs %d: opened after %zu of %zu operations; of %zu disks "
+                  "built, %zu opened\n",
+                  tacit, blobs, result.opened, result.operations, result.builds, result.checks);
     if (result.violations)
         fail_msg("%s", result.first);
+    assert_true(r.check_every > 1 || result.opened == result.operations);
     assert_int_equal(result.marks, 2);
     machine_use(d);
     sim_disk_destroy(d);
