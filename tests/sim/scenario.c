@@ -578,8 +578,9 @@ static void judge(struct scenario *s, bool stuck, const struct reference *refere
     } else if (s->run.state != 1) {
         world_violation("the run ended as failed: %s", s->run.reason);
     } else {
-        /* What everybody was told survives whatever comes. */
-        sim_disk_power_loss(copy, SIM_DISK_LOSS_ALL, 1);
+        /* What everybody was told survives whatever comes; the reference has no faults at all. */
+        if (reference)
+            sim_disk_power_loss(copy, SIM_DISK_LOSS_ALL, 1);
         ledger_check(copy, reference, out);
     }
     sim_disk_destroy(copy);
