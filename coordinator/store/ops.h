@@ -64,7 +64,8 @@ struct agent_row {
 };
 
 /* --- agents ---------------------------------------------------------------------------------- */
-/* Inserts, or replaces token hash and facts of the agent with this identity. */
+/* Inserts, or replaces token hash and facts of the agent with this identity. Its token before is
+ * good until the next join: a join may be delivered twice, and answered by the first. */
 TACIT_MUST_CHECK int op_agent_put(struct store_conn *c, const struct msg_join *m,
                                   const struct digest *token_hash, uint64_t wall_ms, uint64_t *id,
                                   struct err *e);

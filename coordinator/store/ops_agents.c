@@ -13,7 +13,8 @@ int op_agent_put(struct store_conn *c, const struct msg_join *m, const struct di
     static const char put[] =
         "INSERT INTO agent (identity, token_hash, name, host, processor, isa, version, threads,"
         " memory, joined_ms, seen_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) "
-        "ON CONFLICT (identity) DO UPDATE SET token_hash = excluded.token_hash,"
+        "ON CONFLICT (identity) DO UPDATE SET token_hash_before = token_hash,"
+        " token_hash = excluded.token_hash,"
         " name = excluded.name, host = excluded.host, processor = excluded.processor,"
         " isa = excluded.isa, version = excluded.version, threads = excluded.threads,"
         " memory = excluded.memory, seen_ms = excluded.seen_ms RETURNING id";
@@ -42,7 +43,7 @@ int op_agent_by_token(struct store_conn *c, const struct digest *token_hash, uin
                       struct err *e)
 {
     struct query q;
-    query_open(&q, c, "SELECT id FROM agent WHERE token_hash = ?");
+    query_open(&q, c, "SELECT id FROM agent WHERE token_hash = ?1 OR token_hash_before = ?1");
     query_digest(&q, token_hash);
     int rc = query_step(&q, e);
     if (rc == 1)
