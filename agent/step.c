@@ -46,9 +46,9 @@ static bool holds_job(enum agent_do what)
 static bool is_away(const struct agent_state *s, int code)
 {
     bool full = code == ERR_NO_SPACE || code == ERR_NO_MEMORY;
-    return code == ERR_UNAVAILABLE || code == ERR_TIMEOUT || code == ERR_BUSY ||
-           code == ERR_INTERNAL || code == ERR_PROTOCOL || code == ERR_CONFIG ||
-           (full && s->doing != AGENT_DO_FETCH);
+    bool own = code == ERR_IO || (full && s->doing == AGENT_DO_FETCH);
+    return (err_is_passing(code) && !own) || code == ERR_INTERNAL || code == ERR_PROTOCOL ||
+           code == ERR_CONFIG;
 }
 
 static bool lease_is_gone(int code)

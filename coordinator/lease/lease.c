@@ -164,13 +164,6 @@ static int give_up(struct call *c, const struct job_row *job, struct err *e)
     return rc ? rc : poison_quarantine(c, job, error, e);
 }
 
-/* Whether it is this machine that fails, rather than the job. */
-static bool is_passing(int code)
-{
-    return code == ERR_NO_MEMORY || code == ERR_NO_SPACE || code == ERR_IO || code == ERR_BUSY ||
-           code == ERR_UNAVAILABLE;
-}
-
 int lease_claim(struct call *c, const void *in, void *out, struct err *e)
 {
     lease_clock_seen(c->service->leases, c->agent, c->now_ms);
@@ -188,7 +181,7 @@ int lease_claim(struct call *c, const void *in, void *out, struct err *e)
         rc = grant(c, &job, &fence, g, e);
         if (!rc)
             return op_agent_seen(c->conn, c->agent, (uint64_t)c->wall_ms, e);
-        if (is_passing(rc) || (rc = give_up(c, &job, e)))
+        if (err_is_passing(rc) || (rc = give_up(c, &job, e)))
             return rc;
         if (given_up == GIVEN_UP_MAX) { /* a transaction is short; the next claim goes on */
             *g = (struct msg_grant){0};

@@ -204,22 +204,6 @@ static int publish_own(struct store_conn *c, void *arg, struct err *e)
 /* --- when an own job fails ---------------------------------------------------------------------
  */
 
-/* What an operator can end: nothing of the job's is wrong, so it does not count against it. */
-static bool is_passing(int code)
-{
-    switch (code) {
-    case ERR_NO_SPACE:
-    case ERR_NO_MEMORY:
-    case ERR_IO:
-    case ERR_UNAVAILABLE:
-    case ERR_BUSY:
-    case ERR_TIMEOUT:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static int64_t doubled(int64_t ms, unsigned times)
 {
     while (times-- > 0 && ms < RETRY_MS_MAX)
@@ -269,8 +253,8 @@ static int return_own(struct store_conn *c, void *arg, struct err *e)
         return rc;
     if (stopped)
         return op_job_return(c, row->id, true, NULL, now, e);
-    if (is_passing(g->why->code) || row->failures + 1 < LEASE_FAILURES_MAX)
-        return back_off(c, g, !is_passing(g->why->code), e);
+    if (err_is_passing(g->why->code) || row->failures + 1 < LEASE_FAILURES_MAX)
+        return back_off(c, g, !err_is_passing(g->why->code), e);
     rc = op_job_quarantine(c, row->id, g->why->message, now, e);
     return rc ? rc : run_settle(c, &g->arena, row->run, now, e);
 }

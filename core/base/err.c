@@ -114,6 +114,21 @@ const char *err_text(int code)
     }
 }
 
+bool err_is_passing(int code)
+{
+    switch (code) {
+    case ERR_NO_MEMORY:
+    case ERR_IO:
+    case ERR_NO_SPACE:
+    case ERR_BUSY:
+    case ERR_UNAVAILABLE:
+    case ERR_TIMEOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
 int err_exit_code(int code)
 {
     switch (code) {

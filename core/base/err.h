@@ -4,6 +4,7 @@
 #define TACIT_BASE_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Numbers are pinned with gaps: they appear in logs and must not move. */
@@ -69,6 +70,10 @@ int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf
 /* "ERR_INVALID" and "invalid input"; "ERR_UNKNOWN" for a number that is not in the list. */
 const char *err_name(int code);
 const char *err_text(int code);
+
+/* Whether it is a machine, its disk or the way to it that fails, so that the same may succeed
+ * later, rather than what was asked for. */
+bool err_is_passing(int code);
 
 /* The sysexits(3) code that a program ends with for this error. */
 int err_exit_code(int code);

@@ -76,12 +76,25 @@ static void names_texts_and_exit_codes(void **state)
     ERR_LIST(NOT_ZERO)
 }
 
+/* A job is given up for good, or a result thrown away, for any other error. */
+static void errors_that_pass_by_themselves(void **state)
+{
+    (void)state;
+    assert_true(err_is_passing(ERR_TIMEOUT));
+    assert_true(err_is_passing(ERR_NO_SPACE));
+    assert_true(err_is_passing(ERR_UNAVAILABLE));
+    assert_false(err_is_passing(ERR_OK));
+    assert_false(err_is_passing(ERR_DIGEST));
+    assert_false(err_is_passing(ERR_NOT_FOUND));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message_code_and_origin_are_kept),
         cmocka_unit_test(full_disk_is_told_apart),
         cmocka_unit_test(long_messages_are_cut_not_overrun),
+        cmocka_unit_test(errors_that_pass_by_themselves),
         cmocka_unit_test(names_texts_and_exit_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
