@@ -93,11 +93,29 @@ static void look_at_file(struct preempt *p)
     }
 }
 
+static void look_here(struct preempt *p)
+{
+    int64_t now = env_monotonic_ms();
+    if (now >= p->file_ms) {
+        p->file_ms = now + FILE_MS;
+        look_at_file(p);
+        look_at_command(p);
+    }
+}
+
+/* Asked while the cloud lets its answer wait: what can be seen here is seen in time nevertheless.
+ */
+static bool is_cut(void *arg)
+{
+    look_here(arg);
+    return env_stop_requested() || is_ending(arg);
+}
+
 static void ask_cloud(struct preempt *p)
 {
     struct cloud_notice n;
     struct err e = {0};
-    int rc = cloud_watch_ask(p->cloud, is_ending, p, &n, &e);
+    int rc = cloud_watch_ask(p->cloud, is_cut, p, &n, &e);
     p->cloud_ms = env_monotonic_ms() + (rc ? CLOUD_AGAIN_MS : CLOUD_MS);
     if (rc && rc != ERR_STOPPED && !p->cloud_fails) {
         log_line("no notice of a preemption would be seen: %s; asking on", e.message);
@@ -118,11 +136,7 @@ static void look(struct preempt *p, int64_t now)
             p->tick(p->tick_arg);
         }
     }
-    if (now >= p->file_ms) {
-        p->file_ms = now + FILE_MS;
-        look_at_file(p);
-        look_at_command(p);
-    }
+    look_here(p);
     if (p->cloud && now >= p->cloud_ms && !env_stop_requested()) {
         ask_cloud(p);
     }
