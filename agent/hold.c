@@ -142,7 +142,6 @@ void hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena)
     atomic_store(&h->progress.loss, NAN);
     atomic_store(&h->progress.rate, 0);
     atomic_store(&h->progress.abandon, false);
-    atomic_store(&h->progress.checkpoint, false);
     free(h->dir);
     free(h->inputs);
     h->dir = NULL;
@@ -232,6 +231,9 @@ int hold_fetch(struct hold *h, struct cache *cache, struct client *c, const char
     int rc = make_folder(h, cache, work, e);
     if (!rc && !h->finished) {
         h->finished = h->spooled = spool_read(h->dir, &h->result);
+        if (h->finished) {
+            spool_owe(h->dir, &h->grant);
+        }
     }
     if (rc || h->finished) {
         return rc;

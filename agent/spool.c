@@ -208,9 +208,9 @@ bool spool_read(const char *dir, struct job_result *r)
 }
 
 /* Says nothing of what is on the disk. */
-static bool is_passing(int rc)
+static bool says_nothing(int rc)
 {
-    return rc == ERR_IO || rc == ERR_DENIED || rc == ERR_NO_MEMORY;
+    return err_is_passing(rc) || rc == ERR_DENIED;
 }
 
 bool spool_find(const char *jobs, char **dir, struct msg_grant *g, struct arena *a,
@@ -229,7 +229,7 @@ bool spool_find(const char *jobs, char **dir, struct msg_grant *g, struct arena 
         if (path && read_json(path, SPOOL_DELIVER, &message_grant, g, a, &e) == 0) {
             int rc = read_result(path, r, &e);
             found = rc == 0;
-            if (is_passing(rc)) {
+            if (says_nothing(rc)) {
                 log_line("job=%llu: what it gave can't be read now, and is kept: %s",
                          (unsigned long long)g->job, e.message);
             } else if (rc) {
@@ -247,6 +247,17 @@ bool spool_find(const char *jobs, char **dir, struct msg_grant *g, struct arena 
     }
     env_dir_list_free(names, count);
     return found;
+}
+
+void spool_owe(const char *dir, const struct msg_grant *g)
+{
+    struct err e = {0}; /* no room, say: it is delivered by this process, or found at a grant */
+    struct msg_grant grant = *g;
+    grant.inputs = NULL;
+    grant.input_count = 0;
+    if (g->fence) {
+        (void)!write_json(dir, SPOOL_DELIVER, &message_grant, &grant, false, &e);
+    }
 }
 
 void spool_keep(const char *dir)

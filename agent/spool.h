@@ -25,6 +25,8 @@ bool spool_read(const char *dir, struct job_result *r);
  * The grant has no inputs. */
 bool spool_find(const char *jobs, char **dir, struct msg_grant *g, struct arena *a,
                 struct job_result *r);
+/* A result that the folder holds already is to be delivered under this grant's fence. */
+void spool_owe(const char *dir, const struct msg_grant *g);
 /* The job went to another: the result may still be of use, under a fence to come. */
 void spool_keep(const char *dir);
 

@@ -109,6 +109,12 @@ static void test_a_result_is_found_again(void **state)
         assert_false(find(&back, &again, &a));
         assert_true(spool_read(DIR, &again));
         job_result_free(&again);
+        spool_owe(DIR, &g); /* it came back, and is owed again: nothing makes room of it */
+        assert_true(job_folders_trim(JOBS, "other", 0) == 0);
+        assert_true(find(&back, &again, &a));
+        assert_int_equal(back.fence->counter, 17);
+        job_result_free(&again);
+        spool_keep(DIR);
         job_folders_trim(JOBS, "other", 0);
         assert_false(env_dir_exists(DIR));
         job_result_free(&r);
