@@ -62,9 +62,6 @@ static void take_command(struct heartbeat *h, int rc, const struct msg_command *
         atomic_store(&h->progress->abandon, true);
         h->active = false;
     } else if (rc == 0) {
-        if (c->command == COMMAND_CHECKPOINT) {
-            atomic_store(&h->progress->checkpoint, true);
-        }
         if (c->lease_ms > 0) {
             h->lease_ms = c->lease_ms;
         }

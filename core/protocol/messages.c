@@ -88,7 +88,7 @@ const char *const attempt_outcome_words[] = {"open",     "done",      "failed", 
 const char *const blob_role_words[] = {"model",  "state", "shard",  "piece", "assignment",
                                        "scores", "eval",  "report", NULL};
 const char *const job_phase_words[] = {"fetching", "running", "saving", "uploading", NULL};
-const char *const job_command_words[] = {"continue", "checkpoint", "abandon", "restart", NULL};
+const char *const job_command_words[] = {"continue", "abandon", "restart", NULL};
 const char *const made_what_words[] = {"job", "shard", "tokenizer", "spec", NULL};
 const char *const run_state_words[] = {"active", "done", "failed", "cancelled", NULL};
 

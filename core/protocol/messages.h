@@ -168,7 +168,7 @@ struct msg_heartbeat {
     const char *log; /* lines since the last heartbeat that was answered; or NULL */
 };
 /* RESTART: stop the job, claim again, and go on from the last save; it has stalled. */
-enum job_command { COMMAND_CONTINUE, COMMAND_CHECKPOINT, COMMAND_ABANDON, COMMAND_RESTART };
+enum job_command { COMMAND_CONTINUE, COMMAND_ABANDON, COMMAND_RESTART };
 extern const char *const job_command_words[];
 struct msg_command {
     int command;

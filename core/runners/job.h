@@ -21,7 +21,6 @@ struct job_progress {
     _Atomic double loss, rate; /* NaN: none yet; tokens a second */
     _Atomic int phase;         /* enum job_phase */
     atomic_bool abandon;       /* the lease is another's: stop, nothing is to be saved */
-    atomic_bool checkpoint;    /* save now; reset by the runner */
 };
 
 /* What whoever runs a job hears of it on the way. Called on the runner's thread. */

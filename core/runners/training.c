@@ -241,11 +241,10 @@ static int save(struct loop *l, struct err *e)
 static bool save_is_due(const struct loop *l)
 {
     uint64_t every = l->c->spec->checkpoint.every_steps;
-    bool asked = atomic_exchange_explicit(&l->c->progress->checkpoint, false, memory_order_relaxed);
     if (l->done >= l->t->last) {
         return false;
     }
-    return asked || (every > 0 && l->done % every == 0) ||
+    return (every > 0 && l->done % every == 0) ||
            (l->c->pace && env_monotonic_s() - l->saved_s >= pace_interval_s(l->c->pace));
 }
 
