@@ -10,8 +10,8 @@
 
 /* --- joining ---------------------------------------------------------------- */
 
-/* A join that the network delivers twice is answered by either: the token that arrives must be good,
- * or the agent gives up. One of long ago is not. */
+/* A join that the network delivers twice is answered by either: the token that arrives must be
+ * good, or the agent gives up. One of long ago is not. */
 static void test_joining_again_gives_the_same_agent_a_new_token(void **state)
 {
     struct world *w = *state;
