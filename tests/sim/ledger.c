@@ -454,10 +454,13 @@ static void check_outputs(sqlite3 *tacit, sqlite3 *blobs, const struct reference
         world_violation("%u outputs are published, %u without faults", count, reference->count);
 }
 
+/* Failures that were told, without those of processes killed again and again before a step. */
 static void check_jobs(sqlite3 *tacit, const struct reference *reference, struct reference *out)
 {
     sqlite3_stmt *s =
-        prepare(tacit, "SELECT id, state, fence_incarnation, fence_counter, failures FROM job "
+        prepare(tacit, "SELECT id, state, fence_incarnation, fence_counter, failures -"
+                       " (SELECT count(*) FROM job_error WHERE job_error.job = job.id"
+                       "  AND message LIKE 'its agent began it%') FROM job "
                        "WHERE kind <> 7 AND undone = 0 ORDER BY id");
     uint32_t count = 0;
     while (step(tacit, s)) {
