@@ -56,10 +56,6 @@ stop_agent() {
     [ $code = 0 ] || fail "an agent that was stopped ended with exit code $code"
 }
 coordinator_first
-synthetic() {
-    python3 tests/system/synthetic.py "$@" || fail "synthetic.py $* failed"
-}
-
 synthetic dataset
 synthetic run calm "$dir/spec.ini"
 start_agent 1

@@ -6,35 +6,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/system/lib/programs.sh
 
-cat >"$dir/spec.ini" <<'INI'
-[run]
-name = NAME
-dataset = synthetic
-experts = 2
-seed = 5
-[router]
-hidden = 8
-layers = 1
-heads = 2
-prefix = 16
-rounds = 1
-sequences = 200
-batch = 8
-[expert]
-hidden = 32
-layers = 2
-heads = 2
-batch = 8
-steps = STEPS
-[dense]
-enabled = no
-[checkpoint]
-every_steps = EVERY
-publish_steps = 100000
-INI
-synthetic() { python3 tests/system/synthetic.py "$@" || fail "synthetic.py $* failed"; }
 run() {
-    sed "s/STEPS/$2/; s/EVERY/$3/" "$dir/spec.ini" >"$dir/$1.ini"
+    small_spec "$2" "$3" 100000 >"$dir/$1.ini"
     synthetic run "$1" "$dir/$1.ini"
 }
 attempts() { synthetic jobs "$1" | awk '$3 > most { most = $3 } END { print most + 0 }'; }

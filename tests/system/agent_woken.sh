@@ -6,33 +6,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/system/lib/programs.sh
 
-cat >"$dir/spec.ini" <<'INI'
-[run]
-name = NAME
-dataset = synthetic
-experts = 2
-seed = 5
-[router]
-hidden = 8
-layers = 1
-heads = 2
-prefix = 16
-rounds = 1
-sequences = 200
-batch = 8
-[expert]
-hidden = 32
-layers = 2
-heads = 2
-batch = 8
-steps = 60
-[dense]
-enabled = no
-[checkpoint]
-every_steps = 20
-publish_steps = 20
-INI
-synthetic() { python3 tests/system/synthetic.py "$@" || fail "synthetic.py $* failed"; }
+small_spec 60 20 20 >"$dir/spec.ini"
 
 coordinator_first
 synthetic dataset

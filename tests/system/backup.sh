@@ -39,9 +39,6 @@ every_steps = 20
 publish_steps = 40
 keep = 1
 INI
-synthetic() {
-    python3 tests/system/synthetic.py "$@" || fail "synthetic.py $* failed"
-}
 tacit() { "$BIN/tacit" "$@"; }
 steps_done() { [ "$(synthetic jobs "$1" | awk '$2 == "done"' | wc -l)" -ge "$2" ]; }
 

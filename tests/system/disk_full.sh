@@ -43,9 +43,6 @@ chunk = 5000
 every_steps = 20
 publish_steps = 40
 INI
-synthetic() {
-    python3 tests/system/synthetic.py "$@" || fail "synthetic.py $* failed"
-}
 tacit() { "$BIN/tacit" "$@"; }
 steps_done() { [ "$(synthetic jobs "$1" | awk '$2 == "done"' | wc -l)" -ge "$2" ]; }
 storage_is() { tacit status --json | grep -q "\"storage\":\"$1"; }

@@ -7,33 +7,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/system/lib/programs.sh
 
-cat >"$dir/spec.ini" <<'INI'
-[run]
-name = NAME
-dataset = synthetic
-experts = 2
-seed = 5
-[router]
-hidden = 8
-layers = 1
-heads = 2
-prefix = 16
-rounds = 1
-sequences = 200
-batch = 8
-[expert]
-hidden = 32
-layers = 2
-heads = 2
-batch = 8
-steps = 4000
-[dense]
-enabled = no
-[checkpoint]
-every_steps = 100000
-publish_steps = 100000
-INI
-synthetic() { python3 tests/system/synthetic.py "$@" || fail "synthetic.py $* failed"; }
+small_spec 4000 100000 100000 >"$dir/spec.ini"
 # preempted NAME NOTICE…: an agent in the middle of a long job, when NOTICE is done.
 preempted() {
     local name=$1 code

@@ -10,6 +10,9 @@
 #   agent NAME [OPTION…]        starts tacit-agent in $dir/NAME; sets ${agents[NAME]}
 #   until_true SECONDS COMMAND… waits for the command to succeed
 #   says NAME TEXT              whether $dir/NAME.log has it
+#   synthetic COMMAND…          tests/system/synthetic.py, which must succeed
+#   small_spec STEPS EVERY LINK a run of two small experts: steps, between saves, of a link; its
+#                               name is NAME, for synthetic.py to fill in
 #   fail TEXT                   the ends of all logs, and exit 1
 . ops/demo/service.sh
 BIN=${BIN:-build/bin}
@@ -67,4 +70,35 @@ agent() {
         --work "$dir/$name" --threads 1 --name "$name" "$@" >>"$dir/$name.log" 2>&1 &
     agents[$name]=$!
     pids+=($!)
+}
+
+synthetic() { python3 tests/system/synthetic.py "$@" || fail "synthetic.py $* failed"; }
+
+small_spec() {
+    cat <<INI
+[run]
+name = NAME
+dataset = synthetic
+experts = 2
+seed = 5
+[router]
+hidden = 8
+layers = 1
+heads = 2
+prefix = 16
+rounds = 1
+sequences = 200
+batch = 8
+[expert]
+hidden = 32
+layers = 2
+heads = 2
+batch = 8
+steps = $1
+[dense]
+enabled = no
+[checkpoint]
+every_steps = $2
+publish_steps = $3
+INI
 }
