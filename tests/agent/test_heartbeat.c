@@ -136,9 +136,9 @@ static void test_tells_progress_and_keeps_on(void **state)
 static void test_commands(void **state)
 {
     struct job_progress p = {.loss = NAN};
-    answer(200, "{\"command\":\"checkpoint\",\"lease_ms\":300}");
+    answer(200, "{\"command\":\"continue\",\"lease_ms\":300}");
     begin(*state, 1, &p);
-    assert_true(becomes(&p.checkpoint));
+    reach(&server.beats, 2);
     assert_false(atomic_load(&p.abandon));
     answer(200, "{\"command\":\"abandon\",\"lease_ms\":300}");
     assert_true(becomes(&p.abandon));
