@@ -5,7 +5,7 @@
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"
 #include "ops/cli/format.h"
-#include "ops/cli/scrub.h"
+#include "ops/cli/scrub_wait.h"
 #include "ops/cli/text_table.h"
 
 #define CALL_MS 120000 /* a look through a million blobs takes a while */

@@ -10,7 +10,7 @@
 #include "ops/cli/folder.h"
 #include "ops/cli/made.h"
 #include "ops/cli/progress.h"
-#include "ops/cli/scrub.h"
+#include "ops/cli/scrub_wait.h"
 
 #define PAGE 500
 #define PAGE_BYTES_MAX (8u << 20)

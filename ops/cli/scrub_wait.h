@@ -1,6 +1,6 @@
 /* Having the coordinator compare stored blobs with their names, and following it. */
-#ifndef TACIT_OPS_CLI_SCRUB_H
-#define TACIT_OPS_CLI_SCRUB_H
+#ifndef TACIT_OPS_CLI_SCRUB_WAIT_H
+#define TACIT_OPS_CLI_SCRUB_WAIT_H
 
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"

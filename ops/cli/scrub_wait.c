@@ -1,4 +1,4 @@
-#include "ops/cli/scrub.h"
+#include "ops/cli/scrub_wait.h"
 
 #include <string.h>
 #include "core/env/process.h"
