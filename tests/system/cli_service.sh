@@ -101,7 +101,16 @@ wait $ingesting 2>/dev/null
 [ -n "$(ls "$TMPDIR")" ] || fail "an ingest was killed too early to leave anything"
 
 # Interrupted, it leaves nothing behind, here or there.
-timeout -s INT 0.2 "${ingest[@]}" >/dev/null 2>&1
+killed=$(ls "$TMPDIR")
+"${ingest[@]}" >/dev/null 2>&1 &
+ingesting=$!
+for _ in $(seq 500); do
+    now=$(ls "$TMPDIR")
+    [ -n "$now" ] && [ "$now" != "$killed" ] && break
+    sleep 0.02
+done
+kill -INT $ingesting
+wait $ingesting 2>/dev/null
 [ -z "$(ls "$TMPDIR")" ] || fail "an interrupted ingest left $(ls "$TMPDIR")"
 expect 0 "no data sets yet" "$tacit" datasets
 
