@@ -7,7 +7,7 @@
 /* Shared by contents that agree in it; who changes one that is shared takes a copy. */
 struct page {
     uint32_t refs;
-    uint8_t data[SIM_DISK_PAGE];
+    _Alignas(void *) uint8_t data[SIM_DISK_PAGE];
 };
 
 /* A file's bytes. Pages that are not there (NULL, or beyond count) are zeros. */

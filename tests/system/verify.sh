@@ -98,6 +98,8 @@ job_of() {
     sql tacit.db "SELECT id FROM job WHERE kind = 4 AND target = 2 AND state = 2 AND idx = $1
         AND step_last = $2 AND run = (SELECT id FROM run WHERE name = '$3')"
 }
+synthetic() { python3 tests/system/synthetic.py "$@" || fail "synthetic.py $* failed"; }
+
 coordinator
 export TACIT_URL=http://127.0.0.1:$port TACIT_TOKEN_FILE=$dir/data/admin.token
 synthetic dataset
