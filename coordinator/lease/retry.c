@@ -1,28 +1,9 @@
 /* Once more: what was given up waits again. */
 #include <inttypes.h>
 #include "coordinator/lease/lease.h"
-#include "coordinator/run/advance.h"
 #include "coordinator/run/runs.h"
-#include "coordinator/run/works.h"
+#include "coordinator/run/settle.h"
 #include "coordinator/store/ops_poison.h"
-
-/* The run of jobs that wait again: active, and whoever does them is told. */
-static int go_on(struct call *c, const struct run_row *run, struct err *e)
-{
-    uint64_t states[5];
-    int rc =
-        run->state == RUN_FAILED ? op_run_revive(c->conn, run->id, (uint64_t)c->wall_ms, e) : 0;
-    if (!rc)
-        rc = run_advance(c, run->id, NULL, e);
-    if (!rc)
-        rc = op_job_states(c->conn, run->id, states, e);
-    if (rc)
-        return rc;
-    c->ready = states[JOB_WAITING];
-    if (c->service->works)
-        works_wake(c->service->works);
-    return 0;
-}
 
 static int check_run(const struct run_row *run, struct err *e)
 {
@@ -48,7 +29,7 @@ int jobs_retry(struct call *c, const void *in, void *out, struct err *e)
     if (!rc && job.state == JOB_QUARANTINED) { /* else it was said before, and its answer lost */
         rc = op_job_retry(c->conn, job.id, (uint64_t)c->wall_ms, e);
         if (!rc)
-            rc = go_on(c, &run, e);
+            rc = run_go_on(c, &run, e);
     }
     return rc ? rc : jobs_show(c, in, out, e);
 }
@@ -68,6 +49,6 @@ int runs_retry(struct call *c, const void *in, void *out, struct err *e)
     for (uint32_t i = 0; !rc && i < count; i++)
         rc = op_job_retry(c->conn, jobs[i], (uint64_t)c->wall_ms, e);
     if (!rc && (count > 0 || run.state == RUN_FAILED))
-        rc = go_on(c, &run, e);
+        rc = run_go_on(c, &run, e);
     return rc ? rc : runs_show(c, in, out, e);
 }

@@ -129,20 +129,7 @@ int runs_results(struct call *c, const void *in, void *out, struct err *e)
     struct msg_result *list = rc ? NULL : arena_alloc_array(c->arena, count + 1, sizeof *list);
     if (!rc && !list)
         rc = err_set(e, ERR_NO_MEMORY, "no memory for %u results", count);
-    for (uint32_t i = 0; !rc && i < count; i++) {
-        const struct job_key *k = &rows[i].key;
-        list[i] = (struct msg_result){.job = rows[i].id,
-                                      .kind = k->kind,
-                                      .target = k->target,
-                                      .index = k->index,
-                                      .round = k->round,
-                                      .chunk = k->chunk,
-                                      .part = k->part,
-                                      .step_first = k->step_first,
-                                      .step_last = k->step_last,
-                                      .final = k->final,
-                                      .seconds = rows[i].seconds,
-                                      .doer = rows[i].agent};
-    }
+    for (uint32_t i = 0; !rc && i < count; i++)
+        list[i] = reply_result(&rows[i]);
     return rc ? rc : reply_array(c, &message_result, list, count, e);
 }

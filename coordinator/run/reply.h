@@ -4,9 +4,14 @@
 
 #include "coordinator/service.h"
 #include "core/protocol/field.h"
+#include "core/protocol/messages.h"
+#include "coordinator/store/ops.h"
 
 /* Sets c->raw to the JSON array of the items, in the call's arena. */
 TACIT_MUST_CHECK int reply_array(struct call *c, const struct message *of, const void *items,
                                  uint32_t count, struct err *e);
+
+/* A done job as a list of results shows it. */
+struct msg_result reply_result(const struct job_row *job);
 
 #endif

@@ -11,10 +11,11 @@
 #include "coordinator/log.h"
 #include "coordinator/run/advance.h"
 #include "coordinator/run/check_blobs.h"
+#include "coordinator/run/reply.h"
 #include "coordinator/run/runs.h"
+#include "coordinator/run/settle.h"
 #include "coordinator/run/works.h"
 #include "coordinator/store/blobs.h"
-#include "coordinator/store/ops_poison.h"
 #include "coordinator/store/ops_verify.h"
 
 #define TOLD_MAX 100
@@ -440,20 +441,8 @@ static int undo_one(struct call *c, uint64_t id, bool dry, struct msg_rolled_bac
     int rc = op_job_get(c->conn, id, c->arena, &job, e);
     if (rc || job.undone)
         return rc;
-    const struct job_key *k = &job.key;
     if (job.state == JOB_DONE && out->job_count < TOLD_MAX)
-        out->jobs[out->job_count++] = (struct msg_result){.job = id,
-                                                          .kind = k->kind,
-                                                          .target = k->target,
-                                                          .index = k->index,
-                                                          .round = k->round,
-                                                          .chunk = k->chunk,
-                                                          .part = k->part,
-                                                          .step_first = k->step_first,
-                                                          .step_last = k->step_last,
-                                                          .final = k->final,
-                                                          .seconds = job.seconds,
-                                                          .doer = job.agent};
+        out->jobs[out->job_count++] = reply_result(&job);
     out->undone += job.state == JOB_DONE;
     return dry ? 0 : op_job_undo(c->conn, id, (uint64_t)c->wall_ms, e);
 }
@@ -508,23 +497,6 @@ static int forget(struct call *c, const struct undo_plan *plan, struct err *e)
     return rc;
 }
 
-static int go_on(struct call *c, const struct run_row *run, struct err *e)
-{
-    uint64_t states[5];
-    int rc = run->state == RUN_FAILED ? op_run_revive(c->conn, run->id, (uint64_t)c->wall_ms, e)
-                                      : op_run_reopen(c->conn, run->id, e);
-    if (!rc)
-        rc = run_advance(c, run->id, NULL, e);
-    if (!rc)
-        rc = op_job_states(c->conn, run->id, states, e);
-    if (rc)
-        return rc;
-    c->ready = states[JOB_WAITING];
-    if (c->service->works)
-        works_wake(c->service->works);
-    return 0;
-}
-
 int runs_rollback(struct call *c, const void *in, void *out, struct err *e)
 {
     const struct msg_rollback *m = in;
@@ -549,7 +521,7 @@ int runs_rollback(struct call *c, const void *in, void *out, struct err *e)
     if (!rc)
         rc = undo_since(c, run.id, m, plan, o, e);
     if (!rc)
-        rc = go_on(c, &run, e);
+        rc = run_go_on(c, &run, e);
     if (!rc)
         rc = forget(c, plan, e);
     if (!rc)

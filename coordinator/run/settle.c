@@ -4,6 +4,9 @@
 #include <string.h>
 #include "coordinator/log.h"
 #include "coordinator/run/advance.h"
+#include "coordinator/run/works.h"
+#include "coordinator/store/ops_poison.h"
+#include "coordinator/store/ops_verify.h"
 
 #define NAMED 8 /* jobs in a reason */
 #define ERROR_CHARS 300
@@ -54,4 +57,24 @@ int run_settle(struct store_conn *c, struct arena *a, uint64_t run, uint64_t wal
         return err_set(e, ERR_NO_MEMORY, "no memory for the reason of a failure");
     log_warn("run failed run=%s quarantined=%" PRIu64, row.name, all);
     return op_run_end(c, run, RUN_FAILED, reason, wall_ms, e);
+}
+
+int run_go_on(struct call *c, const struct run_row *run, struct err *e)
+{
+    uint64_t states[5];
+    int rc = 0;
+    if (run->state == RUN_FAILED)
+        rc = op_run_revive(c->conn, run->id, (uint64_t)c->wall_ms, e);
+    else if (run->state == RUN_DONE)
+        rc = op_run_reopen(c->conn, run->id, e);
+    if (!rc)
+        rc = run_advance(c, run->id, NULL, e);
+    if (!rc)
+        rc = op_job_states(c->conn, run->id, states, e);
+    if (rc)
+        return rc;
+    c->ready = states[JOB_WAITING];
+    if (c->service->works)
+        works_wake(c->service->works);
+    return 0;
 }

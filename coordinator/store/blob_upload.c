@@ -362,13 +362,7 @@ static int insert_blob(struct store_conn *c, const struct blob_upload *u, uint64
     query_open(&q, c, insert);
     query_digest(&q, &u->digest);
     query_u64(&q, u->size);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *id = column_u64(&q, 0);
-    if (rc == 1)
-        rc = query_step(&q, e);
-    query_close(&q);
-    return rc;
+    return query_returned(&q, id, e);
 }
 
 /* The row that this upload goes on with: as the handle left it, or another upload was quicker. */

@@ -304,6 +304,26 @@ void query_close(struct query *q)
     q->st = NULL;
 }
 
+int query_number(struct query *q, uint64_t *n, struct err *e)
+{
+    int rc = query_step(q, e);
+    if (rc == 1)
+        *n = column_u64(q, 0);
+    query_close(q);
+    return rc;
+}
+
+int query_returned(struct query *q, uint64_t *n, struct err *e)
+{
+    int rc = query_step(q, e);
+    if (rc == 1) {
+        *n = column_u64(q, 0);
+        rc = query_step(q, e);
+    }
+    query_close(q);
+    return rc;
+}
+
 int query_run(struct query *q, uint64_t *changed, struct err *e)
 {
     int rc;
@@ -369,4 +389,23 @@ void *rows_add(struct rows *r, struct err *e)
         r->capacity = capacity;
     }
     return (char *)r->items + r->item_size * r->count++;
+}
+
+int query_numbers(struct query *q, struct arena *a, uint64_t **numbers, uint32_t *count,
+                  struct err *e)
+{
+    struct rows list = {.arena = a, .item_size = sizeof **numbers};
+    int rc;
+    while ((rc = query_step(q, e)) == 1) {
+        uint64_t *n = rows_add(&list, e);
+        if (!n) {
+            rc = ERR_NO_MEMORY;
+            break;
+        }
+        *n = column_u64(q, 0);
+    }
+    query_close(q);
+    *numbers = list.items;
+    *count = list.count;
+    return rc;
 }

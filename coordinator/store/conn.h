@@ -85,6 +85,10 @@ void query_digest_or_null(struct query *q, const struct digest *d);
 /* 1: a row is there; 0: no more; else an error. */
 TACIT_MUST_CHECK int query_step(struct query *q, struct err *e);
 void query_close(struct query *q);
+/* Steps once and closes: 1 with the first column in *n, 0 where there is no row, else an error. */
+TACIT_MUST_CHECK int query_number(struct query *q, uint64_t *n, struct err *e);
+/* The same of an INSERT … RETURNING one number: to its end, where foreign keys are checked; 0. */
+TACIT_MUST_CHECK int query_returned(struct query *q, uint64_t *n, struct err *e);
 /* Steps to the end and closes; *changed (may be NULL): rows changed. */
 TACIT_MUST_CHECK int query_run(struct query *q, uint64_t *changed, struct err *e);
 
@@ -107,5 +111,8 @@ struct rows {
 };
 /* A new zeroed item at the end, or NULL (ERR_NO_MEMORY). */
 void *rows_add(struct rows *r, struct err *e);
+/* The first column of all rows; closes. */
+TACIT_MUST_CHECK int query_numbers(struct query *q, struct arena *a, uint64_t **numbers,
+                                   uint32_t *count, struct err *e);
 
 #endif

@@ -30,13 +30,7 @@ int op_agent_put(struct store_conn *c, const struct msg_join *m, const struct di
     query_u64(&q, m->threads);
     query_u64(&q, m->memory);
     query_u64(&q, wall_ms);
-    int rc = query_step(&q, e);
-    if (rc == 1) {
-        *id = column_u64(&q, 0);
-        rc = query_step(&q, e);
-    }
-    query_close(&q);
-    return rc;
+    return query_returned(&q, id, e);
 }
 
 int op_agent_by_token(struct store_conn *c, const struct digest *token_hash, uint64_t *id,
@@ -45,10 +39,7 @@ int op_agent_by_token(struct store_conn *c, const struct digest *token_hash, uin
     struct query q;
     query_open(&q, c, "SELECT id FROM agent WHERE token_hash = ?1 OR token_hash_before = ?1");
     query_digest(&q, token_hash);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *id = column_u64(&q, 0);
-    query_close(&q);
+    int rc = query_number(&q, id, e);
     if (rc == 0)
         return err_set(e, ERR_NOT_FOUND, "no agent has this token");
     return rc < 0 ? rc : 0;

@@ -59,10 +59,7 @@ int op_job_withheld(struct store_conn *c, uint64_t agent, uint64_t *id, struct e
     struct query q;
     query_open(&q, c, find);
     query_u64(&q, agent);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *id = column_u64(&q, 0);
-    query_close(&q);
+    int rc = query_number(&q, id, e);
     if (rc == 0)
         return err_set(e, ERR_NOT_FOUND, "no job is ready");
     return rc < 0 ? rc : 0;

@@ -25,12 +25,7 @@ static int insert_row(struct store_conn *c, const struct msg_dataset *m, uint64_
     query_u64(&q, m->documents);
     query_u64(&q, m->skipped);
     query_u64(&q, wall_ms);
-    int rc = query_step(&q, e);
-    if (rc == 1) {
-        *id = column_u64(&q, 0);
-        rc = query_step(&q, e);
-    }
-    query_close(&q);
+    int rc = query_returned(&q, id, e);
     if (rc == ERR_EXISTS)
         err_set(e, ERR_EXISTS, "data set %s exists already; choose another name", m->name);
     return rc;
@@ -87,10 +82,7 @@ int op_dataset_find(struct store_conn *c, const char *name, uint64_t *id, struct
     struct query q;
     query_open(&q, c, "SELECT id FROM dataset WHERE name = ?");
     query_text(&q, name);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *id = column_u64(&q, 0);
-    query_close(&q);
+    int rc = query_number(&q, id, e);
     if (rc == 0)
         return err_set(e, ERR_NOT_FOUND, "there is no data set %s; `tacit datasets` lists them",
                        name);
@@ -197,23 +189,15 @@ int op_dataset_get(struct store_conn *c, uint64_t id, bool shards, struct arena 
 int op_datasets(struct store_conn *c, struct arena *a, struct msg_dataset **rows, uint32_t *count,
                 struct err *e)
 {
-    struct rows ids = {.arena = a, .item_size = sizeof(uint64_t)};
+    uint64_t *ids;
+    uint32_t id_count;
     struct query q;
-    int rc;
     query_open(&q, c, "SELECT id FROM dataset ORDER BY id DESC");
-    while ((rc = query_step(&q, e)) == 1) {
-        uint64_t *id = rows_add(&ids, e);
-        if (!id) {
-            rc = ERR_NO_MEMORY;
-            break;
-        }
-        *id = column_u64(&q, 0);
-    }
-    query_close(&q);
+    int rc = query_numbers(&q, a, &ids, &id_count, e);
     struct rows list = {.arena = a, .item_size = sizeof **rows};
-    for (uint32_t i = 0; !rc && i < ids.count; i++) {
+    for (uint32_t i = 0; !rc && i < id_count; i++) {
         struct msg_dataset *row = rows_add(&list, e);
-        rc = row ? op_dataset_get(c, ((uint64_t *)ids.items)[i], false, a, row, e) : ERR_NO_MEMORY;
+        rc = row ? op_dataset_get(c, ids[i], false, a, row, e) : ERR_NO_MEMORY;
     }
     *rows = list.items;
     *count = list.count;

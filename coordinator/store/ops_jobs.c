@@ -293,10 +293,7 @@ int op_job_count(struct store_conn *c, uint64_t run, const struct job_key *like,
     query_u64(&q, like->chunk);
     query_i64(&q, like->target);
     query_i64(&q, state);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *count = column_u64(&q, 0);
-    query_close(&q);
+    int rc = query_number(&q, count, e);
     return rc < 0 ? rc : 0;
 }
 
@@ -334,10 +331,7 @@ int op_jobs_open(struct store_conn *c, uint64_t run, uint64_t *open, struct err 
     struct query q;
     query_open(&q, c, get);
     query_u64(&q, run);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *open = column_u64(&q, 0);
-    query_close(&q);
+    int rc = query_number(&q, open, e);
     return rc < 0 ? rc : 0;
 }
 
@@ -351,10 +345,7 @@ int op_model_step(struct store_conn *c, uint64_t run, int target, uint32_t index
     query_u64(&q, run);
     query_i64(&q, target);
     query_u64(&q, index);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *step = column_u64(&q, 0);
-    query_close(&q);
+    int rc = query_number(&q, step, e);
     return rc < 0 ? rc : 0;
 }
 
@@ -403,22 +394,9 @@ int op_jobs_leased_kinds(struct store_conn *c, uint64_t run, struct arena *a,
 int op_jobs_leased_ids(struct store_conn *c, struct arena *a, uint64_t **ids, uint32_t *count,
                        struct err *e)
 {
-    struct rows list = {.arena = a, .item_size = sizeof **ids};
     struct query q;
-    int rc;
     query_open(&q, c, "SELECT id FROM job WHERE state = 1 AND agent IS NOT NULL");
-    while ((rc = query_step(&q, e)) == 1) {
-        uint64_t *id = rows_add(&list, e);
-        if (!id) {
-            rc = ERR_NO_MEMORY;
-            break;
-        }
-        *id = column_u64(&q, 0);
-    }
-    query_close(&q);
-    *ids = list.items;
-    *count = list.count;
-    return rc;
+    return query_numbers(&q, a, ids, count, e);
 }
 
 int op_jobs_backing_off(struct store_conn *c, uint64_t run, uint64_t *count, struct err *e)
@@ -430,10 +408,7 @@ int op_jobs_backing_off(struct store_conn *c, uint64_t run, uint64_t *count, str
     query_open(&q, c, run ? of_run : of_all);
     if (run)
         query_u64(&q, run);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *count = column_u64(&q, 0);
-    query_close(&q);
+    int rc = query_number(&q, count, e);
     return rc < 0 ? rc : 0;
 }
 

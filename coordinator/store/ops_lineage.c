@@ -33,10 +33,7 @@ int op_maker(struct store_conn *c, const struct digest *d, uint64_t *job, struct
     struct query q;
     query_open(&q, c, find);
     query_digest(&q, d);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *job = column_u64(&q, 0);
-    query_close(&q);
+    int rc = query_number(&q, job, e);
     if (rc == 0)
         return err_set(e, ERR_NOT_FOUND, "no job gave it");
     return rc < 0 ? rc : 0;

@@ -11,10 +11,7 @@
 /* Runs a query of one number, which is closed. */
 static int count_of(struct query *q, uint64_t *count, struct err *e)
 {
-    int rc = query_step(q, e);
-    if (rc == 1)
-        *count = column_u64(q, 0);
-    query_close(q);
+    int rc = query_number(q, count, e);
     return rc < 0 ? rc : 0;
 }
 
@@ -24,24 +21,6 @@ static int run_with(struct store_conn *c, const char *sql, uint64_t id, struct e
     query_open(&q, c, sql);
     query_u64(&q, id);
     return query_run(&q, NULL, e);
-}
-
-static int list_of(struct query *q, struct arena *a, uint64_t **ids, uint32_t *count, struct err *e)
-{
-    struct rows list = {.arena = a, .item_size = sizeof **ids};
-    int rc;
-    while ((rc = query_step(q, e)) == 1) {
-        uint64_t *id = rows_add(&list, e);
-        if (!id) {
-            rc = ERR_NO_MEMORY;
-            break;
-        }
-        *id = column_u64(q, 0);
-    }
-    query_close(q);
-    *ids = list.items;
-    *count = list.count;
-    return rc;
 }
 
 /* --- failures ----------------------------------------------------------------------------------
@@ -209,7 +188,7 @@ int op_benched(struct store_conn *c, struct arena *a, uint64_t **agents, uint32_
 {
     struct query q;
     query_open(&q, c, "SELECT id FROM agent WHERE bench_ms <> 0");
-    return list_of(&q, a, agents, count, e);
+    return query_numbers(&q, a, agents, count, e);
 }
 
 int op_agents_named(struct store_conn *c, const char *name, struct arena *a, uint64_t **agents,
@@ -218,7 +197,7 @@ int op_agents_named(struct store_conn *c, const char *name, struct arena *a, uin
     struct query q;
     query_open(&q, c, "SELECT id FROM agent WHERE name = ?");
     query_text(&q, name);
-    return list_of(&q, a, agents, count, e);
+    return query_numbers(&q, a, agents, count, e);
 }
 
 int op_jobs_unproved(struct store_conn *c, uint64_t agent, struct arena *a, uint64_t **jobs,
@@ -233,7 +212,7 @@ int op_jobs_unproved(struct store_conn *c, uint64_t agent, struct arena *a, uint
     struct query q;
     query_open(&q, c, get);
     query_u64(&q, agent);
-    return list_of(&q, a, jobs, count, e);
+    return query_numbers(&q, a, jobs, count, e);
 }
 
 /* --- once more ---------------------------------------------------------------------------------
@@ -262,7 +241,7 @@ int op_jobs_quarantined(struct store_conn *c, uint64_t run, struct arena *a, uin
     struct query q;
     query_open(&q, c, "SELECT id FROM job WHERE run = ? AND state = 3 ORDER BY id");
     query_u64(&q, run);
-    return list_of(&q, a, jobs, count, e);
+    return query_numbers(&q, a, jobs, count, e);
 }
 
 int op_run_revive(struct store_conn *c, uint64_t run, uint64_t wall_ms, struct err *e)

@@ -22,12 +22,7 @@ int op_run_insert(struct store_conn *c, const char *name, uint64_t dataset,
     query_digest(&q, spec);
     query_text(&q, spec_text);
     query_u64(&q, wall_ms);
-    int rc = query_step(&q, e);
-    if (rc == 1) {
-        *id = column_u64(&q, 0);
-        rc = query_step(&q, e);
-    }
-    query_close(&q);
+    int rc = query_returned(&q, id, e);
     if (rc == ERR_EXISTS)
         err_set(e, ERR_EXISTS, "run %s exists already; give this one another name", name);
     return rc;

@@ -159,6 +159,26 @@ int op_blob_names(struct store_conn *c, const struct digest *d, uint64_t run, st
     return rc;
 }
 
+int store__named_blobs(struct query *q, struct arena *a, struct named_blob **rows, uint32_t *count,
+                       struct err *e)
+{
+    struct rows list = {.arena = a, .item_size = sizeof **rows};
+    int rc;
+    while ((rc = query_step(q, e)) == 1) {
+        struct named_blob *b = rows_add(&list, e);
+        if (!b) {
+            rc = ERR_NO_MEMORY;
+            break;
+        }
+        column_digest(q, 0, &b->digest);
+        b->bytes = column_u64(q, 1);
+    }
+    query_close(q);
+    *rows = list.items;
+    *count = list.count;
+    return rc;
+}
+
 int op_named_blobs(struct store_conn *c, uint64_t run, const struct digest *after, uint32_t limit,
                    struct arena *a, struct named_blob **rows, uint32_t *count, struct err *e)
 {
@@ -167,26 +187,12 @@ int op_named_blobs(struct store_conn *c, uint64_t run, const struct digest *afte
                               " (SELECT job.run FROM job WHERE job.id = output.job))"
                               " GROUP BY digest ORDER BY digest LIMIT ?3";
     static const struct digest first;
-    struct rows list = {.arena = a, .item_size = sizeof **rows};
     struct query q;
-    int rc;
     query_open(&q, c, get);
     query_digest(&q, after ? after : &first);
     query_u64(&q, run);
     query_u64(&q, limit);
-    while ((rc = query_step(&q, e)) == 1) {
-        struct named_blob *b = rows_add(&list, e);
-        if (!b) {
-            rc = ERR_NO_MEMORY;
-            break;
-        }
-        column_digest(&q, 0, &b->digest);
-        b->bytes = column_u64(&q, 1);
-    }
-    query_close(&q);
-    *rows = list.items;
-    *count = list.count;
-    return rc;
+    return store__named_blobs(&q, a, rows, count, e);
 }
 
 int op_named_totals(struct store_conn *c, uint64_t run, uint64_t *blobs, uint64_t *bytes,
@@ -461,13 +467,7 @@ int op_backup_insert(struct store_conn *c, uint64_t wall_ms, uint64_t *id, struc
     struct query q;
     query_open(&q, c, "INSERT INTO backup (created_ms, renewed_ms) VALUES (?1, ?1) RETURNING id");
     query_u64(&q, wall_ms);
-    int rc = query_step(&q, e);
-    if (rc == 1) {
-        *id = column_u64(&q, 0);
-        rc = query_step(&q, e);
-    }
-    query_close(&q);
-    return rc;
+    return query_returned(&q, id, e);
 }
 
 /* One row must change: the backup's. */

@@ -35,6 +35,11 @@ TACIT_MUST_CHECK int op_named_blobs(struct store_conn *c, uint64_t run, const st
                                     uint32_t limit, struct arena *a, struct named_blob **rows,
                                     uint32_t *count, struct err *e);
 
+/* Rows of digest and bytes, into the arena; closes. Private to store/. */
+struct query;
+TACIT_MUST_CHECK int store__named_blobs(struct query *q, struct arena *a, struct named_blob **rows,
+                                        uint32_t *count, struct err *e);
+
 /* Number and bytes of the blobs that a run names: outputs that are not dropped, data, spec;
  * *data: bytes of its data set alone. */
 TACIT_MUST_CHECK int op_named_totals(struct store_conn *c, uint64_t run, uint64_t *blobs,

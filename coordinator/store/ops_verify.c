@@ -99,10 +99,7 @@ int op_replay_open(struct store_conn *c, uint64_t job, uint64_t *id, struct err 
     struct query q;
     query_open(&q, c, "SELECT id FROM job WHERE replays = ? AND duplicate = 0 AND state IN (0, 1)");
     query_u64(&q, job);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *id = column_u64(&q, 0);
-    query_close(&q);
+    int rc = query_number(&q, id, e);
     if (rc == 0)
         return err_set(e, ERR_NOT_FOUND, "the job is not being replayed");
     return rc < 0 ? rc : 0;
@@ -242,9 +239,6 @@ int op_alarm_count(struct store_conn *c, uint64_t run, uint64_t *count, struct e
     struct query q;
     query_open(&q, c, get);
     query_u64(&q, run);
-    int rc = query_step(&q, e);
-    if (rc == 1)
-        *count = column_u64(&q, 0);
-    query_close(&q);
+    int rc = query_number(&q, count, e);
     return rc < 0 ? rc : 0;
 }

@@ -63,7 +63,6 @@ static int page_of_stored(struct scrub *k, struct err *e)
 {
     static const char get[] = "SELECT digest, size FROM blob WHERE digest > ? AND complete = 1"
                               " ORDER BY digest LIMIT ?";
-    struct rows list = {.arena = &k->page_arena, .item_size = sizeof *k->page};
     struct store_conn *c;
     struct query q;
     int rc = store__blob_read_begin(k->store, &c, e);
@@ -72,19 +71,8 @@ static int page_of_stored(struct scrub *k, struct err *e)
     query_open(&q, c, get);
     query_digest(&q, &k->last);
     query_u64(&q, PAGE);
-    while ((rc = query_step(&q, e)) == 1) {
-        struct named_blob *b = rows_add(&list, e);
-        if (!b) {
-            rc = ERR_NO_MEMORY;
-            break;
-        }
-        column_digest(&q, 0, &b->digest);
-        b->bytes = column_u64(&q, 1);
-    }
-    query_close(&q);
+    rc = store__named_blobs(&q, &k->page_arena, &k->page, &k->count, e);
     store__blob_read_end(k->store, c);
-    k->page = list.items;
-    k->count = list.count;
     return rc;
 }
 
