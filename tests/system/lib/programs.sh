@@ -5,7 +5,7 @@
 #   $dir, pids+=(…)             the folder; processes to end
 #   cleaners+=(COMMAND)         run at the end, after the processes (unmounting …)
 #   coordinator [OPTION…]       starts tacitd on $port and $dir/data; sets $tacitd
-#   coordinator_first           the same for the first time: finds $port, waits until it listens,
+#   coordinator_first [OPTION…] the same for the first time: finds $port, waits until it listens,
 #                               sets TACIT_URL and TACIT_TOKEN_FILE
 #   agent NAME [OPTION…]        starts tacit-agent in $dir/NAME; sets ${agents[NAME]}
 #   until_true SECONDS COMMAND… waits for the command to succeed
@@ -58,7 +58,7 @@ coordinator() {
 
 coordinator_first() {
     port=$(service_port)
-    coordinator
+    coordinator "$@"
     until_true 15 says tacitd "listening on" || fail "tacitd does not start"
     export TACIT_URL=http://127.0.0.1:$port TACIT_TOKEN_FILE=$dir/data/admin.token
 }
