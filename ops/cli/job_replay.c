@@ -352,7 +352,7 @@ static int conclude(struct replayer *r, struct before *b, const struct msg_made 
         o->why = copy_why(a, e);
     *ended = last || o->verdict != REPLAY_AGREES;
     o->remade += !last;
-    return !rc && *ended ? ask_job(r, m->grant->job, a, &o->made, e) : rc;
+    return !rc && o->verdict != REPLAY_AGREES ? ask_job(r, m->grant->job, a, &o->made, e) : rc;
 }
 
 static int one(struct replayer *r, struct before *b, struct arena *a, struct replay_outcome *o,

@@ -29,8 +29,8 @@ struct replay_outcome {
     enum replay_verdict verdict;
     bool recalled;        /* nothing was computed: a replay of before is remembered */
     uint32_t remade;      /* jobs before it that were replayed, since their results are dropped */
-    struct msg_made made; /* the job it is about: the one asked for, or the first before it that
-                             differs */
+    struct msg_made made; /* unless it agrees: the job it is about, which is the one asked for, or
+                             the first before it that differs */
     struct msg_blob published, replayed; /* the first output that differs; of a bad one, as it was
                                             published */
     struct msg_made source; /* of a bad input: where it comes from; what: MADE_BY_JOB if a job */
