@@ -96,9 +96,14 @@ int verify_store_persist(struct verify_store *s, int (*attempt)(void *arg, struc
 
 /* --- blobs ------------------------------------------------------------------------------------ */
 
+static struct digest *place_of(struct verify_store *s, const struct digest *d)
+{
+    return &s->checked[(d->bytes[0] | d->bytes[1] << 8) % PLACES];
+}
+
 static bool is_whole(struct verify_store *s, const struct digest *d, const char *path)
 {
-    struct digest *place = &s->checked[(d->bytes[0] | d->bytes[1] << 8) % PLACES];
+    struct digest *place = place_of(s, d);
     struct err ignored = {0};
     struct digest_state state;
     struct digest found;
@@ -160,7 +165,12 @@ int verify_store_blob(struct verify_store *s, const struct digest *d, struct are
     struct download x = {s, d, *path = path_of(s->blobs, d, a)};
     if (!*path)
         return no_path(e);
-    return is_whole(s, d, *path) ? 0 : verify_store_persist(s, download_once, &x, e);
+    if (is_whole(s, d, *path))
+        return 0;
+    int rc = verify_store_persist(s, download_once, &x, e);
+    if (!rc)
+        *place_of(s, d) = *d;
+    return rc;
 }
 
 int verify_store_content(struct verify_store *s, const struct digest *content, struct arena *a,
@@ -194,6 +204,8 @@ int verify_store_keep(struct verify_store *s, const struct msg_blob *b, const ch
     const char *to = path_of(s->blobs, &b->digest, &a);
     const char *link = path_of(s->contents, &b->content, &a);
     int rc = to && link ? env_file_move(path, to, e) : no_path(e);
+    if (!rc)
+        *place_of(s, &b->digest) = b->digest; /* named as it was written */
     if (!rc && !digest_equal(&b->content, &none))
         rc = env_file_write_atomic(link, digest_to_hex(&b->digest, hex), DIGEST_HEX, 0600, e);
     arena_free(&a);

@@ -1,6 +1,7 @@
 /* What `tacit verify` keeps in its folder from one time to the next: blobs, named by the digest of
- * their bytes and checked at their first use; which blob holds which content; and what replays of
- * jobs have given, so that the same job need not be replayed again. One process a folder. */
+ * their bytes and checked as they come, or at their first use by a later process; which blob holds
+ * which content; and what replays of jobs have given, so that the same job need not be replayed
+ * again. One process a folder. */
 #ifndef TACIT_OPS_CLI_VERIFY_STORE_H
 #define TACIT_OPS_CLI_VERIFY_STORE_H
 
