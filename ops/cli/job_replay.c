@@ -7,12 +7,14 @@
 #include "core/runners/kept.h"
 #include "ops/cli/folder.h"
 #include "ops/cli/replay_assign.h"
+#include "ops/cli/upload.h"
 
 #define JOB_ARENA_MAX (64u << 20) /* of one job: what it was made of, and its files' names */
 #define BEFORE_MAX (1u << 20)     /* jobs to replay before one */
 
 struct replayer {
     struct cli *cli;
+    struct upload trying; /* to ask the coordinator, which may be away for a while */
     struct verify_store *store;
     struct kept *kept;
     struct job_progress progress;
@@ -28,6 +30,7 @@ int replayer_create(struct replayer **out, struct cli *cli, struct verify_store 
     if (!r)
         return err_set(e, ERR_NO_MEMORY, "no memory to replay jobs");
     r->cli = cli;
+    r->trying = (struct upload){.cli = cli};
     r->store = store;
     arena_init(&r->job, JOB_ARENA_MAX);
     return kept_create(&r->kept, threads, e);
@@ -74,7 +77,7 @@ static int ask_job(struct replayer *r, uint64_t job, struct arena *a, struct msg
                    struct err *e)
 {
     struct asking x = {.r = r, .job = job, .arena = a, .out = out};
-    return verify_store_persist(r->store, ask_once, &x, e);
+    return upload_persist(&r->trying, ask_once, &x, e);
 }
 
 static int ask_digest(struct replayer *r, const struct digest *d, struct arena *a,
@@ -82,7 +85,7 @@ static int ask_digest(struct replayer *r, const struct digest *d, struct arena *
 {
     char hex[DIGEST_HEX + 1];
     struct asking x = {.r = r, .digits = digest_to_hex(d, hex), .arena = a, .out = out};
-    return verify_store_persist(r->store, ask_once, &x, e);
+    return upload_persist(&r->trying, ask_once, &x, e);
 }
 
 static int load_spec(struct replayer *r, const struct msg_grant *g, struct err *e)

@@ -25,7 +25,8 @@ int upload_persist(struct upload *u, int (*attempt)(void *arg, struct err *e), v
         if (!cli_may_mend(rc) || env_monotonic_ms() - began > PATIENCE_MS)
             return rc;
         if (!told) {
-            progress_finish(u->progress);
+            if (u->progress)
+                progress_finish(u->progress);
             fprintf(stderr, "%s: %s; trying again (for %d minutes)\n", u->cli->command, e->message,
                     PATIENCE_MS / 60000);
         }

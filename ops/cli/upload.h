@@ -8,9 +8,9 @@
 
 struct upload {
     struct cli *cli;
-    struct progress *progress;
-    uint64_t done, total; /* bytes */
-    uint64_t moved;       /* bytes really sent: what was there already is not */
+    struct progress *progress; /* NULL where nothing is uploaded: none is cleared */
+    uint64_t done, total;      /* bytes */
+    uint64_t moved;            /* bytes really sent: what was there already is not */
 };
 
 /* Tokenizer and shards. */

@@ -1,25 +1,22 @@
 #include "ops/cli/verify_store.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "core/env/clock.h"
 #include "core/env/file.h"
 #include "core/env/process.h"
 #include "ops/cli/blob_cache.h"
 #include "ops/cli/folder.h"
+#include "ops/cli/upload.h"
 
 #define BLOBS_BYTES_MAX (16ull << 30) /* room for the inputs of jobs that follow each other */
 #define MEMO_BYTES_MAX (4u << 20)
 #define READ_BYTES (1u << 20)
 #define PLACES                                                                                     \
     4096 /* of blobs that were checked since the start: what is pushed out is read again */
-#define PAUSE_MS_FIRST 500
-#define PAUSE_MS_MAX 15000
-#define PATIENCE_MS (10 * 60 * 1000)
 
 struct verify_store {
     struct cli *cli;
+    struct upload trying; /* to reach the coordinator, which may be away for a while */
     const char *dir, *blobs, *contents, *replays, *jobs;
     int lock;
     struct digest checked[PLACES];
@@ -39,6 +36,7 @@ int verify_store_open(struct verify_store **out, struct cli *cli, const char *di
     if (!s)
         return err_set(e, ERR_NO_MEMORY, "no memory for the folder's index");
     s->cli = cli;
+    s->trying = (struct upload){.cli = cli};
     s->dir = dir;
     s->lock = -1;
     const char *lock = arena_printf(&cli->arena, "%s/lock", dir);
@@ -72,26 +70,6 @@ static const char *path_of(const char *folder, const struct digest *d, struct ar
 static int no_path(struct err *e)
 {
     return err_set(e, ERR_NO_MEMORY, "no memory for a path");
-}
-
-/* --- the coordinator, which may be away for a while ------------------------------------------- */
-
-int verify_store_persist(struct verify_store *s, int (*attempt)(void *arg, struct err *e),
-                         void *arg, struct err *e)
-{
-    int64_t began = env_monotonic_ms(), pause = PAUSE_MS_FIRST;
-    for (bool told = false;; told = true) {
-        e->code = 0;
-        int rc = attempt(arg, e);
-        if (!cli_may_mend(rc) || env_monotonic_ms() - began > PATIENCE_MS)
-            return rc;
-        if (!told)
-            fprintf(stderr, "%s: %s; trying again (for %d minutes)\n", s->cli->command, e->message,
-                    PATIENCE_MS / 60000);
-        if (env_stop_wait_ms(pause))
-            return err_set(e, ERR_STOPPED, "stopped");
-        pause = 2 * pause < PAUSE_MS_MAX ? 2 * pause : PAUSE_MS_MAX;
-    }
 }
 
 /* --- blobs ------------------------------------------------------------------------------------ */
@@ -148,11 +126,11 @@ static int on_bytes(void *arg, uint64_t done, uint64_t total)
 static int download_once(void *arg, struct err *e)
 {
     struct download *x = arg;
-    uint64_t moved = 0;
     int rc = 0;
     for (int i = 0; i < 2; i++) {
         e->code = 0;
-        rc = client_blob_get(x->s->cli->client, x->digest, x->path, on_bytes, NULL, &moved, e);
+        rc = client_blob_get(x->s->cli->client, x->digest, x->path, on_bytes, NULL,
+                             &x->s->trying.moved, e);
         if (rc != ERR_DIGEST)
             break;
     }
@@ -167,7 +145,7 @@ int verify_store_blob(struct verify_store *s, const struct digest *d, struct are
         return no_path(e);
     if (is_whole(s, d, *path))
         return 0;
-    int rc = verify_store_persist(s, download_once, &x, e);
+    int rc = upload_persist(&s->trying, download_once, &x, e);
     if (!rc)
         *place_of(s, d) = *d;
     return rc;

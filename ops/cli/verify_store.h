@@ -15,11 +15,6 @@ TACIT_MUST_CHECK int verify_store_open(struct verify_store **out, struct cli *cl
                                        struct err *e);
 void verify_store_close(struct verify_store *s); /* accepts NULL */
 
-/* One try of something that asks the coordinator, again and again while it is away. */
-TACIT_MUST_CHECK int verify_store_persist(struct verify_store *s,
-                                          int (*attempt)(void *arg, struct err *e), void *arg,
-                                          struct err *e);
-
 /* The file of blob d, downloaded where it is not here (path in the arena): ERR_NOT_FOUND where the
  * coordinator has it no more, ERR_DIGEST where what it has is something else. */
 TACIT_MUST_CHECK int verify_store_blob(struct verify_store *s, const struct digest *d,
