@@ -76,7 +76,7 @@ static int made_fn(struct store_conn *c, void *arg, struct err *e)
 static int make(struct service *s, struct msg_backup *m, struct err *e)
 {
     char name[64];
-    struct snapshot_sum sum;
+    struct snapshot_sum sum = {0};
     struct made done = {.m = m};
     snprintf(name, sizeof name, PREFIX "%llu.db", (unsigned long long)m->backup);
     char *copy = env_path_join(s->dir, name);

@@ -85,13 +85,13 @@ static int would_overtake(struct call *c, const struct job_row *job, struct usua
     if (elapsed * 1000 < REPLAY_ELAPSED_MS_MIN)
         return 0;
     int rc = usual_seconds(c, job, u, &usual, e);
-    if (rc || isnan(usual))
+    if (rc || isnan(usual) || elapsed <= usual)
         return rc;
     double done = share_done(c, job);
     if (isnan(done))
         *yes = elapsed > SILENT_TIMES * usual + MARGIN_S;
     else
-        *yes = elapsed > usual && elapsed * (1 - done) / done > MARGIN * usual + MARGIN_S;
+        *yes = elapsed * (1 - done) / done > MARGIN * usual + MARGIN_S;
     return 0;
 }
 

@@ -398,7 +398,7 @@ static int keep_plan(struct planning *p, struct arena *a, struct err *e)
 int runs_prepare_rollback(struct call *c, const void *in, struct err *e)
 {
     const struct msg_rollback *m = in;
-    struct run_row run;
+    struct run_row run = {0};
     struct run_view v;
     struct planning p = {.call = *c, .answer = c->arena};
     p.plan = arena_alloc(c->arena, sizeof *p.plan);
@@ -434,17 +434,13 @@ int runs_prepare_rollback(struct call *c, const void *in, struct err *e)
 
 /* --- doing it --------------------------------------------------------------------------------- */
 
-static int undo_one(struct call *c, uint64_t id, bool dry, struct msg_rolled_back *out,
-                    struct err *e)
+static int undo_one(struct call *c, const struct job_row *job, bool dry,
+                    struct msg_rolled_back *out, struct err *e)
 {
-    struct job_row job;
-    int rc = op_job_get(c->conn, id, c->arena, &job, e);
-    if (rc || job.undone)
-        return rc;
-    if (job.state == JOB_DONE && out->job_count < TOLD_MAX)
-        out->jobs[out->job_count++] = reply_result(&job);
-    out->undone += job.state == JOB_DONE;
-    return dry ? 0 : op_job_undo(c->conn, id, (uint64_t)c->wall_ms, e);
+    if (job->state == JOB_DONE && out->job_count < TOLD_MAX)
+        out->jobs[out->job_count++] = reply_result(job);
+    out->undone += job->state == JOB_DONE;
+    return dry ? 0 : op_job_undo(c->conn, job->id, (uint64_t)c->wall_ms, e);
 }
 
 static int undo_planned(struct call *c, const struct undo_plan *plan, bool dry,
@@ -457,7 +453,7 @@ static int undo_planned(struct call *c, const struct undo_plan *plan, bool dry,
         if (!rc && job.undone)
             rc = err_set(e, ERR_CONFLICT, "the run was rolled back meanwhile: try again");
         if (!rc)
-            rc = undo_one(c, plan->jobs[i], dry, out, e);
+            rc = undo_one(c, &job, dry, out, e);
     }
     return rc;
 }
@@ -469,7 +465,7 @@ static int undo_filtered(struct call *c, uint64_t run, const struct undo_filter 
     uint32_t count;
     int rc = op_jobs_to_undo(c->conn, run, f, c->arena, &rows, &count, e);
     for (uint32_t k = 0; !rc && k < count; k++)
-        rc = undo_one(c, rows[k].id, false, out, e);
+        rc = undo_one(c, &rows[k], false, out, e);
     return rc;
 }
 
@@ -502,7 +498,7 @@ int runs_rollback(struct call *c, const void *in, void *out, struct err *e)
     const struct msg_rollback *m = in;
     const struct undo_plan *plan = c->prepared;
     struct msg_rolled_back *o = out;
-    struct run_row run;
+    struct run_row run = {0};
     int rc = op_run_find(c->conn, c->name, c->arena, &run, e);
     if (!rc && run.state == RUN_CANCELLED)
         rc = err_set(e, ERR_CONFLICT, "run \"%s\" was cancelled meanwhile", run.name);

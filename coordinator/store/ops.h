@@ -151,6 +151,10 @@ TACIT_MUST_CHECK int op_job_return(struct store_conn *c, uint64_t id, bool ready
 /* Keeps an error with a job of the coordinator's own without counting a failure. */
 TACIT_MUST_CHECK int op_job_note(struct store_conn *c, uint64_t id, const char *error,
                                  struct err *e);
+/* A failure of the job that its holder can't tell itself any more: counted, and the job stays as it
+ * is. Of an ended job nothing is kept. */
+TACIT_MUST_CHECK int op_job_blame(struct store_conn *c, uint64_t job, uint64_t agent,
+                                  const char *error, struct err *e);
 /* Lifts what keeps it from the agent that failed last. */
 TACIT_MUST_CHECK int op_job_allow_all(struct store_conn *c, uint64_t id, struct err *e);
 /* Only a job that backs off (else ERR_CONFLICT). */

@@ -130,22 +130,24 @@ int op_job_retake(struct store_conn *c, uint64_t id, uint64_t agent, const struc
     return run_one(&q, "the job has gone to somebody else", e);
 }
 
-/* Keeps the error with the job, and counts it against its holder, if any. */
-static int error_add(struct store_conn *c, uint64_t job, const char *error, struct err *e)
+/* Keeps the error with the job, and counts it against the agent (0: the job's holder, if any). */
+static int error_add(struct store_conn *c, uint64_t job, uint64_t agent, const char *error,
+                     struct err *e)
 {
-    static const char add[] = "INSERT INTO job_error (job, message, agent) VALUES (?1, ?2,"
-                              " (SELECT agent FROM job WHERE job.id = ?1 AND state = 1))";
+#define BLAMED "ifnull(?2, (SELECT agent FROM job WHERE job.id = ?1 AND state = 1))"
+    static const char add[] =
+        "INSERT INTO job_error (job, message, agent) VALUES (?1, ?3, " BLAMED ")";
     static const char trim[] =
         "DELETE FROM job_error WHERE job = ?1 AND id NOT IN"
         " (SELECT id FROM job_error WHERE job = ?1 ORDER BY id DESC LIMIT ?2)";
-    static const char blame[] = "UPDATE agent SET failures = failures + 1 WHERE id ="
-                                " (SELECT agent FROM job WHERE job.id = ? AND state = 1)";
+    static const char blame[] = "UPDATE agent SET failures = failures + 1 WHERE id = " BLAMED;
     char kept[ERROR_BYTES + 1]; /* what is not UTF-8 could not be shown to anybody */
     snprintf(kept, sizeof kept, "%s", error);
     text_make_utf8(kept);
     struct query q;
     query_open(&q, c, add);
     query_u64(&q, job);
+    query_u64_or_null(&q, agent);
     query_text(&q, kept);
     int rc = query_run(&q, NULL, e);
     if (rc)
@@ -158,6 +160,7 @@ static int error_add(struct store_conn *c, uint64_t job, const char *error, stru
         return rc;
     query_open(&q, c, blame);
     query_u64(&q, job);
+    query_u64_or_null(&q, agent);
     return query_run(&q, NULL, e);
 }
 
@@ -167,7 +170,7 @@ int op_job_return(struct store_conn *c, uint64_t id, bool ready, const char *err
     static const char give_back[] =
         "UPDATE job SET state = 0, ready = ?1, failed_agent = iif(?2, agent, NULL), agent = NULL,"
         " failures = failures + ?2, since_ms = ?3 WHERE id = ?4 AND state = 1";
-    int rc = error ? error_add(c, id, error, e) : 0;
+    int rc = error ? error_add(c, id, 0, error, e) : 0;
     if (rc)
         return rc;
     struct query q;
@@ -181,7 +184,20 @@ int op_job_return(struct store_conn *c, uint64_t id, bool ready, const char *err
 
 int op_job_note(struct store_conn *c, uint64_t id, const char *error, struct err *e)
 {
-    return error_add(c, id, error, e); /* there is no agent to blame */
+    return error_add(c, id, 0, error, e); /* there is no agent to blame */
+}
+
+int op_job_blame(struct store_conn *c, uint64_t job, uint64_t agent, const char *error,
+                 struct err *e)
+{
+    static const char count[] =
+        "UPDATE job SET failures = failures + 1 WHERE id = ? AND state IN (0, 1)";
+    uint64_t open = 0;
+    struct query q;
+    query_open(&q, c, count);
+    query_u64(&q, job);
+    int rc = query_run(&q, &open, e);
+    return rc || open == 0 ? rc : error_add(c, job, agent, error, e);
 }
 
 int op_job_set_ready(struct store_conn *c, uint64_t id, struct err *e)
@@ -206,7 +222,7 @@ int op_job_quarantine(struct store_conn *c, uint64_t id, const char *error, uint
     static const char quarantine[] = "UPDATE job SET state = 3, agent = NULL,"
                                      " failures = failures + ?, since_ms = ?"
                                      " WHERE id = ? AND state IN (0, 1)";
-    int rc = error ? error_add(c, id, error, e) : 0;
+    int rc = error ? error_add(c, id, 0, error, e) : 0;
     if (rc)
         return rc;
     struct query q;

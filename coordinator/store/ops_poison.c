@@ -4,8 +4,6 @@
 #include "core/base/text.h"
 #include "coordinator/store/conn.h"
 
-#define ERRORS_KEPT 8
-#define ERROR_BYTES 4096
 #define REASON_BYTES 512
 
 /* Runs a query of one number, which is closed. */
@@ -35,39 +33,6 @@ int op_job_failers(struct store_conn *c, uint64_t job, uint64_t *count, struct e
     query_open(&q, c, get);
     query_u64(&q, job);
     return count_of(&q, count, e);
-}
-
-int op_job_blame(struct store_conn *c, uint64_t job, uint64_t agent, const char *error,
-                 struct err *e)
-{
-    static const char count[] =
-        "UPDATE job SET failures = failures + 1 WHERE id = ? AND state IN (0, 1)";
-    static const char add[] = "INSERT INTO job_error (job, message, agent) VALUES (?, ?, ?)";
-    static const char trim[] =
-        "DELETE FROM job_error WHERE job = ?1 AND id NOT IN"
-        " (SELECT id FROM job_error WHERE job = ?1 ORDER BY id DESC LIMIT ?2)";
-    char kept[ERROR_BYTES + 1];
-    uint64_t open = 0;
-    struct query q;
-    query_open(&q, c, count);
-    query_u64(&q, job);
-    int rc = query_run(&q, &open, e);
-    if (rc || open == 0)
-        return rc;
-    snprintf(kept, sizeof kept, "%s", error);
-    text_make_utf8(kept);
-    query_open(&q, c, add);
-    query_u64(&q, job);
-    query_text(&q, kept);
-    query_u64(&q, agent);
-    rc = query_run(&q, NULL, e);
-    if (rc)
-        return rc;
-    query_open(&q, c, trim);
-    query_u64(&q, job);
-    query_u64(&q, ERRORS_KEPT);
-    rc = query_run(&q, NULL, e);
-    return rc ? rc : run_with(c, "UPDATE agent SET failures = failures + 1 WHERE id = ?", agent, e);
 }
 
 int op_vanished_add(struct store_conn *c, uint64_t job, uint64_t agent, uint64_t *count,

@@ -8,10 +8,6 @@
 /* How many agents, those that are benched left out, are behind the job's last errors. */
 TACIT_MUST_CHECK int op_job_failers(struct store_conn *c, uint64_t job, uint64_t *count,
                                     struct err *e);
-/* A failure of the job that its holder can't tell itself any more: counted, and the job stays as it
- * is. Of an ended job nothing is kept. */
-TACIT_MUST_CHECK int op_job_blame(struct store_conn *c, uint64_t job, uint64_t agent,
-                                  const char *error, struct err *e);
 
 /* An agent went silent with the job, without a step; *count: how many have. */
 TACIT_MUST_CHECK int op_vanished_add(struct store_conn *c, uint64_t job, uint64_t agent,

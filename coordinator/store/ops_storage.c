@@ -81,18 +81,19 @@ static int names_of_outputs(struct store_conn *c, const struct digest *d, uint64
         " FROM output JOIN job ON job.id = output.job JOIN run ON run.id = job.run"
         " WHERE output.digest = ? ORDER BY output.dropped, job.id LIMIT 64";
     struct query q;
+    bool in_run = false;
     int rc;
     query_open(&q, c, get);
     query_digest(&q, d);
     while ((rc = query_step(&q, e)) == 1) {
-        bool dropped = column_u64(&q, 1) != 0;
+        bool dropped = column_u64(&q, 1) != 0, of_run = !dropped && column_u64(&q, 0) == run;
         uint64_t since = column_u64(&q, 2);
         const char *name;
         if ((rc = column_text(&q, 3, a, &name, e)))
             break;
-        if (!out->text || (column_u64(&q, 0) == run && !out->in_run && !dropped))
+        if (!out->text || (of_run && !in_run))
             out->text = output_words(&q, a, name);
-        out->in_run |= !dropped && (!run || column_u64(&q, 0) == run);
+        in_run |= of_run;
         if (dropped) {
             out->dropped_run = column_u64(&q, 0);
             out->dropped_ms = since > out->dropped_ms ? since : out->dropped_ms;
@@ -102,42 +103,30 @@ static int names_of_outputs(struct store_conn *c, const struct digest *d, uint64
     return rc;
 }
 
-/* Shards, tokenizers, specs and what was handed over. run: whether it is its own, or its data
- * set's. */
-static int names_of_data(struct store_conn *c, const struct digest *d, uint64_t run,
-                         struct arena *a, struct blob_names *out, struct err *e)
+/* Shards, tokenizers, specs and what was handed over. */
+static int names_of_data(struct store_conn *c, const struct digest *d, struct arena *a,
+                         struct blob_names *out, struct err *e)
 {
     static const char get[] =
-        "SELECT 'shard', dataset.id, dataset.name, 0 FROM shard JOIN dataset"
+        "SELECT 'shard', dataset.name, 0 FROM shard JOIN dataset"
         " ON dataset.id = shard.dataset WHERE shard.digest = ?1"
-        " UNION ALL SELECT 'tokenizer', id, name, 0 FROM dataset WHERE tokenizer = ?1"
-        " UNION ALL SELECT 'spec', id, name, 1 FROM run WHERE spec = ?1"
-        " UNION ALL SELECT 'a save handed over', run.id, run.name, 1 FROM job_save"
+        " UNION ALL SELECT 'tokenizer', name, 0 FROM dataset WHERE tokenizer = ?1"
+        " UNION ALL SELECT 'spec', name, 1 FROM run WHERE spec = ?1"
+        " UNION ALL SELECT 'a save handed over', run.name, 1 FROM job_save"
         " JOIN job ON job.id = job_save.job JOIN run ON run.id = job.run"
         " WHERE job_save.model = ?1 OR job_save.state = ?1 LIMIT 64";
-    static const char of_run[] = "SELECT dataset FROM run WHERE id = ?";
-    uint64_t dataset = 0;
     struct query q;
     int rc;
-    query_open(&q, c, of_run);
-    query_u64(&q, run);
-    if ((rc = query_step(&q, e)) == 1)
-        dataset = column_u64(&q, 0);
-    query_close(&q);
-    if (rc < 0)
-        return rc;
     query_open(&q, c, get);
     query_digest(&q, d);
     while ((rc = query_step(&q, e)) == 1) {
         const char *what, *name;
         rc = column_text(&q, 0, a, &what, e);
         if (!rc)
-            rc = column_text(&q, 2, a, &name, e);
+            rc = column_text(&q, 1, a, &name, e);
         if (rc)
             break;
-        bool of_a_run = column_u64(&q, 3) != 0;
-        out->in_run |= !run || column_u64(&q, 1) == (of_a_run ? run : dataset);
-        out->dropped_run = out->dropped_ms = 0;
+        bool of_a_run = column_u64(&q, 2) != 0;
         out->text = arena_printf(a, of_a_run ? "run %s: %s" : "data set %s: %s", name, what);
     }
     query_close(&q);
@@ -147,16 +136,9 @@ static int names_of_data(struct store_conn *c, const struct digest *d, uint64_t 
 int op_blob_names(struct store_conn *c, const struct digest *d, uint64_t run, struct arena *a,
                   struct blob_names *out, struct err *e)
 {
-    bool used;
     *out = (struct blob_names){0};
     int rc = names_of_outputs(c, d, run, a, out, e);
-    if (!rc)
-        rc = names_of_data(c, d, run, a, out, e);
-    if (!rc)
-        rc = op_blob_used(c, d, &used, e);
-    if (!rc && used)
-        out->dropped_run = out->dropped_ms = 0;
-    return rc;
+    return rc ? rc : names_of_data(c, d, a, out, e);
 }
 
 int store__named_blobs(struct query *q, struct arena *a, struct named_blob **rows, uint32_t *count,

@@ -15,12 +15,12 @@
  * what a backup under way is made of. Whatever else comes to name blobs is added there. */
 TACIT_MUST_CHECK int op_blob_used(struct store_conn *c, const struct digest *d, bool *used,
                                   struct err *e);
-/* Whether an output of this run (0: of any) has the blob; and, for people, who names it: "run demo:
- * train expert 2, steps 500 to 1000: state". NULL: nobody. *dropped_run, *dropped_ms: where only
- * dropped outputs name it, the run and when the last of their jobs was done; else 0. */
+/* Who names the blob, for people: "run demo: train expert 2, steps 500 to 1000: state", of this run
+ * (0: of any) rather than of another; NULL: nobody. dropped_run, dropped_ms: of outputs that are
+ * dropped, the run, and when the last of their jobs was done, or 0; the blob may be in use for all
+ * that. */
 struct blob_names {
     const char *text;
-    bool in_run;
     uint64_t dropped_run, dropped_ms;
 };
 TACIT_MUST_CHECK int op_blob_names(struct store_conn *c, const struct digest *d, uint64_t run,
