@@ -55,6 +55,18 @@ stop_agent() {
     code=$?
     [ $code = 0 ] || fail "an agent that was stopped ended with exit code $code"
 }
+# Kills agent 1 in the middle of a job, as its log tells while it stands still; between two jobs a
+# kill would show nothing. Where none comes any more, the run has ended.
+kill_at_work() {
+    local begun=${agents[agent-1]} end=$((SECONDS + 20))
+    while [ $SECONDS -lt $end ]; do
+        kill -STOP "$begun"
+        grep ' run=stormy ' "$dir/agent-1.log" | tail -n 1 | grep -vq ': done in ' && break
+        kill -CONT "$begun"
+        sleep 0.02
+    done
+    kill -9 "$begun"
+}
 coordinator_first
 synthetic dataset
 synthetic run calm "$dir/spec.ini"
@@ -65,8 +77,7 @@ synthetic digests calm >"$dir/calm"
 
 synthetic run stormy "$dir/spec.ini"
 for round in 1 2 3 4 5 6; do
-    sleep 0.4
-    kill -9 "${agents[agent-1]}"
+    kill_at_work
     [ $((round % 2)) = 0 ] && { kill -9 $tacitd; wait $tacitd 2>/dev/null; }
     stop_agent 2
     [ $((round % 2)) = 0 ] && coordinator
