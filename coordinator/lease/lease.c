@@ -18,6 +18,7 @@
 #include "coordinator/run/settle.h"
 #include "coordinator/store/blobs.h"
 #include "coordinator/store/ops.h"
+#include "coordinator/store/ops_queue.h"
 
 #define TOKEN_BYTES 32
 #define GIVEN_UP_MAX 16
@@ -100,7 +101,7 @@ static int claim_withheld(struct call *c, const struct msg_fence *fence, struct 
 {
     uint64_t id;
     bool others;
-    int rc = op_job_withheld(c->conn, c->agent, &id, e);
+    int rc = op_queue_first(c->conn, c->agent, true, &id, e);
     if (rc)
         return rc;
     rc = poison_others(c, c->agent, &others, e);

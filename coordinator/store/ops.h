@@ -122,18 +122,14 @@ TACIT_MUST_CHECK int op_job_find(struct store_conn *c, uint64_t run, const struc
 TACIT_MUST_CHECK int op_job_next_link(struct store_conn *c, uint64_t run, int target,
                                       uint32_t index, uint64_t step_first, struct arena *a,
                                       struct job_row *out, struct err *e);
-/* Takes the ready waiting job of the highest priority (then the lowest id) that is not the
- * coordinator's own kind, nor one that this agent failed last: one UPDATE … RETURNING. own: takes
- * only the coordinator's kinds. */
+/* Takes the first ready job of the runs that the agent may work for (ops_queue.h) that it has not
+ * failed last. own: takes only the coordinator's kinds. */
 TACIT_MUST_CHECK int op_job_claim(struct store_conn *c, bool own, uint64_t agent,
                                   const struct msg_fence *f, uint64_t wall_ms, struct arena *a,
                                   struct job_row *out, struct err *e);
 /* This very job, if it is waiting and ready (the chain's next link). */
 TACIT_MUST_CHECK int op_job_take(struct store_conn *c, uint64_t id, uint64_t agent,
                                  const struct msg_fence *f, uint64_t wall_ms, struct err *e);
-/* The first of the ready jobs that are kept from this agent, since it failed them last. */
-TACIT_MUST_CHECK int op_job_withheld(struct store_conn *c, uint64_t agent, uint64_t *id,
-                                     struct err *e);
 TACIT_MUST_CHECK int op_job_held_by(struct store_conn *c, uint64_t agent, struct arena *a,
                                     struct job_row *out, struct err *e);
 TACIT_MUST_CHECK int op_job_refence(struct store_conn *c, uint64_t id, const struct msg_fence *f,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "core/base/text.h"
 #include "coordinator/store/conn.h"
+#include "coordinator/store/ops_queue.h"
 
 #define ERRORS_KEPT 8
 #define ERROR_BYTES 4096
@@ -22,47 +23,38 @@ int op_fence_next(struct store_conn *c, struct msg_fence *out, struct err *e)
     return rc;
 }
 
-int op_job_claim(struct store_conn *c, bool own, uint64_t agent, const struct msg_fence *f,
-                 uint64_t wall_ms, struct arena *a, struct job_row *out, struct err *e)
+static int claim_own(struct store_conn *c, const struct msg_fence *f, uint64_t wall_ms,
+                     uint64_t *id, struct err *e)
 {
-#define CLAIM(kinds)                                                                               \
-    "UPDATE job SET state = 1, agent = ?1, fence_incarnation = ?2, fence_counter = ?3,"            \
-    " attempts = attempts + 1, since_ms = ?4, failed_agent = NULL WHERE id ="                      \
-    " (SELECT id FROM job WHERE state = 0 AND ready = 1 AND kind " kinds                           \
-    "  AND (failed_agent IS NULL OR failed_agent <> ?1)"                                           \
-    "  ORDER BY priority DESC, id LIMIT 1) RETURNING id"
-    static const char claim_agents[] = CLAIM("NOT IN (2, 6)");
-    static const char claim_own[] = CLAIM("IN (2, 6)");
+    static const char claim[] =
+        "UPDATE job SET state = 1, agent = NULL, fence_incarnation = ?1, fence_counter = ?2,"
+        " attempts = attempts + 1, since_ms = ?3, failed_agent = NULL WHERE id ="
+        " (SELECT id FROM job WHERE state = 0 AND ready = 1 AND kind IN (2, 6)"
+        "  ORDER BY priority DESC, id LIMIT 1) RETURNING id";
     struct query q;
-    uint64_t id = 0;
-    query_open(&q, c, own ? claim_own : claim_agents);
-    query_u64_or_null(&q, agent);
+    query_open(&q, c, claim);
     query_u64(&q, f->incarnation);
     query_u64(&q, f->counter);
     query_u64(&q, wall_ms);
     int rc = query_step(&q, e);
     if (rc == 1) {
-        id = column_u64(&q, 0);
+        *id = column_u64(&q, 0);
         rc = query_step(&q, e);
     } else if (rc == 0) {
         rc = err_set(e, ERR_NOT_FOUND, "no job is ready");
     }
     query_close(&q);
-    return rc ? rc : op_job_get(c, id, a, out, e);
+    return rc;
 }
 
-int op_job_withheld(struct store_conn *c, uint64_t agent, uint64_t *id, struct err *e)
+int op_job_claim(struct store_conn *c, bool own, uint64_t agent, const struct msg_fence *f,
+                 uint64_t wall_ms, struct arena *a, struct job_row *out, struct err *e)
 {
-    static const char find[] = "SELECT id FROM job WHERE state = 0 AND ready = 1"
-                               " AND kind NOT IN (2, 6) AND failed_agent = ?"
-                               " ORDER BY priority DESC, id LIMIT 1";
-    struct query q;
-    query_open(&q, c, find);
-    query_u64(&q, agent);
-    int rc = query_number(&q, id, e);
-    if (rc == 0)
-        return err_set(e, ERR_NOT_FOUND, "no job is ready");
-    return rc < 0 ? rc : 0;
+    uint64_t id = 0;
+    int rc = own ? claim_own(c, f, wall_ms, &id, e) : op_queue_first(c, agent, false, &id, e);
+    if (!rc && !own)
+        rc = op_job_take(c, id, agent, f, wall_ms, e);
+    return rc ? rc : op_job_get(c, id, a, out, e);
 }
 
 /* Runs an update that must change one row, and says `otherwise` where it did not. */

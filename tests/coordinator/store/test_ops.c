@@ -10,6 +10,7 @@
 #include "core/base/text.h"
 #include "coordinator/store/conn.h"
 #include "coordinator/store/ops.h"
+#include "coordinator/store/ops_events.h"
 #include "coordinator/store/store.h"
 #include "tests/coordinator/store/temp_dir.h"
 
@@ -375,6 +376,58 @@ static void test_number_too_large_for_the_database_is_refused(void **state)
     assert_int_equal(write_with(numbers_body), ERR_RANGE);
 }
 
+static int events_body(struct store_conn *c)
+{
+    static char longer[5000];
+    struct event *rows;
+    uint32_t count;
+    uint64_t id;
+    OK(op_events_last(c, &id, &err));
+    assert_int_equal(id, 0);
+    struct event paused = {.kind = "run.paused", .run = w.run, .who = "admin", .text = "for 2h"};
+    OK(op_event_add(c, &paused, 100, &err));
+    struct event joined = {.kind = "agent.joined", .agent = w.agent, .text = "it\njoined \xff"};
+    OK(op_event_add(c, &joined, 200, &err));
+    OK(op_events_since(c, 0, 10, &w.arena, &rows, &count, &err));
+    assert_int_equal(count, 2);
+    assert_true(rows[0].id < rows[1].id && rows[0].at_ms == 100 && rows[0].agent_name == NULL);
+    assert_string_equal(rows[0].kind, "run.paused");
+    assert_string_equal(rows[0].run_name, "demo");
+    assert_string_equal(rows[0].who, "admin");
+    assert_string_equal(rows[1].agent_name, "machine");
+    assert_null(rows[1].who);
+    assert_string_equal(rows[1].text, "it");
+    OK(op_events_since(c, rows[0].id, 10, &w.arena, &rows, &count, &err));
+    assert_true(count == 1 && rows[0].agent == w.agent);
+    OK(op_events_before(c, 150, &id, &err));
+    assert_int_equal(id, rows[0].id - 1);
+    OK(op_events_before(c, 300, &id, &err));
+    assert_int_equal(id, rows[0].id);
+    /* What is long is cut where a letter ends: it could not be shown to anybody else. */
+    memset(longer, 'a', 1999);
+    memcpy(longer + 1999, "éééé", 8);
+    struct event wordy = {.kind = "run.failed", .text = longer};
+    OK(op_event_add(c, &wordy, 400, &err));
+    OK(op_events_since(c, id, 10, &w.arena, &rows, &count, &err));
+    assert_true(count == 1 && text_is_utf8(rows[0].text, strlen(rows[0].text)));
+    /* The oldest go once there are too many. */
+    assert_int_equal(sqlite3_exec(c->db,
+                                  "UPDATE sqlite_sequence SET seq = 200000 WHERE"
+                                  " name = 'event'",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    OK(op_event_add(c, &paused, 500, &err));
+    OK(op_events_since(c, 0, 10, &w.arena, &rows, &count, &err));
+    assert_true(count == 3 && rows[0].at_ms == 200);
+    return 0;
+}
+
+static void test_events_are_kept_in_order(void **state)
+{
+    (void)state;
+    OK(write_with(events_body));
+}
+
 /* 20,000 jobs; the statements of claims, heartbeats and completions then step through no table. */
 static int many_body(struct store_conn *c)
 {
@@ -435,6 +488,7 @@ int main(void)
         TEST(test_runs_end_once),
         TEST(test_schema_refuses_impossible_states),
         TEST(test_number_too_large_for_the_database_is_refused),
+        TEST(test_events_are_kept_in_order),
         TEST(test_many_jobs_are_not_scanned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
