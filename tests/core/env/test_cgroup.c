@@ -8,23 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "core/env/cgroup.h"
-
-static char folder[] = "/tmp/tacit-test-cgroup-XXXXXX";
-
-static int enter(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL || chdir(folder) != 0;
-}
-
-static int leave(void **state)
-{
-    char command[64];
-
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return chdir("/") != 0 || system(command) != 0;
-}
+#include "tests/core/env/own_folder.h"
 
 static void put(const char *path, const char *text)
 {
@@ -90,5 +74,5 @@ int main(void)
         cmocka_unit_test(a_path_out_of_sight_falls_back_to_the_root),
         cmocka_unit_test(version_1),
     };
-    return cmocka_run_group_tests(tests, enter, leave);
+    return cmocka_run_group_tests(tests, own_folder_enter, own_folder_leave);
 }

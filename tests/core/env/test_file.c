@@ -12,23 +12,7 @@
 #include <unistd.h>
 #include "core/env/clock.h"
 #include "core/env/file.h"
-
-static char folder[] = "/tmp/tacit-test-file-XXXXXX";
-
-static int enter(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL || chdir(folder) != 0;
-}
-
-static int leave(void **state)
-{
-    char command[64];
-
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return chdir("/") != 0 || system(command) != 0;
-}
+#include "tests/core/env/own_folder.h"
 
 static size_t names_in(const char *path)
 {
@@ -283,5 +267,5 @@ int main(void)
         cmocka_unit_test(a_lock_keeps_others_out),
         cmocka_unit_test(a_dying_holder_is_waited_for),
     };
-    return cmocka_run_group_tests(tests, enter, leave);
+    return cmocka_run_group_tests(tests, own_folder_enter, own_folder_leave);
 }

@@ -14,22 +14,7 @@
 #include <cmocka.h>
 #include "core/env/clock.h"
 #include "core/env/file.h"
-
-static char folder[] = "/tmp/tacit-test-blob-cache-XXXXXX";
-
-static int enter(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL || chdir(folder) != 0;
-}
-
-static int leave(void **state)
-{
-    char command[64];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return chdir("/") != 0 || system(command) != 0;
-}
+#include "tests/core/env/own_folder.h"
 
 /* Blob number i, 100 bytes, last used so long ago. */
 static const char *put(unsigned i, const char *suffix, int64_t age_ms)
@@ -55,12 +40,12 @@ static void what_was_not_used_for_longest_goes(void **state)
     const char *again = put(4, "", 99000);
     assert_int_equal(env_file_write_atomic("lock", "", 0, 0600, &e), 0);
     assert_int_equal(env_file_touch(again, &e), 0); /* used once more */
-    assert_int_equal(blob_cache_trim(folder, 400, 0, &e), 0);
+    assert_int_equal(blob_cache_trim(own_folder, 400, 0, &e), 0);
     assert_true(env_file_exists(part)); /* it all fits */
-    assert_int_equal(blob_cache_trim(folder, 399, 0, &e), 0);
+    assert_int_equal(blob_cache_trim(own_folder, 399, 0, &e), 0);
     assert_false(env_file_exists(part));
     assert_true(env_file_exists(old));
-    assert_int_equal(blob_cache_trim(folder, 250, 0, &e), 0);
+    assert_int_equal(blob_cache_trim(own_folder, 250, 0, &e), 0);
     assert_false(env_file_exists(old));
     assert_true(env_file_exists(fresh) && env_file_exists(again) && env_file_exists("lock"));
 }
@@ -70,7 +55,7 @@ static void what_may_be_read_now_stays(void **state)
     struct err e = {0};
     (void)state;
     const char *reading = put(5, "", 500), *before = put(6, "", 70000), *ahead = put(7, "", -70000);
-    assert_int_equal(blob_cache_trim(folder, 0, 60000, &e), 0);
+    assert_int_equal(blob_cache_trim(own_folder, 0, 60000, &e), 0);
     assert_true(env_file_exists(reading));
     assert_false(env_file_exists(before));
     assert_false(env_file_exists(ahead)); /* of a clock that was set back: not kept for ever */
@@ -82,5 +67,5 @@ int main(void)
         cmocka_unit_test(what_was_not_used_for_longest_goes),
         cmocka_unit_test(what_may_be_read_now_stays),
     };
-    return cmocka_run_group_tests(tests, enter, leave);
+    return cmocka_run_group_tests(tests, own_folder_enter, own_folder_leave);
 }

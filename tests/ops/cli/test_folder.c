@@ -14,22 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "core/env/file.h"
-
-static char base[] = "/tmp/tacit-test-folder-XXXXXX";
-
-static int enter(void **state)
-{
-    (void)state;
-    return mkdtemp(base) == NULL || chdir(base) != 0;
-}
-
-static int leave(void **state)
-{
-    char command[64];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", base);
-    return chdir("/") != 0 || system(command) != 0;
-}
+#include "tests/core/env/own_folder.h"
 
 static void put(const char *path)
 {
@@ -48,7 +33,8 @@ static void killed(char path[256])
         struct folder_work w;
         struct err e = {0};
         arena_init(&a, 1u << 16);
-        if (folder_work_make(&w, &a, base, &e) || chdir(w.path) || env_dir_make("inner/more", &e) ||
+        if (folder_work_make(&w, &a, own_folder, &e) || chdir(w.path) ||
+            env_dir_make("inner/more", &e) ||
             env_file_write_atomic("inner/more/ingest-train.pack", "x", 1, 0600, &e) ||
             write(to[1], w.path, strlen(w.path)) < 0)
             _exit(1);
@@ -75,12 +61,12 @@ static void leftovers_of_killed_processes_go(void **state)
     (void)state;
     arena_init(&a, 1u << 16);
     killed(left);
-    assert_int_equal(folder_work_make(&first, &a, base, &e), 0);
+    assert_int_equal(folder_work_make(&first, &a, own_folder, &e), 0);
     assert_false(env_dir_exists(left));
     /* The one being worked in stays when another begins. */
     char *mine = env_path_join(first.path, "ingest-train.pack");
     put(mine);
-    assert_int_equal(folder_work_make(&second, &a, base, &e), 0);
+    assert_int_equal(folder_work_make(&second, &a, own_folder, &e), 0);
     assert_true(env_file_exists(mine));
     assert_int_equal(folder_work_remove(&second, &e), 0);
     assert_int_equal(folder_work_remove(&first, &e), 0);
@@ -102,7 +88,7 @@ static void what_is_not_ours_stays(void **state)
     assert_int_equal(env_dir_make("letters", &e), 0);
     put("letters/first");
     assert_int_equal(symlink("letters", "tacit-ingest-00112233aabb"), 0);
-    assert_int_equal(folder_work_make(&w, &a, base, &e), 0);
+    assert_int_equal(folder_work_make(&w, &a, own_folder, &e), 0);
     assert_true(env_file_exists("tacit-ingest-notes/page"));
     assert_true(env_file_exists("letters/first"));
     assert_int_equal(folder_work_remove(&w, &e), 0);
@@ -115,5 +101,5 @@ int main(void)
         cmocka_unit_test(leftovers_of_killed_processes_go),
         cmocka_unit_test(what_is_not_ours_stays),
     };
-    return cmocka_run_group_tests(tests, enter, leave);
+    return cmocka_run_group_tests(tests, own_folder_enter, own_folder_leave);
 }
