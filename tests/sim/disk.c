@@ -445,9 +445,9 @@ const struct sim_disk_faults *sim_disk_faults(const struct sim_disk *d)
     return &d->faults;
 }
 
-const struct sim_disk_counts *sim_disk_counts(const struct sim_disk *d)
+uint64_t sim_disk_sync_errors(const struct sim_disk *d)
 {
-    return &d->counts;
+    return d->sync_errors;
 }
 
 /* --- operations --------------------------------------------------------------- */
@@ -459,21 +459,15 @@ static void spend(const struct sim_disk *d, int64_t fixed_us, size_t len)
         sim_disk_spend(us);
 }
 
-static bool strikes(struct sim_disk *d, uint32_t ppm, uint64_t *count)
+static bool strikes(struct sim_disk *d, uint32_t ppm)
 {
-    if (ppm == 0 || sim_disk_random(d) % 1000000 >= ppm)
-        return false;
-    ++*count;
-    return true;
+    return ppm > 0 && sim_disk_random(d) % 1000000 < ppm;
 }
 
 /* What stands against any change. */
-static int refused(struct sim_disk *d)
+static int refused(const struct sim_disk *d)
 {
-    if (!d->faults.read_only)
-        return 0;
-    d->counts.read_only++;
-    return -EROFS;
+    return d->faults.read_only ? -EROFS : 0;
 }
 
 uint64_t sim_disk_used(struct sim_disk *d)
@@ -498,10 +492,7 @@ static bool fits(struct sim_disk *d, uint64_t pages)
     if (max == 0 || pages == 0 || d->used + bytes <= max)
         return true;
     disk__sweep(d);
-    if (d->used + bytes <= max)
-        return true;
-    d->counts.no_space++;
-    return false;
+    return d->used + bytes <= max;
 }
 
 static struct open_file *file_of(struct sim_disk *d, int fd)
@@ -537,7 +528,6 @@ int sim_disk_open(struct sim_disk *d, const char *path, int flags)
 {
     char name[NAME_MAX_BYTES + 1];
     struct node *folder, *n;
-    d->counts.names++;
     spend(d, d->faults.op_us, 0);
     int rc = path_holder(d, path, &folder, name);
     if (rc)
@@ -577,8 +567,7 @@ int64_t sim_disk_read_at(struct sim_disk *d, int fd, uint64_t offset, void *out,
     struct open_file *f = file_of(d, fd);
     if (!f || f->node->folder)
         return f ? -EISDIR : -EBADF;
-    d->counts.reads++;
-    if (strikes(d, d->faults.read_ppm, &d->counts.read_errors))
+    if (strikes(d, d->faults.read_ppm))
         return -EIO;
     size_t got = content__read(&f->node->now, offset, out, len);
     spend(d, d->faults.op_us, got);
@@ -614,12 +603,11 @@ int sim_disk_write_at(struct sim_disk *d, int fd, uint64_t offset, const void *d
     struct open_file *f = file_of(d, fd);
     if (!f || !(f->flags & SIM_DISK_WRITE))
         return -EBADF;
-    d->counts.writes++;
     int rc = refused(d);
     if (rc)
         return rc;
     size_t part = len;
-    if (strikes(d, d->faults.write_ppm, &d->counts.write_errors)) {
+    if (strikes(d, d->faults.write_ppm)) {
         part = sim_disk_random(d) % 2 ? 0 : (size_t)(sim_disk_random(d) % (len + 1));
         rc = -EIO;
     }
@@ -653,9 +641,8 @@ int sim_disk_truncate(struct sim_disk *d, int fd, uint64_t size)
     struct open_file *f = file_of(d, fd);
     if (!f || !(f->flags & SIM_DISK_WRITE))
         return -EBADF;
-    d->counts.writes++;
     int rc = refused(d);
-    if (!rc && strikes(d, d->faults.write_ppm, &d->counts.write_errors))
+    if (!rc && strikes(d, d->faults.write_ppm))
         rc = -EIO;
     if (!rc && size != f->node->now.size)
         disk__truncate(d, f->node, size);
@@ -666,13 +653,13 @@ int sim_disk_truncate(struct sim_disk *d, int fd, uint64_t size)
 static int sync_node(struct sim_disk *d, struct node *n)
 {
     size_t len = 0;
-    d->counts.syncs++;
     for (const struct change *c = n->first; c; c = c->next)
         len += c->len;
     int rc = n->first || n->folder ? refused(d) : 0;
     bool spared = d->faults.syncs_spared > 0;
     d->faults.syncs_spared -= spared;
-    if (!rc && !spared && strikes(d, d->faults.sync_ppm, &d->counts.sync_errors)) {
+    if (!rc && !spared && strikes(d, d->faults.sync_ppm)) {
+        d->sync_errors++;
         disk__sync_failed(d, n);
         rc = -EIO;
     }
@@ -731,9 +718,8 @@ int sim_disk_fstat(struct sim_disk *d, int fd, struct sim_disk_stat *out)
 int sim_disk_stat(struct sim_disk *d, const char *path, struct sim_disk_stat *out)
 {
     struct node *n;
-    d->counts.names++;
     int rc = path_node(d, path, &n);
-    if (!rc && strikes(d, d->faults.read_ppm, &d->counts.read_errors))
+    if (!rc && strikes(d, d->faults.read_ppm))
         rc = -EIO;
     if (!rc)
         stat_node(n, out);
@@ -755,7 +741,6 @@ static int remove_name(struct sim_disk *d, const char *path, bool folder)
 {
     char name[NAME_MAX_BYTES + 1];
     struct naming m = {.sets = 1};
-    d->counts.names++;
     spend(d, d->faults.op_us, 0);
     int rc = path_holder(d, path, &m.set[0].folder, name);
     if (rc)
@@ -788,7 +773,6 @@ int sim_disk_rename(struct sim_disk *d, const char *from, const char *to)
 {
     char old[NAME_MAX_BYTES + 1], new[NAME_MAX_BYTES + 1];
     struct naming m = {.sets = 2};
-    d->counts.names++;
     spend(d, d->faults.op_us, 0);
     int rc = path_holder(d, from, &m.set[0].folder, old);
     if (!rc)
@@ -817,7 +801,6 @@ int sim_disk_mkdir(struct sim_disk *d, const char *path)
 {
     char name[NAME_MAX_BYTES + 1];
     struct node *folder, *made;
-    d->counts.names++;
     spend(d, d->faults.op_us, 0);
     int rc = path_holder(d, path, &folder, name);
     if (rc)
@@ -830,13 +813,12 @@ int sim_disk_mkdir(struct sim_disk *d, const char *path)
 int sim_disk_list(struct sim_disk *d, const char *path, char ***names, size_t *count)
 {
     struct node *n;
-    d->counts.names++;
     *names = NULL;
     *count = 0;
     int rc = path_node(d, path, &n);
     if (!rc && !n->folder)
         rc = -ENOTDIR;
-    if (!rc && strikes(d, d->faults.read_ppm, &d->counts.read_errors))
+    if (!rc && strikes(d, d->faults.read_ppm))
         rc = -EIO;
     if (rc)
         return rc;

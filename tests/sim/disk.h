@@ -65,12 +65,8 @@ struct sim_disk_faults {
 void sim_disk_set_faults(struct sim_disk *d, const struct sim_disk_faults *f);
 const struct sim_disk_faults *sim_disk_faults(const struct sim_disk *d);
 
-struct sim_disk_counts {
-    uint64_t reads, writes, syncs, names; /* operations that were asked for */
-    uint64_t no_space, read_errors, write_errors, sync_errors, read_only; /* and that failed */
-    uint64_t losses, writes_dropped, writes_torn, writes_kept, names_dropped, names_kept;
-};
-const struct sim_disk_counts *sim_disk_counts(const struct sim_disk *d);
+/* How many syncs have failed. */
+uint64_t sim_disk_sync_errors(const struct sim_disk *d);
 
 /* --- files ------------------------------------------------------------------------------------*/
 enum sim_disk_flags {

@@ -74,7 +74,7 @@ static void put(struct content *c, const struct change *x)
         content__truncate(c, x->offset);
 }
 
-static void lose_changes(struct node *n, struct style *s, struct sim_disk_counts *counts)
+static void lose_changes(struct node *n, struct style *s)
 {
     size_t left = 0;
     for (const struct change *x = n->first; x; x = x->next)
@@ -88,20 +88,16 @@ static void lose_changes(struct node *n, struct style *s, struct sim_disk_counts
             put(&n->durable, x);
         else if (torn)
             put_torn(&n->durable, x, s);
-        counts->writes_kept += keep;
-        counts->writes_torn += !keep && torn;
-        counts->writes_dropped += !keep && !torn;
     }
 }
 
-static void lose_content(struct node *n, enum sim_disk_loss loss, struct style *s,
-                         struct sim_disk_counts *counts)
+static void lose_content(struct node *n, enum sim_disk_loss loss, struct style *s)
 {
     if (loss == SIM_DISK_LOSS_NONE) {
         content__copy(&n->durable, &n->now);
     } else {
         if (loss == SIM_DISK_LOSS_DRAWN)
-            lose_changes(n, s, counts);
+            lose_changes(n, s);
         content__copy(&n->now, &n->durable);
     }
     change__free_all(n);
@@ -137,8 +133,6 @@ static void lose_names(struct sim_disk *d, enum sim_disk_loss loss, struct style
                 ended = disk__grow(ended, &cap, sizeof(struct node *));
             ended[count++] = m->set[i].folder;
         }
-        d->counts.names_kept += keep;
-        d->counts.names_dropped += !keep;
         d->first = m->next;
         naming__free(m);
     }
@@ -158,14 +152,13 @@ void sim_disk_power_loss(struct sim_disk *d, enum sim_disk_loss loss, uint64_t s
     struct style s;
     sim_disk_kill(d);
     style_draw(&s, seed);
-    d->counts.losses++;
     lose_names(d, loss, &s);
     for (uint64_t i = 0; i < d->node_count; i++) {
         struct node *n = d->nodes[i];
         if (n && n->folder)
             entries_copy(&n->names, &n->durable_names);
         else if (n)
-            lose_content(n, loss, &s, &d->counts);
+            lose_content(n, loss, &s);
     }
     disk__sweep(d);
 }

@@ -89,7 +89,7 @@ struct sim_disk {
     uint64_t random;
     void *process;
     struct sim_disk_faults faults;
-    struct sim_disk_counts counts;
+    uint64_t sync_errors;
     struct sim_journal *journal;
 };
 

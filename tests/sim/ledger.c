@@ -39,7 +39,7 @@ static struct {
     struct job_promise *jobs;
     size_t job_cap;
     struct blob_promise *blobs[BLOBS];
-    uint64_t when, completions, failures;
+    uint64_t when, completions;
     bool coordinator_errors, agent_errors, clock_jumped;
 } ledger;
 
@@ -181,8 +181,6 @@ void ledger_committed(struct wire *w, const struct exchange *x)
         granted(x->out);
     else if (path_is(x, "POST", "/v1/jobs/{id}/complete"))
         completed(w, x->call.id, x->in, x->out);
-    else if (path_is(x, "POST", "/v1/jobs/{id}/fail"))
-        ledger.failures++;
 }
 
 /* --- blobs ----------------------------------------------------------------------------------- */

@@ -99,7 +99,6 @@ void net_process_gone(struct machine *m, bool silent)
             wire_client_done(w);
         } else if (w->server == m && !w->server_done) {
             w->server_gone = !silent;
-            w->silent = silent;
             w->server_waits = (struct waiters){0};
             wire_server_done(w);
         }

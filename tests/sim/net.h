@@ -34,7 +34,7 @@ struct wire {
     char *method, *path, *authorization, *content_length, *range, *upload_offset, *upload_length;
     char *query_run, *query_state, *query_limit;
     struct buf up;
-    size_t up_read, up_first; /* up_first: bytes that were thrown away before `up` */
+    size_t up_read;
     bool up_done;
     int status; /* 0: no answer yet */
     char *names[WIRE_HEADERS], *values[WIRE_HEADERS];
@@ -43,7 +43,7 @@ struct wire {
     size_t down_read;
     int64_t down_at; /* when the newest of it is there */
     bool down_done;
-    bool client_gone, server_gone, silent; /* gone: the other side hears; silent: it does not */
+    bool client_gone, server_gone; /* and the other side hears it */
     bool client_done, server_done;
     struct waiters client_waits, server_waits;
     uint64_t arrived; /* the ledger's: when it was whole */

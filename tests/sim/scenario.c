@@ -55,7 +55,6 @@ struct agent_machine {
     struct agent_options options;
     char name[24];
     bool gone;
-    int64_t dies_at; /* in the goodput's world */
 };
 
 static struct {

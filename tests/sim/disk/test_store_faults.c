@@ -371,7 +371,7 @@ static uint64_t lose_a_sync(uint32_t spared)
     struct request r = {w, ++w->asked, false};
     store_write(w->store, insert, inserted, &r);
     store_writer_step(w->store);
-    failed = sim_disk_counts(w->disk)->sync_errors;
+    failed = sim_disk_sync_errors(w->disk);
     well(w);
     write_rows(w, 1); /* all is written back */
     write_rows(w, 3); /* over what the log had */

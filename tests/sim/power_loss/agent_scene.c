@@ -208,12 +208,11 @@ static void deliver(struct agent_scene *s, struct cache *cache, unsigned job)
     job_folder_remove(dir);
 }
 
-static void start(struct agent_scene *s, struct identity *id, struct cache **cache)
+static void start(struct identity *id, struct cache **cache)
 {
     OK(env_dir_make(WORK, &err));
     OK(identity_load(WORK, id, &err));
     OK(cache_open(cache, CACHE, CACHE_MAX, &err));
-    (void)s;
 }
 
 static void keep_token(struct agent_scene *s, struct identity *id, unsigned which)
@@ -235,7 +234,7 @@ static void play(struct agent_scene *s, struct weights *w)
     struct cache *cache;
     struct client *c = connect_client();
     const char *path;
-    start(s, &id, &cache);
+    start(&id, &cache);
     snprintf(promise(s, PROMISE_IDENTITY)->text, 80, "%s", id.hex);
     keep_token(s, &id, 0);
     for (unsigned i = 0; i < 3; i++)
@@ -250,7 +249,7 @@ static void play(struct agent_scene *s, struct weights *w)
     give_result(s, 5, 0.5);
     cache_close(cache);
     sim_disk_kill(s->disk); /* and is started again */
-    start(s, &id, &cache);
+    start(&id, &cache);
     keep_token(s, &id, 1);
     OK(cache_get(cache, &s->blobs[1].digest, 0, fetch, c, &path, &err));
     OK(cache_get(cache, &s->blobs[4].digest, 0, fetch, c, &path, &err));
