@@ -22,7 +22,7 @@ done
 # With what is built already, so that only what a patch changes is compiled.
 mkdir -p "$copy/build"
 cp -a Makefile agent coordinator core ops schema tests "$copy/" || exit 1
-for part in obj gen lib; do
+for part in obj gen lib sim; do
     [ ! -d build/$part ] || cp -a build/$part "$copy/build/" || exit 1
 done
 
