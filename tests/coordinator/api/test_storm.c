@@ -17,7 +17,6 @@ struct agent {
     char head[2048];
     size_t len;
     int64_t again_ms; /* to ask again */
-    int answers[600];
     int refused;
     bool done;
 };
@@ -83,7 +82,6 @@ static void take(struct agent *a, int64_t now)
         return;
     int status = atoi(a->head + 9);
     assert_in_range(status, 100, 599);
-    a->answers[status]++;
     if (status == 503) {
         const char *later = strcasestr(a->head, "Retry-After: ");
         assert_non_null(later); /* a refusal says when to come back */

@@ -20,17 +20,9 @@
 #include "coordinator/store/blobs.h"
 #include "coordinator/store/conn.h"
 #include "coordinator/store/ops.h"
+#include "tests/coordinator/run/corpus_run.h"
+#include "tests/coordinator/store/store_check.h"
 #include "tests/coordinator/store/temp_dir.h"
-
-#define OK(call) check_ok((call), &err, #call, __LINE__)
-
-static struct err err;
-
-static inline void check_ok(int rc, const struct err *e, const char *what, int line)
-{
-    if (rc)
-        fail_msg("line %d: %s: %s (%s)", line, what, e->message, err_name(rc));
-}
 
 struct world {
     char dir[64];
@@ -68,7 +60,6 @@ static inline void stop(struct world *w)
 
 /* A call as the API makes it: in the writer's transaction, or on a reader's snapshot. */
 struct request {
-    struct world *w;
     call_fn *fn;
     struct call call;
     const void *in;
@@ -86,7 +77,7 @@ static inline int request_fn(struct store_conn *c, void *arg, struct err *e)
 static inline int request(struct world *w, call_fn *fn, uint64_t agent, uint64_t job,
                           const void *in, void *out)
 {
-    struct request r = {.w = w, .fn = fn, .in = in, .out = out};
+    struct request r = {.fn = fn, .in = in, .out = out};
     r.call = (struct call){.service = &w->service,
                            .arena = &w->arena,
                            .caller = CALLER_AGENT,
@@ -216,32 +207,12 @@ static const char spec_text[] = "[run]\nname = demo\ndataset = corpus\nexperts =
 static inline int make_run(struct call *c, const void *in, void *out, struct err *e)
 {
     struct world *w = out;
-    struct run_spec spec;
-    struct buf text;
-    struct digest d;
-    struct msg_shard train = {.bytes = 10, .sequences = 4000};
-    struct msg_shard heldout = {.bytes = 10, .sequences = 100};
-    struct msg_dataset m = {.name = "corpus",
-                            .vocab = 512,
-                            .seq = 16,
-                            .train = &train,
-                            .train_count = 1,
-                            .heldout = &heldout,
-                            .heldout_count = 1,
-                            .train_sequences = 4000,
-                            .heldout_sequences = 100};
-    uint64_t dataset;
+    struct buf spec;
     (void)in;
-    OK(spec_parse(spec_text, strlen(spec_text), "a.ini", &spec, e));
-    buf_init(&text, SPEC_BYTES_MAX);
-    OK(spec_canonical(&spec, &text, e));
-    digest_of(text.data, text.len, &d);
-    int rc = op_dataset_insert(c->conn, &m, 1, &dataset, e);
-    if (!rc)
-        rc = op_run_insert(c->conn, "demo", dataset, &d, text.data, 1, &w->run, e);
-    w->spec = arena_strndup(&w->arena, text.data, text.len);
-    buf_free(&text);
-    return rc ? rc : run_advance(c, w->run, NULL, e);
+    int rc = corpus_run_make(c, spec_text, &spec, &w->run, e);
+    w->spec = rc ? NULL : arena_strndup(&w->arena, spec.data, spec.len);
+    buf_free(&spec);
+    return rc;
 }
 
 static inline int make_other(struct call *c, struct world *w, struct err *e)

@@ -253,7 +253,6 @@ int main(void)
         TEST(test_slow_machine_gets_its_time),
         TEST(test_states_are_true),
         TEST(test_job_that_stalls_at_the_same_place_gets_its_time),
-        TEST(test_states_are_true),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

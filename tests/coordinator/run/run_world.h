@@ -17,19 +17,10 @@
 #include "coordinator/run/runs.h"
 #include "coordinator/run/works.h"
 #include "coordinator/store/blobs.h"
+#include "tests/coordinator/store/store_check.h"
 #include "tests/coordinator/store/temp_dir.h"
 
-#define OK(call) check_ok((call), &err, #call, __LINE__)
-
 enum { SEQ = 16, VOCAB = 64, EXPERTS = 2, PREFIX = 4, TRAIN = 200, HELDOUT = 40, TEXT_BYTES = 20 };
-
-static struct err err;
-
-static inline void check_ok(int rc, const struct err *e, const char *what, int line)
-{
-    if (rc)
-        fail_msg("line %d: %s: %s (%s)", line, what, e->message, err_name(rc));
-}
 
 /* What can be wrong with a result. */
 enum wrong {
@@ -55,8 +46,6 @@ struct world {
     struct buf train_bytes;
     struct run_spec spec;
     uint64_t agent, done; /* jobs that it has done */
-    bool checked;         /* of the last call */
-    uint64_t ready;
 };
 
 static inline void world_start(struct world *w)
@@ -131,6 +120,17 @@ static inline int report_of(struct world *w, const char *name, struct msg_report
     if (!rc)
         OK(message_decode(&message_report, c.raw, c.raw_len, out, &w->arena, &err));
     return rc;
+}
+
+/* Of all runs, with the rows in the arena. */
+static inline uint32_t jobs_of(struct world *w, struct job_row **rows)
+{
+    struct store_conn *c;
+    uint32_t count;
+    OK(store_read_begin(w->service.store, &c, &err));
+    OK(op_jobs(c, 0, -1, -1, 10000, &w->arena, rows, &count, &err));
+    store_read_end(w->service.store, c);
+    return count;
 }
 
 /* --- a data set of two sources, in turn --------------------------------------------------------
@@ -488,21 +488,27 @@ static inline bool work_until(struct world *w, const char *run, int kind, bool f
     return false;
 }
 
+/* An agent of its own for each letter ('a' is the world's first); its number. */
+static inline uint64_t world_join(struct world *w, char letter, const char *name)
+{
+    char identity[65];
+    struct msg_joined joined;
+    memset(identity, letter, 64);
+    identity[64] = 0;
+    struct msg_join m = {.identity = identity, .name = name, .threads = 1};
+    OK(ask(w, NULL, lease_join, NULL, 0, &m, &joined, NULL));
+    return joined.agent;
+}
+
 static inline struct world *world_make(void)
 {
     struct world *w = calloc(1, sizeof *w);
-    struct msg_joined joined;
-    char identity[65];
-    memset(identity, 'a', 64);
-    identity[64] = 0;
     temp_dir_make(w->dir);
     arena_init(&w->arena, 1u << 28);
     buf_init(&w->train_bytes, 1u << 20);
     world_start(w);
     make_dataset(w);
-    struct msg_join m = {.identity = identity, .name = "machine", .threads = 1};
-    OK(ask(w, NULL, lease_join, NULL, 0, &m, &joined, NULL));
-    w->agent = joined.agent;
+    w->agent = world_join(w, 'a', "machine");
     return w;
 }
 

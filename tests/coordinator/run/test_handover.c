@@ -1,33 +1,13 @@
 /* Jobs handed over half done. If one of these failed, a preempted agent's work would be lost or
  * taken from a stranger's word, or an agent would go on from another job's save. */
 #pragma GCC diagnostic ignored "-Wunused-function" /* of the made-up agent's parts */
-#include "tests/coordinator/run/run_world.h"
-
-static const char spec_text[] =
-    "[run]\nname = demo\ndataset = corpus\nexperts = 2\n"
-    "[router]\nhidden = 4\nlayers = 1\nheads = 2\nprefix = 4\nrounds = 2\n"
-    "sequences = 60\nbatch = 4\n"
-    "[expert]\nhidden = 8\nlayers = 1\nheads = 2\nsteps = 24\nbatch = 4\nchunk = 80\n"
-    "[dense]\nenabled = no\n[checkpoint]\npublish_steps = 12\n";
+#include "tests/coordinator/run/whole_run.h"
 
 static struct world *begin(void)
 {
     struct world *w = world_make();
-    struct msg_run run;
-    OK(spec_parse(spec_text, strlen(spec_text), "t.ini", &w->spec, &err));
-    OK(create(w, spec_text, false, &run));
+    make_run(w);
     return w;
-}
-
-static uint64_t join(struct world *w, char letter)
-{
-    char identity[65];
-    struct msg_joined joined;
-    memset(identity, letter, 64);
-    identity[64] = 0;
-    struct msg_join m = {.identity = identity, .name = "other", .threads = 1};
-    OK(ask(w, NULL, lease_join, NULL, 0, &m, &joined, NULL));
-    return joined.agent;
 }
 
 static uint64_t first_of(const struct msg_grant *g)
@@ -84,7 +64,7 @@ static void handed_on(struct world *w, int kind)
     struct msg_grant g, next;
     struct outputs o, later;
     struct msg_blob state = {0};
-    uint64_t one = w->agent, other = join(w, 'b');
+    uint64_t one = w->agent, other = world_join(w, 'b', "other");
     assert_true(work_until(w, "demo", kind, false, &g));
     while (first_of(&g) == 0) /* a job that starts from another's model */
         if (!do_job(w, &g))
@@ -175,7 +155,7 @@ static void offered_jobs_come_first(void **state)
     (void)state;
     struct world *w = begin();
     struct msg_grant first, second, g;
-    uint64_t one = w->agent, other = join(w, 'b');
+    uint64_t one = w->agent, other = world_join(w, 'b', "other");
     OK(claim(w, &first));
     w->agent = other;
     OK(claim(w, &second));

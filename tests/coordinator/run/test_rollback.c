@@ -11,16 +11,6 @@ static int rollback(struct world *w, int target, uint64_t index, uint64_t step,
     return ask(w, runs_prepare_rollback, runs_rollback, "demo", 0, &m, out, NULL);
 }
 
-static uint32_t jobs_of(struct world *w, struct job_row **rows)
-{
-    struct store_conn *c;
-    uint32_t count;
-    OK(store_read_begin(w->service.store, &c, &err));
-    OK(op_jobs(c, 0, -1, -1, 10000, &w->arena, rows, &count, &err));
-    store_read_end(w->service.store, c);
-    return count;
-}
-
 static struct msg_made made_of(struct world *w, uint64_t job)
 {
     struct msg_made m = {0};

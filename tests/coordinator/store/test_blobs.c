@@ -15,18 +15,10 @@
 #include "coordinator/store/blob_rows.h"
 #include "coordinator/store/blobs.h"
 #include "coordinator/store/store_parts.h"
+#include "tests/coordinator/store/store_check.h"
 #include "tests/coordinator/store/temp_dir.h"
 
-#define OK(call) check_ok((call), &err, #call, __LINE__)
 #define MIB ((uint64_t)1 << 20)
-
-static struct err err;
-
-static void check_ok(int rc, const struct err *e, const char *what, int line)
-{
-    if (rc)
-        fail_msg("line %d: %s: %s (%s)", line, what, e->message, err_name(rc));
-}
 
 struct fixture {
     char dir[64];
@@ -212,16 +204,6 @@ static uint64_t chunk_rows(struct store *s)
     return rows;
 }
 
-static void run_sql(struct fixture *f, const char *sql)
-{
-    char path[96];
-    sqlite3 *db;
-    snprintf(path, sizeof path, "%s/blobs.db", f->dir);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-}
-
 static void send_part(struct fixture *f, const struct digest *d, const uint8_t *data, size_t len,
                       size_t to)
 {
@@ -244,10 +226,11 @@ static void test_going_on_reads_nothing_anew(void **state)
     uint64_t durable;
     send_part(f, &d, data, len, at);
     reopen(f);
-    run_sql(f, "CREATE TABLE away AS SELECT * FROM chunk WHERE id % 1048576 < 5;"
-               "DELETE FROM chunk WHERE id % 1048576 < 5");
+    run_sql(f->dir, "blobs.db",
+            "CREATE TABLE away AS SELECT * FROM chunk WHERE id % 1048576 < 5;"
+            "DELETE FROM chunk WHERE id % 1048576 < 5");
     OK(blob_upload_open(f->s, &d, len, at, &u, &durable, &err));
-    run_sql(f, "INSERT INTO chunk SELECT * FROM away");
+    run_sql(f->dir, "blobs.db", "INSERT INTO chunk SELECT * FROM away");
     OK(send(f->s, u, data, at, len, true));
     blob_upload_close(u);
     expect_bytes(f->s, &d, data, len);
@@ -270,7 +253,7 @@ static void test_start_drops_abandoned_uploads(void **state)
     OK(blob_put(f->s, "whole", 5, &whole, &err));
     for (int i = 0; i < 3; i++) {
         send_part(f, &d, data, len, 2 * MIB);
-        run_sql(f, age[i]);
+        run_sql(f->dir, "blobs.db", age[i]);
         reopen(f);
         while (store_writer_step(f->s))
             ;
@@ -278,7 +261,7 @@ static void test_start_drops_abandoned_uploads(void **state)
         assert_int_equal(rc, i == 1 ? 0 : ERR_NOT_FOUND);
         assert_int_equal(chunk_rows(f->s), i == 1 ? 3 : 1);
         if (i == 1) {
-            run_sql(f, age[0]);
+            run_sql(f->dir, "blobs.db", age[0]);
             reopen(f);
         }
     }

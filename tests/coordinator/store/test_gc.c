@@ -18,19 +18,11 @@
 #include "coordinator/store/ops_verify.h"
 #include "coordinator/store/snapshot.h"
 #include "coordinator/store/store_parts.h"
+#include "tests/coordinator/store/store_check.h"
 #include "tests/coordinator/store/temp_dir.h"
 
-#define OK(call) check_ok((call), &err, #call, __LINE__)
 #define MIB ((uint64_t)1 << 20)
 #define GRACE 1000000 /* ms */
-
-static struct err err;
-
-static void check_ok(int rc, const struct err *e, const char *what, int line)
-{
-    if (rc)
-        fail_msg("line %d: %s: %s (%s)", line, what, e->message, err_name(rc));
-}
 
 static struct {
     char dir[64];
@@ -471,17 +463,6 @@ static void a_machine_that_computes_wrongly_does_not_fill_the_disk(void **state)
     assert_string_equal(dropped(1), "0");
 }
 
-static void run_sql(const char *sql)
-{
-    char path[80];
-    sqlite3 *db;
-    snprintf(path, sizeof path, "%s/blobs.db", w.dir);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    sqlite3_close(db);
-}
-
 /* Agents ask for as long as the disk fails. That must not fill the memory, nor keep the blob once
  * the disk is well. */
 static void a_promise_that_cannot_be_written_is_made_good(void **state)
@@ -492,7 +473,8 @@ static void a_promise_that_cannot_be_written_is_made_good(void **state)
     unsigned pieces = 0, n;
     uint64_t gone;
     drain();
-    run_sql("CREATE TRIGGER fails BEFORE UPDATE OF touched_ms ON blob"
+    run_sql(w.dir, "blobs.db",
+            "CREATE TRIGGER fails BEFORE UPDATE OF touched_ms ON blob"
             " BEGIN SELECT raise(ABORT, 'disk'); END");
     for (int i = 0; i < 100; i++) {
         OK(blob_promise(w.s, &d, &info, &err));
@@ -502,7 +484,7 @@ static void a_promise_that_cannot_be_written_is_made_good(void **state)
     assert_int_equal(pieces, 1);
     collect(2 * GRACE, &gone);
     assert_int_equal(gone, 0);
-    run_sql("DROP TRIGGER fails");
+    run_sql(w.dir, "blobs.db", "DROP TRIGGER fails");
     store_probe(w.s);
     drain();
     collect(GRACE / 2, &gone);
@@ -645,19 +627,20 @@ static void check_finds_and_names_what_is_bad(void **state)
     scrub_destroy(k);
 
     /* A byte flips in the last chunk of one, a chunk of the other is lost, then all of it. */
-    run_sql("UPDATE chunk SET data = x'000102' WHERE length(data) = 3");
+    run_sql(w.dir, "blobs.db", "UPDATE chunk SET data = x'000102' WHERE length(data) = 3");
     found = check_all(w.run, &k);
     assert_true(found.bad_total == 1 && found.bad_count == 1);
     assert_true(digest_equal(&found.bad[0].digest, &d[0]));
     assert_string_equal(found.bad[0].named, "run demo: train expert 0, steps 0 to 10: model");
     assert_string_equal(found.bad[0].problem, "its bytes are others");
     scrub_destroy(k);
-    run_sql("DELETE FROM chunk WHERE (id & 1048575) = 2 AND length(data) = 1048576 AND"
+    run_sql(w.dir, "blobs.db",
+            "DELETE FROM chunk WHERE (id & 1048575) = 2 AND length(data) = 1048576 AND"
             " (id >> 20) = (SELECT id FROM blob WHERE size = 3145728)");
     found = check_all(0, &k);
     assert_int_equal(found.bad_total, 2);
     scrub_destroy(k);
-    run_sql("DELETE FROM blob WHERE size = 3145728");
+    run_sql(w.dir, "blobs.db", "DELETE FROM blob WHERE size = 3145728");
     found = check_all(0, &k);
     assert_int_equal(found.bad_total, 2);
     const struct msg_scrub_bad *missing = &found.bad[1];

@@ -12,17 +12,8 @@
 #include "coordinator/store/ops.h"
 #include "coordinator/store/ops_events.h"
 #include "coordinator/store/store.h"
+#include "tests/coordinator/store/store_check.h"
 #include "tests/coordinator/store/temp_dir.h"
-
-#define OK(call) check_ok((call), &err, #call, __LINE__)
-
-static struct err err;
-
-static void check_ok(int rc, const struct err *e, const char *what, int line)
-{
-    if (rc)
-        fail_msg("line %d: %s: %s (%s)", line, what, e->message, err_name(rc));
-}
 
 struct world {
     char dir[64];

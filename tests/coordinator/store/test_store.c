@@ -14,17 +14,8 @@
 #include "coordinator/store/migrate.h"
 #include "coordinator/store/ops.h"
 #include "coordinator/store/store.h"
+#include "tests/coordinator/store/store_check.h"
 #include "tests/coordinator/store/temp_dir.h"
-
-#define OK(call) check_ok((call), &err, #call, __LINE__)
-
-static struct err err;
-
-static void check_ok(int rc, const struct err *e, const char *what, int line)
-{
-    if (rc)
-        fail_msg("line %d: %s: %s (%s)", line, what, e->message, err_name(rc));
-}
 
 static struct store *open_stepped(const char *dir)
 {
@@ -227,16 +218,6 @@ static void test_dying_predecessor_is_waited_for(void **state)
     close(fds[0]);
     close(fds[1]);
     temp_dir_remove(dir);
-}
-
-static void run_sql(const char *dir, const char *file, const char *sql)
-{
-    char path[96];
-    sqlite3 *db;
-    snprintf(path, sizeof path, "%s/%s", dir, file);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
 }
 
 static int64_t ask_sql(const char *dir, const char *file, const char *sql)

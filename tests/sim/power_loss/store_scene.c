@@ -15,6 +15,7 @@
 #include "coordinator/store/blobs.h"
 #include "coordinator/store/ops.h"
 #include "coordinator/store/store.h"
+#include "tests/coordinator/run/corpus_run.h"
 #include "tests/sim/disk/one_machine.h"
 #include "tests/sim/vfs.h"
 
@@ -331,32 +332,11 @@ static const char spec_text[] = "[run]\nname = demo\ndataset = corpus\nexperts =
 
 static int make_run(struct call *c, const void *in, void *out, struct err *e)
 {
-    struct world *w = out;
-    struct run_spec spec;
-    struct buf text;
-    struct digest d;
-    struct msg_shard train = {.bytes = 10, .sequences = 4000};
-    struct msg_shard heldout = {.bytes = 10, .sequences = 100};
-    struct msg_dataset m = {.name = "corpus",
-                            .vocab = 512,
-                            .seq = 16,
-                            .train = &train,
-                            .train_count = 1,
-                            .heldout = &heldout,
-                            .heldout_count = 1,
-                            .train_sequences = 4000,
-                            .heldout_sequences = 100};
-    uint64_t dataset;
+    struct buf spec;
     (void)in;
-    OK(spec_parse(spec_text, strlen(spec_text), "a.ini", &spec, e));
-    buf_init(&text, SPEC_BYTES_MAX);
-    OK(spec_canonical(&spec, &text, e));
-    digest_of(text.data, text.len, &d);
-    int rc = op_dataset_insert(c->conn, &m, 1, &dataset, e);
-    if (!rc)
-        rc = op_run_insert(c->conn, "demo", dataset, &d, text.data, 1, &w->run, e);
-    buf_free(&text);
-    return rc ? rc : run_advance(c, w->run, NULL, e);
+    int rc = corpus_run_make(c, spec_text, &spec, &((struct world *)out)->run, e);
+    buf_free(&spec);
+    return rc;
 }
 
 static void run_made(struct request *r)
