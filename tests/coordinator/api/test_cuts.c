@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include "core/client/client.h"
 #include "core/env/file.h"
+#include "coordinator/store/store_parts.h"
 
 #define SIZE (5 * BLOB_CHUNK + 4321u)
 #define HEADS 16384 /* bytes of requests and answers beside the blob's */
@@ -128,6 +129,18 @@ static bool is_there(struct rig *r, const struct digest *d)
     return blob_stat(r->service.store, d, &info, &e) == 0 && info.complete;
 }
 
+/* Until the coordinator has seen that the upload has begun and ended, and kept what came of it. */
+static void wait_for_the_end(struct rig *r, const struct digest *d)
+{
+    struct blob_info info;
+    struct err e = {0};
+    for (int i = 0; i < 2000; i++, env_sleep_ms(10))
+        if (blob_stat(r->service.store, d, &info, &e) == 0 && info.offset > 0 &&
+            atomic_load(&r->service.store->upload_bytes) == 0)
+            return;
+    fail_msg("the coordinator keeps nothing of an upload that was cut, or does not end it");
+}
+
 static void uploads_go_on(void **state)
 {
     struct rig *r = *state;
@@ -145,7 +158,7 @@ static void uploads_go_on(void **state)
         assert_int_equal(client_blob_put(c, &d, path, SIZE, NULL, NULL, &moved, &e),
                          ERR_UNAVAILABLE);
         assert_false(is_there(r, &d));
-        env_sleep_ms(300); /* as agents do, so that the coordinator has seen the end of the first */
+        wait_for_the_end(r, &d);
         must(client_blob_put(c, &d, path, SIZE, NULL, NULL, &moved, &e), &e);
         assert_true(is_there(r, &d));
         if (atomic_load(&l.passed[UP]) > SIZE + BLOB_CHUNK + HEADS)

@@ -36,16 +36,6 @@ static void make_run(struct world *w, const char *more)
 /* --- facts of the store ------------------------------------------------------------------------
  */
 
-static uint32_t jobs_of(struct world *w, struct job_row **rows)
-{
-    struct store_conn *c;
-    uint32_t count;
-    OK(store_read_begin(w->service.store, &c, &err));
-    OK(op_jobs(c, 0, -1, -1, 10000, &w->arena, rows, &count, &err));
-    store_read_end(w->service.store, c);
-    return count;
-}
-
 static struct job_row job_like(struct world *w, int kind)
 {
     struct job_row *rows;
@@ -415,11 +405,14 @@ static void fill_disk(struct world *w, struct rlimit *before)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
 }
 
-static void tick_for(struct world *w, int64_t ms)
+/* Until the job was tried so often, at most 20 s. */
+static void tick_until_tried(struct world *w, int kind, uint64_t attempts)
 {
-    for (int64_t end = env_monotonic_ms() + ms; env_monotonic_ms() < end; env_sleep_ms(2)) {
+    for (int64_t end = env_monotonic_ms() + 20000; env_monotonic_ms() < end; env_sleep_ms(2)) {
         int64_t next;
         OK(lease_tick(&w->service, &next, &err));
+        if (job_like(w, kind).attempts >= attempts)
+            return;
     }
 }
 
@@ -437,7 +430,7 @@ static void a_full_disk_ends_no_run(void **state)
     struct msg_complete m = result_of(&g, &o);
     fill_disk(w, &before);
     OK(ask(w, runs_prepare_complete, lease_complete, NULL, g.job, &m, &done, NULL));
-    tick_for(w, 1000);
+    tick_until_tried(w, JOB_ASSIGN, LEASE_FAILURES_MAX + 1);
     struct job_row assign = job_like(w, JOB_ASSIGN);
     int64_t start = env_monotonic_ms();
     works_destroy(w->service.works); /* a stop does not wait for the disk */
