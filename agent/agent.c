@@ -237,7 +237,9 @@ static int do_complete(struct agent *a)
                              .seconds = r->seconds,
                              .tokens = r->tokens,
                              .bytes_down = a->hold.bytes_down,
-                             .bytes_up = a->hold.bytes_up};
+                             .bytes_up = a->hold.bytes_up,
+                             .points = a->hold.progress.points,
+                             .point_count = atomic_load(&a->hold.progress.point_count)};
     job_path_of(a, "complete", path);
     int rc =
         client_call(a->client, "POST", path, &message_complete, &m, &message_completed, &completed,

@@ -27,7 +27,8 @@ struct heartbeat {
     struct msg_fence fence;
     struct job_progress *progress;
     struct job_log *log;
-    uint64_t told; /* of the log: what the coordinator has */
+    uint64_t told;        /* of the log: what the coordinator has */
+    uint32_t points_told; /* and of the learning curve */
     int64_t linger_ms;
     int64_t due_ms;
     /* Whether the job is still at what the coordinator believes is looked at between heartbeats. */
@@ -75,6 +76,18 @@ static void take_command(struct heartbeat *h, int rc, const struct msg_command *
     }
 }
 
+/* What the coordinator does not have yet, as much as a heartbeat takes. Points do not change once
+ * they are counted, so they may be read without the lock. */
+static struct msg_point *points_since(struct job_progress *p, uint32_t *told, uint32_t *count)
+{
+    uint32_t n = atomic_load_explicit(&p->point_count, memory_order_acquire);
+    if (*told > n) { /* the job was tried again, and has begun its curve anew */
+        *told = 0;
+    }
+    *count = n - *told < PROTOCOL_POINTS_MAX ? n - *told : PROTOCOL_POINTS_MAX;
+    return p->points + *told;
+}
+
 /* Called with the lock held, which it gives up meanwhile. */
 static void beat_once(struct heartbeat *h)
 {
@@ -88,6 +101,7 @@ static void beat_once(struct heartbeat *h)
         .rate = atomic_load_explicit(&h->progress->rate, memory_order_relaxed),
         .phase = atomic_load_explicit(&h->progress->phase, memory_order_relaxed),
     };
+    m.points = points_since(h->progress, &h->points_told, &m.point_count);
     char lines[PROTOCOL_LOG_MAX + 1];
     uint64_t told = h->told;
     if (h->log && job_log_since(h->log, &told, lines)) {
@@ -108,6 +122,7 @@ static void beat_once(struct heartbeat *h)
     env_mutex_lock(&h->lock);
     if (h->active && h->generation == generation) {
         h->told = rc == 0 ? told : h->told;
+        h->points_told += rc == 0 ? m.point_count : 0;
         if (rc == 0) {
             h->first_step = h->heard ? h->first_step : m.step;
             h->heard = true;
@@ -213,7 +228,7 @@ void heartbeat_begin(struct heartbeat *h, uint64_t job, const struct msg_fence *
     h->lease_ms = lease_ms;
     h->progress = progress;
     h->log = log;
-    h->told = 0;
+    h->told = h->points_told = 0;
     h->due_ms = env_monotonic_ms() + (third < BEAT_FIRST_MS ? third : BEAT_FIRST_MS);
     env_cond_signal(&h->wake);
     env_mutex_unlock(&h->lock);

@@ -142,6 +142,7 @@ void hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena)
     atomic_store(&h->progress.loss, NAN);
     atomic_store(&h->progress.rate, 0);
     atomic_store(&h->progress.abandon, false);
+    atomic_store(&h->progress.point_count, 0);
     free(h->dir);
     free(h->inputs);
     h->dir = NULL;

@@ -46,6 +46,7 @@ static const struct route routes[] = {
     {"POST", "/v1/runs/{name}/retry", ROUTE_WRITE, ADMIN, NULL, &message_run, runs_retry, NULL},
     {"GET", "/v1/runs/{name}/report", ROUTE_READ, ADMIN, NULL, NULL, runs_report, NULL},
 
+    {"GET", "/v1/runs/{name}/curves", ROUTE_READ, ADMIN, NULL, NULL, runs_curves, NULL},
     {"GET", "/v1/runs/{name}/results", ROUTE_READ, ADMIN, NULL, NULL, runs_results, NULL},
     {"POST", "/v1/runs/{name}/verify", ROUTE_WRITE, ADMIN, &message_verify, &message_replays,
      runs_verify, NULL},

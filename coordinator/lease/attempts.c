@@ -5,6 +5,7 @@
 #include "core/env/clock.h"
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/lease/trails.h"
+#include "coordinator/store/ops_curves.h"
 #include "coordinator/store/ops_poison.h"
 
 #define FLUSH_TRAILS 64 /* a transaction */
@@ -32,7 +33,8 @@ static int join_logs(struct arena *a, const char *old, const char *heard, const 
 /* Writes what was heard, and what its end says (each may be NULL), into the row, and into *row as
  * it then stands. */
 static int note(struct store_conn *c, struct arena *a, struct attempt_row *row,
-                const struct trail_copy *heard, const struct attempt_end *end, struct err *e)
+                const struct trail_copy *heard, const struct attempt_end *end, int64_t wall_ms,
+                struct err *e)
 {
     struct attempt_note n = {.step = row->step, .loss_first = NAN, .loss = NAN};
     if (heard && heard->step > n.step)
@@ -48,6 +50,9 @@ static int note(struct store_conn *c, struct arena *a, struct attempt_row *row,
     int rc = join_logs(a, row->log, heard ? heard->log : NULL, end ? end->log : NULL, &n.log, e);
     if (!rc)
         rc = op_attempt_note(c, &row->fence, &n, e);
+    if (!rc && heard)
+        rc = op_curve_put(c, row->job, heard->points, heard->point_count, row->started_ms,
+                          (uint64_t)wall_ms, e);
     row->step = n.step;
     row->log = n.log;
     return rc;
@@ -72,7 +77,7 @@ static int write_down(struct call *c, const struct attempt_end *end, bool ending
     bool known =
         trails_copy(lease_clock_trails(c->service->leases), end->job, end->fence, ending, heard);
     out->begun = known && heard->phase != PHASE_FETCHING;
-    return note(c->conn, c->arena, &out->row, known ? heard : NULL, end, e);
+    return note(c->conn, c->arena, &out->row, known ? heard : NULL, end, c->wall_ms, e);
 }
 
 int attempt_note(struct call *c, const struct attempt_end *end, struct err *e)
@@ -170,6 +175,14 @@ int lease_heard_of(struct call *c, const struct attempt_row *r, struct msg_attem
     return join_logs(c->arena, r->log, heard->log, NULL, &m->log, e);
 }
 
+void lease_heard_curve(struct call *c, const struct curve_row *row, struct curve *curve)
+{
+    struct trail_copy heard;
+    if (row->state == JOB_LEASED &&
+        trails_copy(lease_clock_trails(c->service->leases), row->job, &row->fence, false, &heard))
+        curve_join(curve, heard.points, heard.point_count, row->since_ms, (uint64_t)c->wall_ms);
+}
+
 /* --- once a minute -----------------------------------------------------------------------------
  */
 
@@ -177,6 +190,7 @@ struct flush {
     struct trail_copy trails[FLUSH_TRAILS];
     bool over[FLUSH_TRAILS];
     unsigned count;
+    int64_t wall_ms;
 };
 
 static int flush_fn(struct store_conn *c, void *arg, struct err *e)
@@ -191,7 +205,7 @@ static int flush_fn(struct store_conn *c, void *arg, struct err *e)
         rc = op_attempt_get(c, &f->trails[i].fence, &a, &row, &missing);
         f->over[i] = rc || row.outcome != ATTEMPT_OPEN;
         if (rc == 0)
-            rc = note(c, &a, &row, &f->trails[i], NULL, e);
+            rc = note(c, &a, &row, &f->trails[i], NULL, f->wall_ms, e);
         else if (rc == ERR_NOT_FOUND)
             rc = 0;
         else if (e)
@@ -209,6 +223,7 @@ int attempts_flush(struct service *s, int64_t now_ms, struct err *e)
     int rc = 0;
     if (!f)
         return err_set(e, ERR_NO_MEMORY, "no memory for the logs of attempts");
+    f->wall_ms = env_wall_ms();
     trails_round(t);
     while (!rc && (f->count = trails_collect(t, now_ms, f->trails, FLUSH_TRAILS)) > 0) {
         rc = store_write_wait(s->store, flush_fn, f, e);

@@ -11,6 +11,7 @@
 #include "coordinator/lease/handover.h"
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/lease/replays.h"
+#include "coordinator/store/ops_curves.h"
 #include "coordinator/store/ops_verify.h"
 #include "coordinator/lease/lease_parts.h"
 #include "coordinator/lease/poison.h"
@@ -347,6 +348,9 @@ int lease_complete(struct call *c, const void *in, void *out, struct err *e)
         if (!rc)
             rc = attempt_done(c, &job, e);
     }
+    if (!rc)
+        rc = op_curve_put(c->conn, job.id, m->points, m->point_count, job.since_ms,
+                          (uint64_t)c->wall_ms, e);
     if (!rc)
         rc = run_advance(c, job.run, &job.key, e);
     if (!rc)

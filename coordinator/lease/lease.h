@@ -95,6 +95,10 @@ struct attempt_row;
 struct msg_attempt;
 TACIT_MUST_CHECK int lease_heard_of(struct call *c, const struct attempt_row *r,
                                     struct msg_attempt *m, struct err *e);
+/* Adds what is only in memory yet of the learning curve of a job that is leased. Any thread. */
+struct curve_row;
+struct curve;
+void lease_heard_curve(struct call *c, const struct curve_row *row, struct curve *curve);
 /* How many agents were heard of since then (monotonic). */
 unsigned lease_agents_alive(struct lease_clock *l, int64_t since_ms);
 /* Until when a benched agent stays so, monotonic; −1 where it is not known. */

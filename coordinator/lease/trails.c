@@ -23,7 +23,9 @@ struct trail {
     bool ending, hung, stepped;
     struct watch_pace pace;
     unsigned patience;
-    char *log; /* NULL: none yet */
+    char *log;                /* NULL: none yet */
+    struct msg_point *points; /* of the learning curve, not written yet; NULL: none yet */
+    uint32_t point_count;
 };
 
 struct kind_pace {
@@ -53,6 +55,7 @@ int trails_create(struct trails **out, struct err *e)
 static void trail_free(struct trail *r)
 {
     free(r->log);
+    free(r->points);
     free(r);
 }
 
@@ -137,6 +140,23 @@ static void keep_log(struct trail *r, const char *more)
     if (!grown)
         return;
     r->log = strcpy(grown, joined);
+    r->version++;
+}
+
+/* What begins before the end of what is there takes its place: the job went on from a save. Where
+ * there is no memory, the curve has a gap. */
+static void keep_points(struct trail *r, const struct msg_point *more, uint32_t count)
+{
+    if (count == 0)
+        return;
+    if (!r->points && !(r->points = malloc(TRAIL_POINTS_MAX * sizeof *r->points)))
+        return;
+    while (r->point_count > 0 && r->points[r->point_count - 1].step >= more[0].step)
+        r->point_count--;
+    uint32_t room = TRAIL_POINTS_MAX - r->point_count;
+    count = count < room ? count : room;
+    memcpy(r->points + r->point_count, more, count * sizeof *more);
+    r->point_count += count;
     r->version++;
 }
 
@@ -265,6 +285,8 @@ enum trail_verdict trails_beat(struct trails *t, const struct trail_key *k,
         r->loss = m->loss;
     }
     keep_log(r, m->log);
+    if (k->kind == JOB_TRAIN || k->kind == JOB_TRAIN_ROUTER)
+        keep_points(r, m->points, m->point_count);
     enum trail_verdict v = judge(t, r, m->total, now_ms);
     r->hung = v == TRAIL_HUNG;
     *news = (v == TRAIL_STALLED && !was_told) || (v == TRAIL_HUNG && !was_hung);
@@ -306,6 +328,9 @@ static void copy(const struct trail *r, struct trail_copy *out)
     out->loss = r->loss;
     out->version = r->version;
     strcpy(out->log, r->log ? r->log : "");
+    out->point_count = r->point_count;
+    if (r->point_count > 0)
+        memcpy(out->points, r->points, r->point_count * sizeof *r->points);
 }
 
 bool trails_copy(struct trails *t, uint64_t job, const struct msg_fence *f, bool ending,
@@ -344,6 +369,18 @@ unsigned trails_collect(struct trails *t, int64_t now_ms, struct trail_copy *out
     return count;
 }
 
+/* Those that were written; what a rewinding has taken back meanwhile comes anew. */
+static void forget_points(struct trail *r, const struct trail_copy *c)
+{
+    uint32_t n = 0;
+    if (c->point_count == 0)
+        return;
+    while (n < r->point_count && r->points[n].step <= c->points[c->point_count - 1].step)
+        n++;
+    memmove(r->points, r->points + n, (r->point_count - n) * sizeof *r->points);
+    r->point_count -= n;
+}
+
 void trails_written(struct trails *t, const struct trail_copy *c, bool over)
 {
     env_mutex_lock(&t->mutex);
@@ -354,6 +391,7 @@ void trails_written(struct trails *t, const struct trail_copy *c, bool over)
     } else if (r) {
         r->written = c->version;
         r->ending = false;
+        forget_points(r, c);
         size_t len = r->log && r->version == r->written ? strlen(r->log) : 0;
         if (len > KEPT_BYTES) {
             const char *from = r->log + len - KEPT_BYTES, *line = strchr(from, '\n');

@@ -1,6 +1,7 @@
-/* What attempts have let be heard since the process began: step, losses, the tail of the log, and
- * whether steps still come. In memory alone, so that a heartbeat costs no write; attempts.c carries
- * it into the database. Private to lease/. Any thread. */
+/* What attempts have let be heard since the process began: step, losses, the newest part of the
+ * learning curve, the tail of the log, and whether steps still come. In memory alone, so that a
+ * heartbeat costs no write; attempts.c carries it into the database. Private to lease/. Any thread.
+ */
 #ifndef TACIT_COORDINATOR_LEASE_TRAILS_H
 #define TACIT_COORDINATOR_LEASE_TRAILS_H
 
@@ -37,6 +38,10 @@ bool trails_hung(struct trails *t, uint64_t job, const struct msg_fence *f);
 /* Whether it was told to restart, and has not done a step since. */
 bool trails_stalled(struct trails *t, uint64_t job, const struct msg_fence *f);
 
+/* Points of a learning curve that wait to be written: those of a minute's heartbeats, and of one
+ * that comes too early. More are a gap until the job's result brings all. */
+#define TRAIL_POINTS_MAX (4 * PROTOCOL_POINTS_MAX)
+
 /* What is to be written of an attempt. */
 struct trail_copy {
     uint64_t job;
@@ -45,6 +50,8 @@ struct trail_copy {
     int phase;
     double loss_first, loss;
     char log[PROTOCOL_TAIL_MAX + 1];
+    struct msg_point points[TRAIL_POINTS_MAX];
+    uint32_t point_count;
     uint64_t version; /* for trails_written */
 };
 /* False where nothing was heard of it. ending: its attempt ends. */

@@ -10,6 +10,7 @@ call_fn runs_list;       /* → raw JSON array of msg_run, newest first */
 call_fn runs_show;       /* {name} → msg_run */
 call_fn runs_cancel;     /* {name} → msg_run */
 call_fn runs_report;     /* {name} → raw msg_report; ERR_CONFLICT while the run goes on */
+call_fn runs_curves;     /* {name}, limit → raw array of msg_curve */
 call_fn datasets_create; /* msg_dataset → msg_dataset; every blob must be there */
 call_fn datasets_list, datasets_show;
 call_fn jobs_show;     /* {id} → msg_job */

@@ -176,6 +176,12 @@ static const struct field grant_fields[] = {
 };
 MESSAGE(grant);
 
+static const struct field point_fields[] = {
+    U64(point, step, MUST, 1, 0),
+    NUMBER(point, loss, MUST),
+};
+MESSAGE(point);
+
 static const struct field heartbeat_fields[] = {
     OBJECT(heartbeat, fence, MUST, fence),
     U64(heartbeat, step, MAY, 0, 0),
@@ -184,6 +190,7 @@ static const struct field heartbeat_fields[] = {
     NUMBER(heartbeat, rate, MAY),
     WORD(heartbeat, phase, MAY, job_phase_words),
     STRING(heartbeat, log, MAY, PROTOCOL_LOG_MAX),
+    ARRAY(heartbeat, points, point_count, MAY, point, PROTOCOL_POINTS_MAX),
 };
 MESSAGE(heartbeat);
 
@@ -201,6 +208,7 @@ static const struct field complete_fields[] = {
     U64(complete, tokens, MAY, 0, 0),
     U64(complete, bytes_down, MAY, 0, 0),
     U64(complete, bytes_up, MAY, 0, 0),
+    ARRAY(complete, points, point_count, MAY, point, PROTOCOL_CURVE_MAX),
 };
 MESSAGE(complete);
 
@@ -345,6 +353,16 @@ static const struct field job_fields[] = {
     NUMBER(job, rate, MAY),
 };
 MESSAGE(job);
+
+static const struct field curve_fields[] = {
+    WORD(curve, target, MUST, job_target_words),
+    U64(curve, index, MUST, 0, 0),
+    U64(curve, step_tokens, MUST, 0, 0),
+    DOUBLES(curve, steps, step_count, PROTOCOL_CURVE_MAX),
+    DOUBLES(curve, losses, loss_count, PROTOCOL_CURVE_MAX),
+    DOUBLES(curve, ats, at_count, PROTOCOL_CURVE_MAX),
+};
+MESSAGE(curve);
 
 static const struct field attempt_fields[] = {
     U64(attempt, job, MUST, 1, 0),

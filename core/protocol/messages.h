@@ -13,10 +13,12 @@
 #define PROTOCOL_HEADER "Tacit-Protocol" /* on every answer: the version spoken */
 #define PROTOCOL_BODY_MAX (4u << 20)     /* bytes of a JSON body */
 #define PROTOCOL_TOKEN_MAX 128
-#define PROTOCOL_TEXT_MAX 8192 /* bytes of a reason: the last errors of a job */
-#define PROTOCOL_LOG_MAX 4096  /* bytes of a job's log at a time; older lines are left out */
-#define PROTOCOL_TAIL_MAX 8192 /* bytes of a log that an attempt keeps */
-#define PROTOCOL_SAVES_MAX 16  /* jobs that a claim offers to go on with */
+#define PROTOCOL_TEXT_MAX 8192  /* bytes of a reason: the last errors of a job */
+#define PROTOCOL_LOG_MAX 4096   /* bytes of a job's log at a time; older lines are left out */
+#define PROTOCOL_TAIL_MAX 8192  /* bytes of a log that an attempt keeps */
+#define PROTOCOL_SAVES_MAX 16   /* jobs that a claim offers to go on with */
+#define PROTOCOL_CURVE_MAX 1000 /* points of a model's learning curve */
+#define PROTOCOL_POINTS_MAX 64  /* of it in a heartbeat */
 #define PROTOCOL_BLOB_MAX (1ull << 40)
 #define PROTOCOL_SHARDS_MAX 32768 /* of a data set, both splits together: what fits a body */
 #define PROTOCOL_INPUTS_MAX 16384 /* of a job: pieces of an expert, shards of a window */
@@ -157,15 +159,24 @@ struct msg_grant {
     uint32_t input_count;
 };
 
+/* A point of a learning curve: the mean loss of the steps since the point before, up to `step` (of
+ * the model). */
+struct msg_point {
+    uint64_t step;
+    double loss;
+};
+
 /* POST /v1/jobs/{id}/heartbeat; 409 (code ERR_FENCED) where the fence is not the job's any more. */
 struct msg_heartbeat {
     const struct msg_fence *fence;
     uint64_t step; /* of the model, or units done */
     uint64_t total;
-    double loss;     /* NaN where there is none */
-    double rate;     /* tokens a second */
-    int phase;       /* enum job_phase */
-    const char *log; /* lines since the last heartbeat that was answered; or NULL */
+    double loss;              /* NaN where there is none */
+    double rate;              /* tokens a second */
+    int phase;                /* enum job_phase */
+    const char *log;          /* lines since the last heartbeat that was answered; or NULL */
+    struct msg_point *points; /* of the learning curve since then, ascending */
+    uint32_t point_count;
 };
 /* RESTART: stop the job, claim again, and go on from the last save; it has stalled. */
 enum job_command { COMMAND_CONTINUE, COMMAND_ABANDON, COMMAND_RESTART };
@@ -184,6 +195,8 @@ struct msg_complete {
     double loss, seconds; /* mean of the last steps; spent computing */
     uint64_t tokens;      /* trained on, scored or evaluated */
     uint64_t bytes_down, bytes_up;
+    struct msg_point *points; /* all of this attempt's learning curve, ascending */
+    uint32_t point_count;
 };
 struct msg_completed {
     const struct msg_grant *next; /* NULL: claim again */
@@ -305,6 +318,16 @@ struct msg_attempt {
     double loss_first, loss;
     const char *end; /* how it ended: an error, an exit or signal; or NULL */
     const char *log; /* its tail, or NULL */
+};
+
+/* GET /v1/runs/{name}/curves?limit=POINTS: the learning curve of every model, routers' first.
+ * A point of each of the three lists. */
+struct msg_curve {
+    int target;
+    uint64_t index;
+    uint64_t step_tokens;         /* of a step */
+    double *steps, *losses, *ats; /* ats: seconds since the run's beginning */
+    uint32_t step_count, loss_count, at_count;
 };
 
 /* GET /v1/agents */
@@ -609,9 +632,9 @@ struct msg_verified {
 
 /* clang-format off */
 #define MESSAGES(X) \
-    X(problem) X(join) X(joined) X(fence) X(blob) X(claim) X(grant) X(heartbeat) X(command) \
+    X(problem) X(join) X(joined) X(fence) X(blob) X(claim) X(grant) X(point) X(heartbeat) X(command) \
     X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
-    X(run_create) X(model_progress) X(run) X(job) X(attempt) X(agent) X(status) X(quality) X(source_share) \
+    X(run_create) X(model_progress) X(run) X(job) X(attempt) X(curve) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
     X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(bad_blob) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(replays) X(alarm) X(difference) X(verified) \
     X(scrub_start) X(scrub_bad) X(scrub) X(gc_row) X(gc) X(backup)

@@ -21,6 +21,10 @@ struct job_progress {
     _Atomic double loss, rate; /* NaN: none yet; tokens a second */
     _Atomic int phase;         /* enum job_phase */
     atomic_bool abandon;       /* the lease is another's: stop, nothing is to be saved */
+    /* The learning curve of this attempt: the job's thread adds points, and what is below
+     * point_count does not change any more. */
+    struct msg_point points[PROTOCOL_CURVE_MAX];
+    _Atomic uint32_t point_count;
 };
 
 /* What whoever runs a job hears of it on the way. Called on the runner's thread. */

@@ -30,6 +30,8 @@ struct loop {
     struct checkpoint_digests saved_model, saved_state; /* bytes 0: of an earlier process */
     double losses[LOSS_STEPS];
     uint64_t loss_count;
+    double curve_sum; /* of the losses since the curve's last point */
+    uint64_t curve_count;
 };
 
 /* --- where it starts from -----------------------------------------------------------------------
@@ -161,6 +163,25 @@ static int not_finite(const struct loop *l, uint64_t step, struct err *e)
                    step + 1, l->t->batch, batch, n < l->t->batch ? ", …" : "");
 }
 
+/* A point wherever a window of steps ends, of which the whole training has PROTOCOL_CURVE_MAX at
+ * most, and at the job's end. */
+static void add_to_curve(struct loop *l, double loss)
+{
+    struct job_progress *p = l->c->progress;
+    uint64_t window = (l->g->steps + PROTOCOL_CURVE_MAX - 1) / PROTOCOL_CURVE_MAX;
+    uint32_t n = atomic_load_explicit(&p->point_count, memory_order_relaxed);
+    l->curve_sum += loss;
+    l->curve_count++;
+    if ((l->done % (window ? window : 1) != 0 && l->done != l->t->last) ||
+        n == PROTOCOL_CURVE_MAX) {
+        return;
+    }
+    p->points[n] = (struct msg_point){l->done, l->curve_sum / (double)l->curve_count};
+    atomic_store_explicit(&p->point_count, n + 1, memory_order_release);
+    l->curve_sum = 0;
+    l->curve_count = 0;
+}
+
 static int one_step(struct loop *l, struct err *e)
 {
     const struct training *t = l->t;
@@ -190,6 +211,7 @@ static int one_step(struct loop *l, struct err *e)
     }
     l->losses[l->loss_count++ % LOSS_STEPS] = loss;
     l->done = step + 1;
+    add_to_curve(l, loss);
     return 0;
 }
 
@@ -374,6 +396,7 @@ int training_run(const struct job_context *c, const struct msg_grant *g, const s
                  struct job_result *r, struct err *e)
 {
     struct loop l = {.c = c, .g = g, .t = t};
+    atomic_store(&c->progress->point_count, 0); /* a job that is tried again begins it anew */
     enum engine_arithmetic arithmetic = spec_engine_arithmetic(c->spec);
     l.tokens = malloc((size_t)t->batch * t->length * sizeof *l.tokens);
     int rc = l.tokens ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a batch");

@@ -133,6 +133,32 @@ static void test_tells_progress_and_keeps_on(void **state)
     assert_int_equal(atomic_load(&server.beats), beats); /* no job, no heartbeat */
 }
 
+/* The learning curve: what an answered heartbeat has brought is not sent again, and a job that is
+ * tried again begins its curve anew. */
+static void test_curve_goes_on(void **state)
+{
+    struct job_progress p = {.loss = NAN, .points = {{1, 5}, {2, 4.5}}, .point_count = 2};
+    answer(503, "{}");
+    begin(*state, 17, &p);
+    reach(&server.beats, 1);
+    assert_non_null(strstr(server.sent, "{\"step\":1,"));
+    answer(200, "{\"command\":\"continue\",\"lease_ms\":300}");
+    int beats = atomic_load(&server.beats);
+    reach(&server.beats, beats + 2); /* the second of them at least is after an answer */
+    p.points[2] = (struct msg_point){3, 4};
+    atomic_store(&p.point_count, 3);
+    beats = atomic_load(&server.beats);
+    reach(&server.beats, beats + 1);
+    for (int i = 0; i < 100 && !strstr(server.sent, "{\"step\":3,"); i++)
+        env_sleep_ms(10);
+    assert_null(strstr(server.sent, "{\"step\":2,"));
+    atomic_store(&p.point_count, 1);
+    for (int i = 0; i < 1000 && !strstr(server.sent, "{\"step\":1,"); i++)
+        env_sleep_ms(10);
+    assert_non_null(strstr(server.sent, "{\"step\":1,"));
+    heartbeat_end(*state);
+}
+
 static void test_commands(void **state)
 {
     struct job_progress p = {.loss = NAN};
@@ -243,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_tells_progress_and_keeps_on, start, stop),
+        cmocka_unit_test_setup_teardown(test_curve_goes_on, start, stop),
         cmocka_unit_test_setup_teardown(test_commands, start, stop),
         cmocka_unit_test_setup_teardown(test_restart, start, stop),
         cmocka_unit_test_setup_teardown(test_new_phase_is_told_soon, start, stop),

@@ -39,6 +39,26 @@ static void test_links_change_no_bit(void **state)
     kept_destroy(other);
 }
 
+/* The learning curve ends where the job does, and its points' mean is what the job reports. */
+static void test_curve(void **state)
+{
+    struct job a;
+    struct kept *k = new_kept();
+    (void)state;
+    dense_link(&a, ROOT "/m-curve", k, 0, 10, NULL);
+    job_good(&a);
+    uint32_t n = atomic_load(&a.progress.point_count);
+    double sum = 0;
+    assert_int_equal(n, 10); /* of so few steps every one is a point */
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(a.progress.points[i].step, i + 1);
+        sum += a.progress.points[i].loss;
+    }
+    assert_true(fabs(sum / n - a.r.loss) < 1e-12);
+    job_result_free(&a.r);
+    kept_destroy(k);
+}
+
 /* The weights in memory are used for the very checkpoint that they are, and for no other. */
 static void test_memory_is_not_mistaken(void **state)
 {
@@ -569,6 +589,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_links_change_no_bit),
+        cmocka_unit_test(test_curve),
         cmocka_unit_test(test_memory_is_not_mistaken),
         cmocka_unit_test(test_goes_on_from_the_local_save),
         cmocka_unit_test(test_damaged_save_is_passed_over),
