@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "core/env/file.h"
 #include "agent/agent.h"
 #include "coordinator/store/store.h"
@@ -259,9 +260,11 @@ static struct agent_machine *add_agent(void)
             if (play.s->enabled[f] && !play.quiet)
                 l->fault_ppm[f] = (uint32_t)world_draw_log(1000, 100000);
     }
-    if (play.s->life_us) { /* a link's model and state take some seconds each way */
+    if (play.s->life_us) { /* a model's state: some seconds each way, and 0.2 s to save */
         l->delay_us = 50000;
         l->bytes_s = 2000;
+        const struct sim_disk_faults real = {.sync_us = 5000, .mib_us = 10 * SIM_SECOND};
+        sim_disk_set_faults(a->machine->disk, &real);
     }
     copy_token(a->machine);
     return a;
@@ -541,6 +544,20 @@ static void mortal_main(void *arg)
     }
 }
 
+/* A history of hundreds of agents takes a while: where it is, every few minutes of its own. */
+static void telling_main(void *arg)
+{
+    const struct scenario *s = arg;
+    int64_t began = world_now();
+    for (;;) {
+        world_sleep_until(world_now() + 5 * SIM_MINUTE);
+        fprintf(stderr, "minute %lld of %lld: %.0f s of processor, %llu switches\n",
+                (long long)((world_now() - began) / SIM_MINUTE),
+                (long long)((s->end_at - began) / SIM_MINUTE), (double)clock() / CLOCKS_PER_SEC,
+                (unsigned long long)world_switches());
+    }
+}
+
 static void stage(void *arg)
 {
     struct scenario *s = arg;
@@ -555,6 +572,8 @@ static void stage(void *arg)
         if (s->life_us)
             world_spawn(play.nemesis, mortal_main, a, "the end of an agent");
     }
+    if (s->life_us)
+        world_spawn(play.nemesis, telling_main, s, "who tells how far it is");
     if (s->faults && s->enabled[FAULT_STALLS])
         world_stalls_ppm = (uint32_t)world_draw_log(10, 3000);
     if (s->faults)

@@ -60,9 +60,9 @@ try() {
         bad "$1" "what was found is not what it must cause ($expected):"
     else
         found=$(shown)
-        seed=${found#seed } seed=${seed%%:*}
+        seed=${found#seed } seed=${seed%%:*} # they begin with 1
         if clean_to "$seed"; then
-            echo "$1: found, and the source without it is clean up to there:"
+            echo "$1: found by history $seed (of at most $SEEDS); without it, all up to there are clean:"
             echo "    ${found:0:200}"
         else
             bad "$1" "nothing is told by $found; the source without it is not clean either:"
