@@ -1,15 +1,19 @@
 # Measurements, each as a ratio against a peer or a limit measured in the same run.
-.PHONY: bench bench-queue
-bench: ## products against OpenBLAS, a training step, ingest, assignment, the coordinator as a queue
+.PHONY: bench bench-parts bench-queue
+bench: ## ours beside PyTorch and libraries, in turns: a table, build/bench/results.json (ROWS=train/A,…)
 	@ops/deps.sh build bench
-	@+$(MAKE) --no-print-directory $(INNER_J) all benches $(BUILD)/bench/queue_client
-	@for b in $(BENCHES); do echo; echo "== $${b##*/}"; $$b || exit 1; done
-	@echo; echo "== queue"; BUILD=$(BUILD) ops/bench/queue.py
+	@+$(MAKE) --no-print-directory $(INNER_J) all benches
+	@BUILD=$(BUILD) ops/bench/bench.py '$(ROWS)'
 
-bench-queue: ## the last of them alone: beanstalkd, PostgreSQL, bare files beside tacitd
+bench-parts: ## one part alone in detail: products, steps of many models, ingest, assignment
+	@ops/deps.sh build bench
+	@+$(MAKE) --no-print-directory $(INNER_J) benches
+	@for b in $(filter-out %/bench_rows,$(BENCHES)); do echo; echo "== $${b##*/}"; $$b || exit 1; done
+
+bench-queue: ## the coordinator as a queue: beanstalkd, PostgreSQL, bare files beside tacitd
 	@ops/deps.sh build bench
 	@+$(MAKE) --no-print-directory $(INNER_J) all $(BUILD)/bench/queue_client
-	@BUILD=$(BUILD) ops/bench/queue.py
+	@BUILD=$(BUILD) ops/bench/queues.py
 
 # libxsmm is a peer where it is installed (libxsmm-dev, a static library).
 ifneq ($(wildcard /usr/lib/libxsmmnoblas.a),)

@@ -13,8 +13,8 @@ demo=(python3 curl jq)
 # warnings, and fuzzes with what libclang-rt-dev brings.
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     qemu-user-static python3 git curl jq openssl)
-# Queues that people know, to be measured beside.
-bench=(python3 beanstalkd postgresql libxsmm-dev)
+# What is measured beside: queues, a trainer and libraries that people know.
+bench=(python3 python3-torch python3-numpy libxsmm-dev beanstalkd postgresql)
 # Only to make the golden files of tests/oracle again.
 oracle=(python3-torch python3-numpy)
 

@@ -1,4 +1,4 @@
-/* The clients of ops/bench/queue.py, as light as each protocol allows: raw sockets, one thread a
+/* The clients of ops/bench/queues.py, as light as each protocol allows: raw sockets, one thread a
  * client. One JSON line is printed.
  *
  *   queue_client work SYSTEM PORT CLIENTS SECONDS [TOKENS BODY | CLAIM COMPLETE]

@@ -2,8 +2,8 @@
 """Writes the golden files that tests/core/model/test_golden.c compares with, by PyTorch in float64.
 
 Run from the top folder: /usr/bin/python3 tests/oracle/make_golden.py (apt: python3-torch).
-The model is written with PyTorch's own operators and gradients come from autograd, clipping and
-AdamW from torch: nothing of the engine's arithmetic is repeated here.
+The model is model_torch.py's: PyTorch's own operators, gradients from autograd, clipping and AdamW
+from torch: nothing of the engine's arithmetic is repeated here.
 
 A file, little-endian:
     8 bytes  "TACGOLD1"
@@ -23,48 +23,14 @@ import sys
 import torch
 import torch.nn.functional as F
 
+from model_torch import causal, head_of, hidden_of, optimizer_of, shapes
+
 torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
 
 
-def shapes(c):
-    v, h, f = c["vocab"], c["hidden"], c["ffn"]
-    out = [("embed", (v, h))]
-    for i in range(c["layers"]):
-        out += [(f"{i}.norm1", (h,)), (f"{i}.qkv", (3 * h, h)), (f"{i}.out", (h, h)),
-                (f"{i}.norm2", (h,)), (f"{i}.up", (f, h)), (f"{i}.down", (h, f))]
-    return out + [("norm", (h,))]
-
-
-def rotate(x):
-    """Rotary positions, half-split, base 10000; x is (B, A, S, D)."""
-    s, d = x.shape[-2:]
-    frequency = 10000.0 ** (-torch.arange(0, d, 2) / d)
-    angle = torch.arange(s)[:, None] * frequency[None, :]
-    first, second = x[..., : d // 2], x[..., d // 2:]
-    return torch.cat([first * angle.cos() - second * angle.sin(),
-                      second * angle.cos() + first * angle.sin()], dim=-1)
-
-
-def logits_of(c, p, tokens):
-    b, s = tokens.shape
-    h, a = c["hidden"], c["heads"]
-    mask = torch.full((s, s), -math.inf).triu(1)
-    x = p["embed"][tokens]
-    for i in range(c["layers"]):
-        y = F.layer_norm(x, (h,), p[f"{i}.norm1"], None, 1e-5)
-        q, k, v = (t.reshape(b, s, a, h // a).transpose(1, 2)
-                   for t in F.linear(y, p[f"{i}.qkv"]).split(h, dim=-1))
-        weights = rotate(q) @ rotate(k).transpose(-1, -2) / math.sqrt(h // a) + mask
-        y = (weights.softmax(-1) @ v).transpose(1, 2).reshape(b, s, h)
-        x = x + F.linear(y, p[f"{i}.out"])
-        y = F.layer_norm(x, (h,), p[f"{i}.norm2"], None, 1e-5)
-        x = x + F.linear(F.gelu(F.linear(y, p[f"{i}.up"]), approximate="tanh"), p[f"{i}.down"])
-    return F.linear(F.layer_norm(x, (h,), p["norm"], None, 1e-5), p["embed"])
-
-
 def loss_of(c, p, tokens):
-    logits = logits_of(c, p, tokens)
+    logits = head_of(p, hidden_of(c, p, tokens, causal(c)))
     return logits, F.cross_entropy(logits[:, :-1].reshape(-1, c["vocab"]), tokens[:, 1:].reshape(-1))
 
 
@@ -88,9 +54,7 @@ def make(path, seed, c, batch, length, steps, optimizer):
     out.append(struct.pack(f"<{steps}d", *rates))
     out.append(tokens.int().numpy().tobytes())
     out.append(flat(p.values()))
-    groups = [{"params": [t for t in p.values() if t.dim() == 2], "weight_decay": optimizer["decay"]},
-              {"params": [t for t in p.values() if t.dim() == 1], "weight_decay": 0.0}]
-    adam = torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.99), eps=optimizer["eps"])
+    adam = optimizer_of(p, optimizer["decay"], optimizer["eps"])
     losses, norms, first = [], [], None
     for i in range(steps):
         adam.zero_grad()

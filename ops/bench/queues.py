@@ -9,7 +9,7 @@
      fdatasync during such an upload: 99th percentiles.
   3. How fast a checkpoint's bytes are uploaded, beside writing them to a file with fsync.
 
-usage: queue.py [PART…]   parts 1, 2, 3; default: all
+usage: queues.py [PART…]   parts 1, 2, 3; default: all
        BENCH_DIR=DIR      where databases and files are (default: /var/tmp)
        BENCH_SECONDS=s    of each measurement of part 1 (2)
 
