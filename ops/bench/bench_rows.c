@@ -5,7 +5,8 @@
  *     bench_rows bandwidth THREADS                     reading memory that no cache holds
  *
  * MODEL is L,H,A,S,V,batch. Says {"ready": …} once all is loaded; then, for each line that names a
- * number of units (steps, batches, tokens, passes), does so many and answers in one line of JSON. */
+ * number of units (steps, batches, tokens, passes), does so many and answers in one line of JSON.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,10 +200,10 @@ static void run_engine(char **argv, void (*fn)(struct side *s, int units))
     const bool learns = fn == train;
     size_t n, words;
     parse_model(argv[2], &s);
-    const struct engine_options o = {
-        .arithmetic = strcmp(argv[3], "bf16") == 0 ? ENGINE_BF16 : ENGINE_EXACT,
-        .threads = atoi(argv[4]),
-        .train = learns};
+    const struct engine_options o = {.arithmetic =
+                                         strcmp(argv[3], "bf16") == 0 ? ENGINE_BF16 : ENGINE_EXACT,
+                                     .threads = atoi(argv[4]),
+                                     .train = learns};
     s.p = load(argv[5], "weights.f32", &n);
     s.tokens = load(argv[5], "tokens.u32", &words);
     s.batches = words / (s.batch * s.c.seq);
