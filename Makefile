@@ -66,9 +66,6 @@ SCHEMA   := $(sort $(wildcard schema/*.sql schema/*/*.sql))
 TESTS_C  := $(shell find tests -name 'test_*.c' | sort)
 BENCH_C  := $(shell find ops/bench -name 'bench_*.c' | sort)
 
-# Scalars rotate faster than what becomes of them as vectors.
-$(BUILD)/obj/core/base/digest.o: COMMON += -fno-tree-vectorize
-
 obj       = $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(1))))
 CORE_O   := $(call obj,$(CORE_C) $(CORE_CC)) \
             $(foreach i,$(ISAS),$(patsubst core/kernels/lanes/%.c,$(BUILD)/obj/lanes-$(i)/%.o,$(LANES)))

@@ -1,4 +1,4 @@
-/* BLAKE2b-256 (`b2sum -l 256`). Names every artifact. */
+/* BLAKE2b-256 (`b2sum -l 256`), by libsodium. Names every artifact. */
 #ifndef TACIT_BASE_DIGEST_H
 #define TACIT_BASE_DIGEST_H
 
@@ -14,14 +14,14 @@ struct digest {
 };
 
 struct digest_state {
-    _Alignas(64) uint8_t opaque[384]; /* asserted in digest.c */
+    _Alignas(64) uint8_t opaque[384]; /* crypto_generichash_state; asserted in digest.c */
 };
 
 void digest_init(struct digest_state *s);
 void digest_update(struct digest_state *s, const void *data, size_t len);
 void digest_final(struct digest_state *s, struct digest *out);
-/* Names what opaque's bytes mean: stored ones may be gone on with where this is the same (layout,
- * byte order). Returns out. */
+/* Names what opaque's bytes mean: stored ones may be gone on with where this is the same (library,
+ * its version, byte order). Returns out. */
 char *digest_state_kind(char out[64]);
 void digest_of(const void *data, size_t len, struct digest *out);
 

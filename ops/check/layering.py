@@ -50,7 +50,7 @@ LIBRARIES = [
     (r"microhttpd\.h", ["coordinator/api"]),
     (r"curl/.*", ["core/client"]),
     (r"sqlite3\.h", ["coordinator/store"]),
-    (r"sodium.*", ["tests/core/base"]),
+    (r"sodium.*", ["core/base/digest.c"]),
     (r"sentencepiece.*", ["core/data"]),
     (r"archive(_entry)?\.h", ["core/data", "core/checkpoint", "core/backup"]),
     (r"ini\.h", ["core/protocol"]),

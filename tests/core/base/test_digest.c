@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include "core/base/digest.h"
@@ -24,23 +23,6 @@ static void equals_b2sum(void **state)
                         "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
     assert_true(digest_from_hex(&again, hex, 64));
     assert_true(digest_equal(&d, &again));
-}
-
-/* All ways to end in a block, and texts of several. */
-static void equals_libsodium(void **state)
-{
-    static unsigned char data[3000];
-    struct digest d, theirs;
-
-    (void)state;
-    assert_true(sodium_init() >= 0);
-    for (size_t i = 0; i < sizeof data; i++)
-        data[i] = (unsigned char)(i * i >> 3);
-    for (size_t len = 0; len < sizeof data - 8; len += len < 700 ? 1 : 61) {
-        digest_of(data + len % 8, len, &d);
-        crypto_generichash(theirs.bytes, DIGEST_BYTES, data + len % 8, len, NULL, 0);
-        assert_true(digest_equal(&d, &theirs));
-    }
 }
 
 static void pieces_give_the_digest_of_the_whole(void **state)
@@ -82,7 +64,7 @@ static void a_copied_state_goes_on(void **state)
     digest_update(&copy, data + 1001, sizeof data - 1001);
     digest_final(&copy, &pieces);
     assert_true(digest_equal(&whole, &pieces));
-    assert_int_equal(strncmp(digest_state_kind(kind), "tacit ", 6), 0);
+    assert_int_equal(strncmp(digest_state_kind(kind), "libsodium ", 10), 0);
     assert_non_null(strstr(kind, " bytes, "));
 }
 
@@ -106,7 +88,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_b2sum),
-        cmocka_unit_test(equals_libsodium),
         cmocka_unit_test(pieces_give_the_digest_of_the_whole),
         cmocka_unit_test(a_copied_state_goes_on),
         cmocka_unit_test(only_lower_case_hex_of_full_length_is_read),
