@@ -135,12 +135,14 @@ static uint64_t expected_stream(const struct job_key *j)
 }
 
 static int check_state(const struct check *k, const struct model_config *c,
-                       const struct msg_blob *model, const struct msg_blob *state, struct err *e)
+                       enum optimizer optimizer, const struct msg_blob *model,
+                       const struct msg_blob *state, struct err *e)
 {
     struct checkpoint_position p;
     struct digest model_content, content;
     struct blob_reader r = {k->store, k->conn, &state->digest, 0};
-    int rc = checkpoint_state_read(read_blob, &r, c, NULL, NULL, &p, &model_content, &content, e);
+    int rc = checkpoint_state_read(read_blob, &r, c, optimizer, NULL, NULL, &p, &model_content,
+                                   &content, e);
     if (rc)
         return rc;
     if (!digest_equal(&content, &state->content))
@@ -159,7 +161,8 @@ static int check_training(const struct check *k, struct err *e)
     struct model_config c;
     const struct msg_complete *m = k->m;
     uint32_t vocab = k->view.facts.vocab, seq = k->view.facts.seq;
-    if (k->job.key.target == TARGET_ROUTER)
+    const bool router = k->job.key.target == TARGET_ROUTER;
+    if (router)
         spec_router_model(&k->view.spec, vocab, seq, &c);
     else
         spec_expert_model(&k->view.spec, vocab, seq, &c);
@@ -171,7 +174,9 @@ static int check_training(const struct check *k, struct err *e)
     int rc = checkpoint_model_read(read_blob, &r, &c, NULL, &content, e);
     if (!rc && !digest_equal(&content, &m->outputs[0].content))
         rc = err_set(e, ERR_DIGEST, "the model's content has another digest than was said");
-    return rc ? rc : check_state(k, &c, &m->outputs[0], &m->outputs[1], e);
+    return rc ? rc
+              : check_state(k, &c, spec_optimizer(&k->view.spec, router), &m->outputs[0],
+                            &m->outputs[1], e);
 }
 
 static void job_window(const struct check *k, uint64_t *first, uint64_t *count)

@@ -390,7 +390,8 @@ static int fill_costs(struct own_job *j, struct msg_report *m, const struct eval
     spec_cost(&view->spec, view->facts.vocab, view->facts.seq, view->facts.train_sequences, &run);
     cost_compute(&run, &c);
     bool em = view->spec.router.mode == SPEC_EM;
-    double step = 3 * cost_forward(view->spec.dense.batch, view->facts.seq, &run.expert);
+    double step =
+        cost_step(view->spec.dense.batch, view->facts.seq, &run.expert, run.expert_optimizer);
     uint64_t dense = due_steps(&view->facts, TARGET_DENSE);
     uint64_t dense_flops = due_steps(&view->facts, TARGET_DENSE_FLOPS);
     *costs = (struct msg_costs){.routers_training = em ? c.routers_training_prefix : 0,

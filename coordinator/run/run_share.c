@@ -15,7 +15,7 @@ static void weigh(const struct run_view *v, struct parts *w)
     spec_cost(&v->spec, f->vocab, f->seq, f->train_sequences, &run);
     cost_compute(&run, &cost);
     bool em = v->spec.router.mode == SPEC_EM;
-    double dense_step = 3 * cost_forward(v->spec.dense.batch, f->seq, &run.expert);
+    double dense_step = cost_step(v->spec.dense.batch, f->seq, &run.expert, run.expert_optimizer);
     /* Routers' evaluations read prefixes of small models: nothing beside the others. */
     double evals = (double)due_evals_total(f) - (em ? v->spec.experts : 0);
     w->routers = em ? cost.routers_training_prefix + cost.routers_sharding : 0;

@@ -5,7 +5,8 @@
  * sorted, header without spaces, padded with spaces to a multiple of 8, "__metadata__" holding
  * format, kind and — in a state — step, round_step, stream, spec and the model's content digest).
  * The archive around it may differ between library versions; the content may not. A state's tensors
- * are "moment1.NAME" and "moment2.NAME".
+ * are "moment1.NAME" and "moment2.NAME"; Muon's has no moment2 of the tensors that Muon moves
+ * (optimizer.h), and one optimizer's state is refused where another's is expected: ERR_INVALID.
  *
  * A reader trusts nothing: entry names, their number, sizes, header length, dtypes, shapes,
  * offsets, finiteness, and the total against what config implies, before anything is used. */
@@ -18,6 +19,7 @@
 #include "core/base/digest.h"
 #include "core/base/err.h"
 #include "core/model/model.h"
+#include "core/model/optimizer.h"
 
 struct checkpoint_position {
     uint64_t step;       /* optimizer steps done in all */
@@ -38,8 +40,8 @@ TACIT_MUST_CHECK int checkpoint_model_write(const char *path, bool lasting,
                                             const struct model_config *c, const float *parameters,
                                             struct checkpoint_digests *out, struct err *e);
 TACIT_MUST_CHECK int checkpoint_state_write(const char *path, bool lasting,
-                                            const struct model_config *c, const float *moment1,
-                                            const float *moment2,
+                                            const struct model_config *c, enum optimizer optimizer,
+                                            const float *moment1, const float *moment2,
                                             const struct checkpoint_position *p,
                                             const struct digest *model_content,
                                             struct checkpoint_digests *out, struct err *e);
@@ -54,8 +56,9 @@ TACIT_MUST_CHECK int checkpoint_model_read(checkpoint_read_fn *read, void *arg,
                                            const struct model_config *c, float *parameters,
                                            struct digest *content, struct err *e);
 TACIT_MUST_CHECK int checkpoint_state_read(checkpoint_read_fn *read, void *arg,
-                                           const struct model_config *c, float *moment1,
-                                           float *moment2, struct checkpoint_position *p,
+                                           const struct model_config *c, enum optimizer optimizer,
+                                           float *moment1, float *moment2,
+                                           struct checkpoint_position *p,
                                            struct digest *model_content, struct digest *content,
                                            struct err *e);
 /* The same from a file. */
@@ -63,7 +66,7 @@ TACIT_MUST_CHECK int checkpoint_model_load(const char *path, const struct model_
                                            float *parameters, struct digest *content,
                                            struct err *e);
 TACIT_MUST_CHECK int checkpoint_state_load(const char *path, const struct model_config *c,
-                                           float *moment1, float *moment2,
+                                           enum optimizer optimizer, float *moment1, float *moment2,
                                            struct checkpoint_position *p,
                                            struct digest *model_content, struct digest *content,
                                            struct err *e);

@@ -31,7 +31,7 @@ static int meta_read(struct reader *r, const struct model_config *c, struct err 
         return err_set(e, ERR_TOO_LARGE, "checkpoint: meta.json of %llu bytes, at most %zu",
                        (unsigned long long)size, sizeof text);
     rc = stream_read(r->stream, text, size, e);
-    return rc ? rc : meta_check(text, size, r->tensors.kind, c, e);
+    return rc ? rc : meta_check(text, size, r->tensors.kind, c, r->tensors.optimizer, e);
 }
 
 /* The header's length follows from the entry's size and the data that the config implies: anything
@@ -121,14 +121,15 @@ static uint64_t compressed_max(const struct reader *r)
 }
 
 static int checkpoint_read(checkpoint_read_fn *read, void *arg, enum tensors_kind kind,
-                           const struct model_config *c, struct tensors_extra *extra,
-                           float *const arrays[2], struct digest *content, struct err *e)
+                           const struct model_config *c, enum optimizer optimizer,
+                           struct tensors_extra *extra, float *const arrays[2],
+                           struct digest *content, struct err *e)
 {
     struct reader *r = calloc(1, sizeof *r);
     if (r == NULL)
         return err_set(e, ERR_NO_MEMORY, "checkpoint: no memory to read it");
     digest_init(&r->content);
-    int rc = tensors_init(&r->tensors, kind, c, e);
+    int rc = tensors_init(&r->tensors, kind, c, optimizer, e);
     if (rc == 0)
         rc = tensors_header_max(&r->tensors, &r->header_max, e);
     if (rc == 0)
@@ -147,16 +148,17 @@ int checkpoint_model_read(checkpoint_read_fn *read, void *arg, const struct mode
                           float *parameters, struct digest *content, struct err *e)
 {
     float *const arrays[2] = {parameters, NULL};
-    return checkpoint_read(read, arg, TENSORS_MODEL, c, NULL, arrays, content, e);
+    return checkpoint_read(read, arg, TENSORS_MODEL, c, OPTIMIZER_ADAMW, NULL, arrays, content, e);
 }
 
 int checkpoint_state_read(checkpoint_read_fn *read, void *arg, const struct model_config *c,
-                          float *moment1, float *moment2, struct checkpoint_position *p,
-                          struct digest *model_content, struct digest *content, struct err *e)
+                          enum optimizer optimizer, float *moment1, float *moment2,
+                          struct checkpoint_position *p, struct digest *model_content,
+                          struct digest *content, struct err *e)
 {
     float *const arrays[2] = {moment1, moment2};
     struct tensors_extra extra;
-    int rc = checkpoint_read(read, arg, TENSORS_STATE, c, &extra, arrays, content, e);
+    int rc = checkpoint_read(read, arg, TENSORS_STATE, c, optimizer, &extra, arrays, content, e);
     if (rc != 0)
         return rc;
     if (p != NULL)
@@ -194,15 +196,16 @@ int checkpoint_model_load(const char *path, const struct model_config *c, float 
     return rc ? err_prefix(e, "%s", path), rc : 0;
 }
 
-int checkpoint_state_load(const char *path, const struct model_config *c, float *moment1,
-                          float *moment2, struct checkpoint_position *p,
+int checkpoint_state_load(const char *path, const struct model_config *c, enum optimizer optimizer,
+                          float *moment1, float *moment2, struct checkpoint_position *p,
                           struct digest *model_content, struct digest *content, struct err *e)
 {
     struct mapped m = {.at = 0};
     int rc = env_file_map(path, &m.map, e);
     if (rc != 0)
         return rc;
-    rc = checkpoint_state_read(mapped_read, &m, c, moment1, moment2, p, model_content, content, e);
+    rc = checkpoint_state_read(mapped_read, &m, c, optimizer, moment1, moment2, p, model_content,
+                               content, e);
     env_file_unmap(&m.map);
     return rc ? err_prefix(e, "%s", path), rc : 0;
 }

@@ -120,7 +120,7 @@ static int entries_write(struct writer *w, const struct tensors *t, const struct
     struct buf meta, header;
     buf_init(&meta, META_BYTES_MAX);
     buf_init(&header, TENSORS_HEADER_MAX);
-    int rc = meta_write(t->kind, c, &meta, e);
+    int rc = meta_write(t->kind, c, t->optimizer, &meta, e);
     if (rc == 0)
         rc = entry_begin(w, "meta.json", meta.len, e);
     if (rc == 0)
@@ -169,12 +169,12 @@ static int file_write(struct writer *w, const char *path, bool lasting, const st
 }
 
 static int checkpoint_write(const char *path, bool lasting, enum tensors_kind kind,
-                            const struct model_config *c, const struct tensors_extra *extra,
-                            const float *const arrays[2], struct checkpoint_digests *out,
-                            struct err *e)
+                            const struct model_config *c, enum optimizer optimizer,
+                            const struct tensors_extra *extra, const float *const arrays[2],
+                            struct checkpoint_digests *out, struct err *e)
 {
     struct tensors t;
-    int rc = tensors_init(&t, kind, c, e);
+    int rc = tensors_init(&t, kind, c, optimizer, e);
     if (rc != 0)
         return rc;
     struct writer *w = calloc(1, sizeof *w);
@@ -189,15 +189,15 @@ int checkpoint_model_write(const char *path, bool lasting, const struct model_co
                            const float *parameters, struct checkpoint_digests *out, struct err *e)
 {
     const float *const arrays[2] = {parameters, NULL};
-    return checkpoint_write(path, lasting, TENSORS_MODEL, c, NULL, arrays, out, e);
+    return checkpoint_write(path, lasting, TENSORS_MODEL, c, OPTIMIZER_ADAMW, NULL, arrays, out, e);
 }
 
 int checkpoint_state_write(const char *path, bool lasting, const struct model_config *c,
-                           const float *moment1, const float *moment2,
+                           enum optimizer optimizer, const float *moment1, const float *moment2,
                            const struct checkpoint_position *p, const struct digest *model_content,
                            struct checkpoint_digests *out, struct err *e)
 {
     const float *const arrays[2] = {moment1, moment2};
     const struct tensors_extra extra = {.position = *p, .model = *model_content};
-    return checkpoint_write(path, lasting, TENSORS_STATE, c, &extra, arrays, out, e);
+    return checkpoint_write(path, lasting, TENSORS_STATE, c, optimizer, &extra, arrays, out, e);
 }

@@ -12,13 +12,15 @@ static const char *kind_word(enum tensors_kind kind)
     return kind == TENSORS_MODEL ? "model" : "state";
 }
 
-int meta_write(enum tensors_kind kind, const struct model_config *c, struct buf *out, struct err *e)
+int meta_write(enum tensors_kind kind, const struct model_config *c, enum optimizer optimizer,
+               struct buf *out, struct err *e)
 {
-    json_t *root = json_pack("{s:{s:I,s:I,s:I,s:I,s:I,s:I},s:s,s:s,s:i}", "config", "vocab",
+    const char *other = optimizer == OPTIMIZER_ADAMW ? NULL : optimizer_word(optimizer);
+    json_t *root = json_pack("{s:{s:I,s:I,s:I,s:I,s:I,s:I},s:s,s:s,s:s*,s:i}", "config", "vocab",
                              (json_int_t)c->vocab, "seq", (json_int_t)c->seq, "hidden",
                              (json_int_t)c->hidden, "layers", (json_int_t)c->layers, "heads",
                              (json_int_t)c->heads, "ffn", (json_int_t)c->ffn, "format", META_FORMAT,
-                             "kind", kind_word(kind), "version", META_VERSION);
+                             "kind", kind_word(kind), "optimizer", other, "version", META_VERSION);
     char *text = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(root);
     if (text == NULL)
@@ -54,19 +56,31 @@ static int config_check(json_t *root, const struct model_config *c, struct err *
     return rc ? rc : size_check("ffn", ffn, c->ffn, e);
 }
 
+/* Before sizes are: that tensors are missing would not say why. */
+static int optimizer_check(const char *word, enum optimizer optimizer, struct err *e)
+{
+    const char *expected = optimizer_word(optimizer);
+    word = word ? word : optimizer_word(OPTIMIZER_ADAMW);
+    if (strcmp(word, expected) == 0)
+        return 0;
+    return err_set(e, ERR_INVALID,
+                   "checkpoint: a state of the optimizer %.32s, which %s cannot go on from", word,
+                   expected);
+}
+
 int meta_check(const char *text, size_t len, enum tensors_kind kind, const struct model_config *c,
-               struct err *e)
+               enum optimizer optimizer, struct err *e)
 {
     json_error_t fault;
     json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &fault);
     if (root == NULL)
         return err_set(e, ERR_FORMAT, "checkpoint: meta.json: %s", fault.text);
-    const char *format, *word;
+    const char *format, *word, *other = NULL;
     json_t *config;
     json_int_t version;
     int rc = 0;
-    if (json_unpack_ex(root, &fault, 0, "{s:o,s:s,s:s,s:I!}", "config", &config, "format", &format,
-                       "kind", &word, "version", &version) != 0)
+    if (json_unpack_ex(root, &fault, 0, "{s:o,s:s,s:s,s?s,s:I!}", "config", &config, "format",
+                       &format, "kind", &word, "optimizer", &other, "version", &version) != 0)
         rc = err_set(e, ERR_FORMAT, "checkpoint: meta.json: %s", fault.text);
     else if (strcmp(format, META_FORMAT) != 0 || strcmp(word, kind_word(kind)) != 0)
         rc =
@@ -77,6 +91,8 @@ int meta_check(const char *text, size_t len, enum tensors_kind kind, const struc
                      (long long)version, META_VERSION);
     else
         rc = config_check(root, c, e);
+    if (rc == 0)
+        rc = optimizer_check(other, optimizer, e);
     json_decref(root);
     return rc;
 }

@@ -37,7 +37,7 @@ static void entry_fill(struct tensors_entry *out, const struct model_tensor *t,
 }
 
 int tensors_init(struct tensors *t, enum tensors_kind kind, const struct model_config *c,
-                 struct err *e)
+                 enum optimizer optimizer, struct err *e)
 {
     memset(t, 0, sizeof *t);
     int rc = model_config_check(c, e);
@@ -45,6 +45,7 @@ int tensors_init(struct tensors *t, enum tensors_kind kind, const struct model_c
         return rc;
     uint32_t arrays = kind == TENSORS_MODEL ? 1 : 2, count = model_tensor_count(c);
     t->kind = kind;
+    t->optimizer = optimizer;
     t->entries = calloc((size_t)arrays * count, sizeof *t->entries);
     if (t->entries == NULL)
         return err_set(e, ERR_NO_MEMORY, "checkpoint: no memory for %u tensors", arrays * count);
@@ -52,7 +53,8 @@ int tensors_init(struct tensors *t, enum tensors_kind kind, const struct model_c
         for (uint32_t i = 0; i < count; i++) {
             struct model_tensor tensor;
             model_tensor_at(c, i, &tensor);
-            entry_fill(&t->entries[t->count++], &tensor, kind, a);
+            if (a == 0 || !optimizer_is_muons(optimizer, &tensor))
+                entry_fill(&t->entries[t->count++], &tensor, kind, a);
         }
     qsort(t->entries, t->count, sizeof *t->entries, entry_compare);
     for (uint32_t i = 0; i < t->count; i++) {

@@ -18,6 +18,7 @@
 #include "core/base/err.h"
 #include "core/checkpoint/checkpoint.h"
 #include "core/model/model.h"
+#include "core/model/optimizer.h"
 
 enum tensors_kind { TENSORS_MODEL, TENSORS_STATE };
 const char *tensors_file(enum tensors_kind kind); /* name of the archive's entry */
@@ -34,6 +35,7 @@ struct tensors_entry {
 
 struct tensors {
     enum tensors_kind kind;
+    enum optimizer optimizer;      /* of a state */
     struct tensors_entry *entries; /* in the file's order; owned */
     uint32_t count;
     uint64_t bytes; /* of the data */
@@ -48,8 +50,10 @@ struct tensors_extra {
 /* Longest header of any config: 512 layers, twice. */
 #define TENSORS_HEADER_MAX (2u << 20)
 
+/* optimizer: of a state; which tensors it has follows from it. A model's is OPTIMIZER_ADAMW. */
 TACIT_MUST_CHECK int tensors_init(struct tensors *t, enum tensors_kind kind,
-                                  const struct model_config *c, struct err *e);
+                                  const struct model_config *c, enum optimizer optimizer,
+                                  struct err *e);
 void tensors_free(struct tensors *t);
 /* Appends length and header. extra: of a state; NULL for a model. */
 TACIT_MUST_CHECK int tensors_header_write(const struct tensors *t,

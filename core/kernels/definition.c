@@ -358,6 +358,12 @@ static void scale(float *y, const float *x, float s, size_t n)
         y[i] = x[i] * s;
 }
 
+static void mix(float *y, float s, const float *x, float t, const float *z, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = f1_fma(s, x[i], t * z[i]);
+}
+
 static void embed_backward(float *dE, const float *dx, const uint32_t *tokens, size_t rows,
                            size_t H, size_t c0, size_t c1)
 {
@@ -442,6 +448,7 @@ const struct kern_lanes kern_lanes_definition = {
     .gelu_backward = gelu_backward,
     .add = add,
     .scale = scale,
+    .mix = mix,
     .embed_backward = embed_backward,
     .loss = loss,
     .adamw = adamw,

@@ -380,6 +380,24 @@ void kern_scale(struct kern *k, float *y, const float *x, float s, size_t n)
     pool_for(k->pool, n, ALONE_ELEMENTS, scale_part, &j);
 }
 
+struct mix_job {
+    const struct kern_lanes *lanes;
+    float *y, s, t;
+    const float *x, *z;
+};
+
+static void mix_part(void *arg, size_t i0, size_t i1)
+{
+    const struct mix_job *j = arg;
+    j->lanes->mix(j->y + i0, j->s, j->x + i0, j->t, j->z + i0, i1 - i0);
+}
+
+void kern_mix(struct kern *k, float *y, float s, const float *x, float t, const float *z, size_t n)
+{
+    struct mix_job j = {k->lanes, y, s, t, x, z};
+    pool_for(k->pool, n, ALONE_ELEMENTS, mix_part, &j);
+}
+
 static void embed_forward_part(void *arg, size_t r0, size_t r1)
 {
     const struct rows_job *j = arg;

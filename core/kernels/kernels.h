@@ -142,6 +142,8 @@ void kern_gelu_backward(struct kern *k, float *dx, const float *dy, const float 
 void kern_add(struct kern *k, float *y, const float *a, const float *b, size_t n);
 /* y = s·x; y may be x. */
 void kern_scale(struct kern *k, float *y, const float *x, float s, size_t n);
+/* y = fma(s, x, t·z), elementwise; y may be either. */
+void kern_mix(struct kern *k, float *y, float s, const float *x, float t, const float *z, size_t n);
 
 /* x (rows,H): row r = E (V,H)[tokens[r]]. Every token < V: the caller has checked. */
 void kern_embed_forward(struct kern *k, float *x, const float *E, const uint32_t *tokens,

@@ -70,6 +70,7 @@ struct kern_lanes {
     void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t n);
     void (*add)(float *y, const float *a, const float *b, size_t n);
     void (*scale)(float *y, const float *x, float s, size_t n);
+    void (*mix)(float *y, float s, const float *x, float t, const float *z, size_t n);
     /* Columns c0…c1 over all rows. */
     void (*embed_backward)(float *dE, const float *dx, const uint32_t *tokens, size_t rows,
                            size_t H, size_t c0, size_t c1);

@@ -85,6 +85,7 @@ static void elements(struct bench *t, const struct kern_lanes *l, float *y)
     memcpy(y + 4 * n, t->c, 3 * WIDTH * sizeof *y);
     l->embed_backward(y + 4 * n, t->d, tokens, ROWS, WIDTH, 0, WIDTH);
     y[5 * n] = l->squares(t->a, n);
+    l->mix(y + 6 * n, 0.37f, t->a, -1.3f, t->b, n);
 }
 
 static void loss(struct bench *t, const struct kern_lanes *l, float *y)

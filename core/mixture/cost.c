@@ -10,6 +10,11 @@ double cost_forward(double batch, double length, const struct model_config *c)
     return tokens * h + c->layers * layer + 2 * tokens * h * v + 3 * tokens * v;
 }
 
+double cost_step(double batch, double length, const struct model_config *c, enum optimizer o)
+{
+    return 3 * cost_forward(batch, length, c) + optimizer_flops(o, c);
+}
+
 void cost_compute(const struct cost_run *r, struct cost_result *out)
 {
     double experts = r->experts, s = r->expert.seq, m = r->prefix;
@@ -20,16 +25,18 @@ void cost_compute(const struct cost_run *r, struct cost_result *out)
     double for_experts = r->scored_for_experts < 0 ? r->expert_steps * r->expert_batch * experts
                                                    : r->scored_for_experts;
 
-    /* Forward and backward together cost three forward passes (Eq. 10). */
-    out->dense_training = 3 * r->dense_steps * cost_forward(r->dense_batch, s, &r->expert);
+    out->dense_training =
+        r->dense_steps * cost_step(r->dense_batch, s, &r->expert, r->expert_optimizer);
     out->dense_inference = cost_forward(1, s, &r->expert);
-    double router_runs = experts * 3 * r->router_steps;
-    out->routers_training = router_runs * cost_forward(r->router_batch, s, &r->router);
-    out->routers_training_prefix = router_runs * cost_forward(r->router_batch, m, &r->router);
+    double router_runs = experts * r->router_steps;
+    out->routers_training =
+        router_runs * cost_step(r->router_batch, s, &r->router, r->router_optimizer);
+    out->routers_training_prefix =
+        router_runs * cost_step(r->router_batch, m, &r->router, r->router_optimizer);
     out->routers_sharding = for_routers * score;
     out->experts_sharding = for_experts * score;
     out->experts_training =
-        experts * 3 * r->expert_steps * cost_forward(r->expert_batch, s, &r->expert);
+        experts * r->expert_steps * cost_step(r->expert_batch, s, &r->expert, r->expert_optimizer);
 
     double sharding = out->routers_sharding + out->experts_sharding;
     out->training_overhead = out->routers_training + sharding;
@@ -42,7 +49,7 @@ uint64_t cost_dense_steps_flops(const struct cost_run *r)
     struct cost_result cost;
     cost_compute(r, &cost);
     double mixture = cost.experts_training + cost.training_overhead_prefix;
-    double step = 3 * cost_forward(r->dense_batch, r->expert.seq, &r->expert);
+    double step = cost_step(r->dense_batch, r->expert.seq, &r->expert, r->expert_optimizer);
     return step > 0 ? (uint64_t)ceil(mixture / step) : 0;
 }
 

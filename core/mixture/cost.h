@@ -5,12 +5,17 @@
 
 #include <stdint.h>
 #include "core/model/model.h"
+#include "core/model/optimizer.h"
 
 /* F(B,S,H,L,V,Dff): forward FLOPs of B sequences of length S (c->seq is not read). */
 double cost_forward(double batch, double length, const struct model_config *c);
+/* Of one training step: three forward passes (Eq. 10), and what the optimizer computes beside what
+ * AdamW does, which the paper does not count: Muon's products. */
+double cost_step(double batch, double length, const struct model_config *c, enum optimizer o);
 
 struct cost_run {
     struct model_config router, expert;
+    enum optimizer router_optimizer, expert_optimizer; /* the dense model's is the expert's */
     uint32_t experts, prefix;
     double router_steps; /* of one router, all rounds together */
     double router_batch;

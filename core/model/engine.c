@@ -18,12 +18,14 @@
 #define MICRO_BYTES_A_THREAD ((uint64_t)1 << 20)
 #define MICRO_ROWS_MIN 512
 
-static void set_sizes(struct engine *g, const struct model_config *c, bool train)
+static void set_sizes(struct engine *g, const struct model_config *c, bool train,
+                      enum optimizer optimizer)
 {
     size_t rows = HEAD_FLOATS_MAX / c->vocab;
     g->c = *c;
     g->head = c->hidden / c->heads;
     g->train = train;
+    g->optimizer = optimizer;
     rows = rows > HEAD_ROWS_MAX ? HEAD_ROWS_MAX : rows;
     g->head_rows = rows < HEAD_ROWS_MIN ? HEAD_ROWS_MIN : rows;
     /* Rows start at a cache line, but not a multiple of 1,024 floats apart (kernels.h). */
@@ -109,7 +111,7 @@ int engine_create(struct engine **out, const struct model_config *c, const struc
     struct engine *g = calloc(1, sizeof *g);
     if (!g)
         return err_set(e, ERR_NO_MEMORY, "no memory for an engine");
-    set_sizes(g, c, o->train);
+    set_sizes(g, c, o->train, o->optimizer);
     rc = create_parts(g, o, e);
     if (rc) {
         engine_destroy(g);
@@ -129,13 +131,13 @@ void engine_destroy(struct engine *g)
     free(g);
 }
 
-uint64_t engine_memory(const struct model_config *c, bool train)
+uint64_t engine_memory(const struct model_config *c, bool train, enum optimizer optimizer)
 {
     struct engine g = {0};
-    set_sizes(&g, c, train);
-    /* Gradients are in the workspaces; the caller holds parameters and both moments. */
-    const uint64_t held = (train ? 3 : 1) * model_parameters(c) * sizeof(float);
-    return held + memory_of(&g, 1, ENGINE_EXACT, c->seq);
+    set_sizes(&g, c, train, optimizer);
+    /* Gradients are in the workspaces; the caller holds parameters and moments. */
+    const uint64_t held = model_parameters(c) + (train ? optimizer_moments(optimizer, c) : 0);
+    return held * sizeof(float) + memory_of(&g, 1, ENGINE_EXACT, c->seq);
 }
 
 const char *engine_describe(const struct engine *g)
@@ -243,6 +245,11 @@ static void update(struct engine *g, float *parameters, float *moment1, float *m
     for (uint32_t i = 0; i < model_tensor_count(&g->c); i++) {
         struct model_tensor t;
         model_tensor_at(&g->c, i, &t);
+        if (optimizer_is_muons(g->optimizer, &t)) {
+            engine__muon(g, parameters + t.offset, moment1 + t.offset, g->gradients + t.offset,
+                         t.shape[0], t.shape[1], o, a.grad_scale);
+            continue;
+        }
         a.weight_decay = t.decay ? o->weight_decay : 0.0;
         kern_adamw_update(g->kern, parameters + t.offset, moment1 + t.offset, moment2 + t.offset,
                           g->gradients + t.offset, t.shape[0] * t.shape[1], &a);

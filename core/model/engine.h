@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include "core/base/err.h"
 #include "core/model/model.h"
+#include "core/model/optimizer.h"
 
 enum engine_arithmetic {
     ENGINE_EXACT = 0, /* one arithmetic: equal bytes on every processor */
@@ -21,8 +22,9 @@ struct engine;
 
 struct engine_options {
     enum engine_arithmetic arithmetic;
-    int threads;         /* ≥ 1 */
-    bool train;          /* room for gradients too */
+    int threads;              /* ≥ 1 */
+    bool train;               /* room for gradients too */
+    enum optimizer optimizer; /* of engine_train_step */
     uint64_t memory_max; /* bytes the workspaces may take; 0: half of the machine's memory. Batches
                             that do not fit are computed in micro-batches, to the same bits */
 };
@@ -32,22 +34,24 @@ TACIT_MUST_CHECK int engine_create(struct engine **out, const struct model_confi
 void engine_destroy(struct engine *g); /* accepts NULL */
 /* Bytes of workspace that engine_create takes for one sequence at least, parameters, gradients and
  * moments included where train: what `tacit plan` prints as memory per agent. */
-uint64_t engine_memory(const struct model_config *c, bool train);
+uint64_t engine_memory(const struct model_config *c, bool train, enum optimizer optimizer);
 /* "exact avx512, 2 threads", "exact bf16 avx512bf16, 1 thread": for logs. Static storage of the
  * engine. */
 const char *engine_describe(const struct engine *g);
 
 struct engine_step {
-    double learning_rate; /* of this step, see schedule.h */
-    double beta1, beta2, epsilon, weight_decay;
+    double learning_rate;         /* of this step, see schedule.h */
+    double beta1, beta2, epsilon; /* AdamW's */
+    double weight_decay;
     double grad_clip; /* global norm; 0: none */
     uint64_t step;    /* 1 for the first: bias correction */
 };
 
 /* One optimizer step on the mean loss over all batch·(length−1) predictions of tokens
  * (batch, length), 2 ≤ length ≤ S. parameters, first and second moments (model_parameters floats
- * each) are updated in place. *loss: mean, nats. ERR_NOT_FINITE (and nothing updated) where loss or
- * gradient norm is not finite; ERR_STOPPED never: poll between steps. */
+ * each) are updated in place, but of second moments those alone that the optimizer keeps. *loss:
+ * mean, nats. ERR_NOT_FINITE (and nothing updated) where loss or gradient norm is not finite;
+ * ERR_STOPPED never: poll between steps. */
 TACIT_MUST_CHECK int engine_train_step(struct engine *g, float *parameters, float *moment1,
                                        float *moment2, const uint32_t *tokens, uint32_t batch,
                                        uint32_t length, const struct engine_step *o, double *loss,

@@ -34,6 +34,7 @@ struct engine {
     struct pool *pool;
     struct arena arena; /* everything below that is a pointer */
     bool train;
+    enum optimizer optimizer;
     size_t rows;      /* tokens of a micro-batch at most */
     size_t head_rows; /* rows of logits at a time */
     size_t logits_stride;
@@ -57,6 +58,9 @@ struct engine {
     float *d_stream;  /* (R,H) gradient of the residual stream */
     float *d_normed;  /* (R,H) */
     float *d_wide;    /* (R, max(3H,Dff)) */
+
+    float *muon_turned;             /* the largest matrix of a layer; Muon alone, as what follows */
+    float *muon_square, *muon_poly; /* of the largest smaller side */
 };
 
 /* One micro-batch: `count` sequences of `length` inputs each. */
@@ -83,5 +87,9 @@ void engine__losses(struct engine *g, const float *parameters, size_t rows);
 /* After a forward pass with keep: losses[rows], and gradients and embed_in continue. */
 void engine__backward(struct engine *g, const float *parameters, float *gradients,
                       const struct engine_batch *b, float scale);
+
+/* One step of Muon on a matrix; the gradient is overwritten. o: rate and decay of the step. */
+void engine__muon(struct engine *g, float *p, float *moment, float *gradient, size_t rows,
+                  size_t columns, const struct engine_step *o, float grad_scale);
 
 #endif

@@ -70,6 +70,14 @@ static void walk_train(struct engine *g, struct walk *w, uint64_t rows)
     g->embed_in = floats(w, (uint64_t)c->vocab * c->hidden);
 }
 
+static void walk_muon(struct engine *g, struct walk *w)
+{
+    const uint64_t h = g->c.hidden, f = g->c.ffn, wide = f > 3 * h ? f : 3 * h;
+    g->muon_turned = floats(w, wide * h);
+    g->muon_square = floats(w, h * h);
+    g->muon_poly = floats(w, h * h);
+}
+
 static void walk_all(struct engine *g, struct walk *w, uint64_t rows)
 {
     const struct model_config *c = &g->c;
@@ -86,6 +94,8 @@ static void walk_all(struct engine *g, struct walk *w, uint64_t rows)
     g->v_cache = floats(w, cache);
     if (g->train)
         walk_train(g, w, rows);
+    if (g->train && g->optimizer == OPTIMIZER_MUON)
+        walk_muon(g, w);
     if (!g->train || w->arena)
         walk_flat(g, w, rows);
 }

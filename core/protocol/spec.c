@@ -31,6 +31,7 @@ struct key {
 
 static const char *const arithmetic_words[] = {"exact", "blas", NULL};
 static const char *const precision_words[] = {"f32", "bf16", NULL};
+static const char *const optimizer_words[] = {"adamw", "muon", NULL}; /* enum optimizer's order */
 static const char *const mode_words[] = {"em", "random", NULL};
 static const char *const match_words[] = {"tokens", "both", NULL};
 static const char *const sections[] = {"run", "router", "expert", "dense", "checkpoint", "eval"};
@@ -139,6 +140,13 @@ static const struct key keys[] = {
     WHOLE32("router", "warmup", router.warmup, 0, STEPS_MAX, "20", "steps of linear warm-up"),
     NUMBER("router", "grad_clip", router.grad_clip, 0, false, 1e6, false, "1",
            "largest norm of a gradient; 0: no limit"),
+    {.section = "router",
+     .name = "optimizer",
+     .type = KEY_WORD,
+     AT(router.optimizer),
+     .words = optimizer_words,
+     .given = "adamw",
+     .help = "as [expert] optimizer, of routers"},
 
     SIZE("expert", "hidden", expert.hidden, HIDDEN_MAX, REQUIRED, "32",
          "width of an expert; a multiple of twice its heads"),
@@ -159,8 +167,16 @@ static const struct key keys[] = {
     WHOLE32("expert", "warmup", expert.warmup, 0, STEPS_MAX, "100", "steps of linear warm-up"),
     NUMBER("expert", "grad_clip", expert.grad_clip, 0, false, 1e6, false, "1",
            "largest norm of a gradient; 0: no limit"),
+    {.section = "expert",
+     .name = "optimizer",
+     .type = KEY_WORD,
+     AT(expert.optimizer),
+     .words = optimizer_words,
+     .given = "adamw",
+     .help =
+         "muon: orthogonal steps (arXiv 2502.16982) of the layers' matrices, AdamW of the rest"},
     NUMBER("expert", "weight_decay", expert.weight_decay, 0, false, 1, false, "0.1",
-           "AdamW's, for experts, routers and dense alike"),
+           "the optimizer's, for experts, routers and dense alike"),
     NUMBER("expert", "beta1", expert.beta1, 0, false, 1, true, "0.9", "AdamW's, for all models"),
     NUMBER("expert", "beta2", expert.beta2, 0, false, 1, true, "0.99", "AdamW's, for all models"),
     WHOLE64("expert", "chunk", expert.chunk, 2, CHUNK_MAX, "1048576",

@@ -34,12 +34,14 @@ struct run_spec {
         uint64_t sequences; /* N of a round, over all routers */
         uint32_t passes;
         double learning_rate, grad_clip;
+        int optimizer; /* enum optimizer, as the expert's */
     } router;
     struct {
         uint32_t hidden, layers, heads, ffn, batch, warmup;
         uint64_t steps, chunk; /* chunk: sequences assigned at a time */
         double learning_rate, grad_clip, weight_decay, beta1,
             beta2; /* the last three for routers too */
+        int optimizer;
     } expert;
     struct {
         bool enabled;
@@ -72,6 +74,8 @@ TACIT_MUST_CHECK int spec_template(struct buf *out, struct err *e);
 
 /* What engines of the run compute with. */
 enum engine_arithmetic spec_engine_arithmetic(const struct run_spec *s);
+/* Of routers, or of experts and dense models. */
+enum optimizer spec_optimizer(const struct run_spec *s, bool router);
 
 /* Shapes that follow. */
 void spec_router_model(const struct run_spec *s, uint32_t vocab, uint32_t seq,

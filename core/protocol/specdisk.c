@@ -2,9 +2,8 @@
  * hardly compress, and so the sums are near; they leave nothing out that grows. */
 #include "core/protocol/spec.h"
 
-/* float32 parameters; two moments of them in a state; headers, tar and JSON around each. */
-#define MODEL_BYTES 4.0
-#define STATE_BYTES 8.0
+/* float32 parameters and moments; headers, tar and JSON around each archive. */
+#define FLOAT_BYTES 4.0
 #define ARCHIVE_BYTES 16384.0
 #define EVAL_ROW_MODEL 16.0 /* evalblob.h */
 #define EVAL_ROW_ROUTER 4.0 /* a token of the prefix */
@@ -21,9 +20,10 @@ static double links(uint64_t steps, uint64_t publish)
     return (double)(steps / publish + (steps % publish != 0));
 }
 
-static double checkpoint(const struct model_config *m)
+static double checkpoint(const struct run_spec *s, const struct model_config *m, bool router)
 {
-    return (MODEL_BYTES + STATE_BYTES) * (double)model_parameters(m) + ARCHIVE_BYTES;
+    uint64_t floats = model_parameters(m) + optimizer_moments(spec_optimizer(s, router), m);
+    return FLOAT_BYTES * (double)floats + ARCHIVE_BYTES;
 }
 
 /* Checkpoints of one chain that are kept: while the next arrives, and at the end. */
@@ -65,15 +65,15 @@ void spec_disk(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t 
     } models[] = {{experts, s->expert.steps}, {dense > 0, dense}, {flops > 0, flops}};
     for (int i = 0; i < 3; i++) {
         chain_kept(s, models[i].steps, &peak, &after);
-        out->checkpoints_peak += models[i].chains * peak * checkpoint(&expert);
-        out->checkpoints_after += models[i].chains * after * checkpoint(&expert);
+        out->checkpoints_peak += models[i].chains * peak * checkpoint(s, &expert, false);
+        out->checkpoints_after += models[i].chains * after * checkpoint(s, &expert, false);
         out->evaluations += models[i].chains * evaluations(s, models[i].steps, held);
     }
     if (em) {
         double rounds = s->router.rounds, keep = (double)s->checkpoint.keep;
         spec_router_model(s, vocab, seq, &router);
-        out->checkpoints_peak += experts * least(rounds, keep + 1) * checkpoint(&router);
-        out->checkpoints_after += experts * least(rounds, keep) * checkpoint(&router);
+        out->checkpoints_peak += experts * least(rounds, keep + 1) * checkpoint(s, &router, true);
+        out->checkpoints_after += experts * least(rounds, keep) * checkpoint(s, &router, true);
         out->evaluations += experts * held * EVAL_ROW_ROUTER * s->router.prefix;
         out->scores = (cost.scored_for_routers + cost.scored_for_experts) * (2 * experts + 4);
         out->assignments = (rounds - 1) * (double)s->router.sequences * ASSIGNMENT_ROW;

@@ -16,6 +16,11 @@ enum engine_arithmetic spec_engine_arithmetic(const struct run_spec *s)
     return s->precision == SPEC_BF16 ? ENGINE_BF16 : ENGINE_EXACT;
 }
 
+enum optimizer spec_optimizer(const struct run_spec *s, bool router)
+{
+    return (enum optimizer)(router ? s->router.optimizer : s->expert.optimizer);
+}
+
 static int check_routers(const struct run_spec *s, uint64_t sequences, struct err *e)
 {
     /* The last router's share is the smallest. */
@@ -170,6 +175,8 @@ void spec_cost(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t 
     spec_expert_model(s, vocab, seq, &out->expert);
     if (em) /* the control's hash costs nothing that counts: its router stays all zero */
         spec_router_model(s, vocab, seq, &out->router);
+    out->router_optimizer = spec_optimizer(s, true);
+    out->expert_optimizer = spec_optimizer(s, false);
     out->experts = s->experts;
     out->prefix = s->router.prefix;
     /* Shares differ by one sequence, so steps may by one: the mean is what the sum needs. */

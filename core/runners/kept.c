@@ -8,8 +8,7 @@
 struct kept_engine {
     struct engine *engine;
     struct model_config config;
-    enum engine_arithmetic arithmetic;
-    bool train;
+    struct engine_options options;
     uint64_t used;
 };
 
@@ -60,14 +59,20 @@ void kept_destroy(struct kept *k)
     free(k);
 }
 
-int kept_engine(struct kept *k, const struct model_config *c, enum engine_arithmetic arithmetic,
-                bool train, struct engine **out, struct err *e)
+/* Whether an engine made for `has` does what `wants` asks for: one that trains scores, too. */
+static bool serves(const struct engine_options *has, const struct engine_options *wants)
+{
+    return has->arithmetic == wants->arithmetic &&
+           (!wants->train || (has->train && has->optimizer == wants->optimizer));
+}
+
+int kept_engine(struct kept *k, const struct model_config *c, const struct engine_options *o,
+                struct engine **out, struct err *e)
 {
     struct kept_engine *oldest = &k->engines[0];
     for (int i = 0; i < KEPT_ENGINES; i++) {
         struct kept_engine *x = &k->engines[i];
-        if (x->engine && same_config(&x->config, c) && x->arithmetic == arithmetic &&
-            (x->train || !train)) {
+        if (x->engine && same_config(&x->config, c) && serves(&x->options, o)) {
             x->used = ++k->clock;
             *out = x->engine;
             return 0;
@@ -77,10 +82,9 @@ int kept_engine(struct kept *k, const struct model_config *c, enum engine_arithm
         }
     }
     engine_destroy(oldest->engine);
-    *oldest = (struct kept_engine){
-        .config = *c, .arithmetic = arithmetic, .train = train, .used = ++k->clock};
-    struct engine_options o = {.arithmetic = arithmetic, .threads = k->threads, .train = train};
-    int rc = engine_create(&oldest->engine, c, &o, e);
+    *oldest = (struct kept_engine){.config = *c, .options = *o, .used = ++k->clock};
+    oldest->options.threads = k->threads;
+    int rc = engine_create(&oldest->engine, c, &oldest->options, e);
     if (rc) {
         *oldest = (struct kept_engine){0};
         return rc;
@@ -96,15 +100,18 @@ static float *floats(uint64_t count)
     return aligned_alloc(64, bytes);
 }
 
-int kept_weights(struct kept *k, const struct model_config *c, struct weights **out, struct err *e)
+int kept_weights(struct kept *k, const struct model_config *c, enum optimizer optimizer,
+                 struct weights **out, struct err *e)
 {
     struct weights *w = &k->weights;
     *out = w;
+    w->optimizer = optimizer; /* another's state has other tensors, so another digest, too */
     if (w->parameters && same_config(&w->config, c)) {
         return 0;
     }
     weights_free(w);
     w->config = *c;
+    w->optimizer = optimizer;
     w->count = model_parameters(c);
     w->parameters = floats(w->count);
     w->moment1 = floats(w->count);

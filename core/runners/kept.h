@@ -17,13 +17,15 @@ struct kept;
 TACIT_MUST_CHECK int kept_create(struct kept **out, int threads, struct err *e);
 void kept_destroy(struct kept *k); /* accepts NULL */
 
-/* An engine for this model (borrowed until the next call). One that can train serves for scores. */
+/* An engine for this model (borrowed until the next call). One that can train serves for scores.
+ * Of o, threads are not read: they are those of kept_create. */
 TACIT_MUST_CHECK int kept_engine(struct kept *k, const struct model_config *c,
-                                 enum engine_arithmetic arithmetic, bool train, struct engine **out,
+                                 const struct engine_options *o, struct engine **out,
                                  struct err *e);
 
 struct weights {
     struct model_config config;
+    enum optimizer optimizer;
     uint64_t count; /* floats in each array */
     float *parameters, *moment1, *moment2;
     /* Content digests of what the arrays hold; zero while they are not those of any checkpoint. */
@@ -33,7 +35,7 @@ struct weights {
 /* Arrays for training a model of this shape, as the last job left them where the shape is the same
  * (borrowed until the next call). */
 TACIT_MUST_CHECK int kept_weights(struct kept *k, const struct model_config *c,
-                                  struct weights **out, struct err *e);
+                                  enum optimizer optimizer, struct weights **out, struct err *e);
 /* Parameters alone, for scores and losses: a scratch array of its own. */
 TACIT_MUST_CHECK int kept_parameters(struct kept *k, const struct model_config *c, float **out,
                                      struct err *e);

@@ -10,8 +10,8 @@ int reader_open(struct reader *m, const struct job_context *c, const struct msg_
     } else {
         spec_expert_model(c->spec, (uint32_t)g->vocab, (uint32_t)g->seq, &m->config);
     }
-    int rc =
-        kept_engine(c->kept, &m->config, spec_engine_arithmetic(c->spec), false, &m->engine, e);
+    const struct engine_options o = {.arithmetic = spec_engine_arithmetic(c->spec)};
+    int rc = kept_engine(c->kept, &m->config, &o, &m->engine, e);
     return rc ? rc : kept_parameters(c->kept, &m->config, &m->parameters, e);
 }
 

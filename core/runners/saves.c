@@ -69,8 +69,8 @@ int saves_write(const char *dir, struct weights *w, const struct checkpoint_posi
         rc = checkpoint_model_write(model, true, &w->config, w->parameters, dm, e);
     }
     if (!rc) {
-        rc = checkpoint_state_write(state, true, &w->config, w->moment1, w->moment2, p,
-                                    &dm->content, ds, e);
+        rc = checkpoint_state_write(state, true, &w->config, w->optimizer, w->moment1, w->moment2,
+                                    p, &dm->content, ds, e);
     }
     if (!rc) {
         struct err ignored = {0}; /* what can't be removed costs room alone */
@@ -98,8 +98,8 @@ static int load_one(const char *dir, uint64_t step, const struct checkpoint_posi
         rc = saves_path(dir, step, "state", &state, e);
     }
     if (!rc) {
-        rc = checkpoint_state_load(state, &w->config, w->moment1, w->moment2, p, &named, &w->state,
-                                   e);
+        rc = checkpoint_state_load(state, &w->config, w->optimizer, w->moment1, w->moment2, p,
+                                   &named, &w->state, e);
     }
     if (!rc) {
         rc = checkpoint_model_load(model, &w->config, w->parameters, &w->model, e);

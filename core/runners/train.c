@@ -18,6 +18,7 @@ int run_train(struct job_context *c, const struct msg_grant *g, struct job_resul
         .warmup = s->expert.warmup,
         .learning_rate = s->expert.learning_rate,
         .grad_clip = s->expert.grad_clip,
+        .optimizer = spec_optimizer(s, false),
         .sequences = &sequences,
     };
     switch (g->target) {

@@ -96,6 +96,7 @@ int run_train_router(struct job_context *c, const struct msg_grant *g, struct jo
             .warmup = s->router.warmup,
             .learning_rate = s->router.learning_rate,
             .grad_clip = s->router.grad_clip,
+            .optimizer = spec_optimizer(s, true),
             .sequences = &sequences,
             .own = own,
         };

@@ -74,7 +74,8 @@ static int load_inputs(struct loop *l, struct err *e)
     if (rc) {
         return load_error(rc, "model", e);
     }
-    rc = checkpoint_state_load(state, &w->config, w->moment1, w->moment2, &p, &named, &w->state, e);
+    rc = checkpoint_state_load(state, &w->config, w->optimizer, w->moment1, w->moment2, &p, &named,
+                               &w->state, e);
     if (rc) {
         return load_error(rc, "state", e);
     }
@@ -117,8 +118,7 @@ static int start_from(struct loop *l, struct err *e)
     }
     w->model = w->state = (struct digest){{0}};
     model_init(&t->config, l->c->spec->seed, t->stream, w->parameters);
-    memset(w->moment1, 0, w->count * sizeof(float));
-    memset(w->moment2, 0, w->count * sizeof(float));
+    optimizer_clear(w->optimizer, &w->config, w->moment1, w->moment2);
     return 0;
 }
 
@@ -366,8 +366,8 @@ static int write_outputs(struct loop *l, struct job_result *r, struct err *e)
         rc = checkpoint_model_write(model, false, &w->config, w->parameters, &dm, e);
     }
     if (!rc) {
-        rc = checkpoint_state_write(state, false, &w->config, w->moment1, w->moment2, &p,
-                                    &dm.content, &ds, e);
+        rc = checkpoint_state_write(state, false, &w->config, w->optimizer, w->moment1, w->moment2,
+                                    &p, &dm.content, &ds, e);
     }
     if (!rc) {
         struct msg_blob m = {.role = ROLE_MODEL,
@@ -396,15 +396,16 @@ int training_run(const struct job_context *c, const struct msg_grant *g, const s
                  struct job_result *r, struct err *e)
 {
     struct loop l = {.c = c, .g = g, .t = t};
+    const struct engine_options o = {
+        .arithmetic = spec_engine_arithmetic(c->spec), .train = true, .optimizer = t->optimizer};
     atomic_store(&c->progress->point_count, 0); /* a job that is tried again begins it anew */
-    enum engine_arithmetic arithmetic = spec_engine_arithmetic(c->spec);
     l.tokens = malloc((size_t)t->batch * t->length * sizeof *l.tokens);
     int rc = l.tokens ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a batch");
     if (!rc) {
-        rc = kept_engine(c->kept, &t->config, arithmetic, true, &l.engine, e);
+        rc = kept_engine(c->kept, &t->config, &o, &l.engine, e);
     }
     if (!rc) {
-        rc = kept_weights(c->kept, &t->config, &l.w, e);
+        rc = kept_weights(c->kept, &t->config, t->optimizer, &l.w, e);
     }
     if (!rc) {
         rc = start_from(&l, e);

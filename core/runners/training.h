@@ -19,6 +19,7 @@ struct training {
     uint64_t schedule_steps; /* cosine over so many; 0: constant */
     uint32_t warmup;
     double learning_rate, grad_clip;
+    enum optimizer optimizer;
     struct sequences *sequences;
     const uint32_t *own; /* positions in `sequences` of its share; NULL: they are 0…share−1 */
 };

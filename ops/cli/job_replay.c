@@ -126,7 +126,8 @@ static int check_content(struct replayer *r, const struct msg_grant *g, const st
         spec_expert_model(&r->spec, (uint32_t)g->vocab, (uint32_t)g->seq, &c);
     int rc = b->role == ROLE_MODEL
                  ? checkpoint_model_load(path, &c, NULL, &found, e)
-                 : checkpoint_state_load(path, &c, NULL, NULL, &p, &model, &found, e);
+                 : checkpoint_state_load(path, &c, spec_optimizer(&r->spec, router), NULL, NULL, &p,
+                                         &model, &found, e);
     if (rc == ERR_FORMAT || rc == ERR_NOT_FINITE || rc == ERR_INVALID)
         return err_set(e, ERR_DIGEST, "it is no checkpoint of this model");
     if (!rc && !digest_equal(&found, &b->content)) {

@@ -3,9 +3,7 @@
 #include <string.h>
 #include "core/model/engine.h"
 
-/* float32 parameters; two moments of them in a state (checkpoint.h). */
-#define MODEL_BYTES 4.0
-#define STATE_BYTES 8.0
+#define FLOAT_BYTES 4.0 /* of parameters and of the moments in a state (checkpoint.h) */
 /* What data-parallel training moves: gradients in and out, float32, a parameter, node and step
  * (METHOD, "Cost formulas"). */
 #define DATA_PARALLEL_BYTES 8.0
@@ -56,7 +54,7 @@ static void plan_flops(struct plan *p)
         c->routers_sharding = c->experts_sharding = 0;
         c->training_overhead = c->training_overhead_prefix = c->inference_overhead = 0;
     }
-    double step = 3 * cost_forward(s->dense.batch, p->data.seq, &p->expert);
+    double step = cost_step(s->dense.batch, p->data.seq, &p->expert, spec_optimizer(s, false));
     p->dense_training = step * (double)p->dense_steps;
     p->dense_flops_training = step * (double)p->dense_flops_steps;
     p->total = c->experts_training + c->training_overhead_prefix + p->dense_training +
@@ -81,11 +79,11 @@ int plan_make(const struct run_spec *spec, const struct plan_data *data, struct 
     bool em = spec->router.mode == SPEC_EM;
     spec_expert_model(spec, data->vocab, data->seq, &p->expert);
     p->expert_parameters = model_parameters(&p->expert);
-    p->expert_memory = engine_memory(&p->expert, true);
+    p->expert_memory = engine_memory(&p->expert, true, spec_optimizer(spec, false));
     if (em) {
         spec_router_model(spec, data->vocab, data->seq, &p->router);
         p->router_parameters = model_parameters(&p->router);
-        p->router_memory = engine_memory(&p->router, true);
+        p->router_memory = engine_memory(&p->router, true, spec_optimizer(spec, true));
         p->router_steps = spec_router_steps(spec, 0) * spec->router.rounds;
     }
     p->mixture_parameters = spec->experts * (p->expert_parameters + p->router_parameters);
@@ -96,10 +94,12 @@ int plan_make(const struct run_spec *spec, const struct plan_data *data, struct 
                 spec_dense_flops_steps(spec, data->vocab, data->seq, data->sequences);
     }
     p->draw = spec_expert_draw(spec, data->sequences);
-    p->router_model_bytes = MODEL_BYTES * (double)p->router_parameters;
-    p->router_state_bytes = STATE_BYTES * (double)p->router_parameters;
-    p->expert_model_bytes = MODEL_BYTES * (double)p->expert_parameters;
-    p->expert_state_bytes = STATE_BYTES * (double)p->expert_parameters;
+    p->router_model_bytes = FLOAT_BYTES * (double)p->router_parameters;
+    p->router_state_bytes =
+        em ? FLOAT_BYTES * (double)optimizer_moments(spec_optimizer(spec, true), &p->router) : 0;
+    p->expert_model_bytes = FLOAT_BYTES * (double)p->expert_parameters;
+    p->expert_state_bytes =
+        FLOAT_BYTES * (double)optimizer_moments(spec_optimizer(spec, false), &p->expert);
     spec_cost(spec, data->vocab, data->seq, data->sequences, &p->run);
     spec_disk(spec, data->vocab, data->seq, data->sequences,
               data->heldout ? data->heldout : data->sequences / 20, &p->disk);

@@ -49,9 +49,9 @@ static int prepare(struct measure *m, const struct plan *p, struct err *e)
     struct engine_options o = {
         .arithmetic = spec_engine_arithmetic(&p->spec), .threads = 1, .train = true};
     uint64_t n = model_parameters(&m->c), count = (uint64_t)m->batch * m->length;
-    if (engine_memory(&m->c, true) > env_memory_bytes() / 4)
+    if (engine_memory(&m->c, true, OPTIMIZER_ADAMW) > env_memory_bytes() / 4)
         return err_set(e, ERR_NO_MEMORY, "the model is too large to be timed on this machine");
-    o.memory_max = m->batch * engine_memory(&m->c, true);
+    o.memory_max = m->batch * engine_memory(&m->c, true, OPTIMIZER_ADAMW);
     m->parameters = calloc(n, sizeof *m->parameters);
     m->gradients = calloc(n, sizeof *m->gradients);
     m->tokens = calloc(count, sizeof *m->tokens);

@@ -88,7 +88,7 @@ static void wrap(enum layer layer, enum tensors_kind kind, const uint8_t *data, 
         FUZZ_OK(buf_append(&tar, data, size, &e), &e);
     } else {
         struct archive *a = archive_write_new();
-        FUZZ_OK(meta_write(kind, &small_model, &meta, &e), &e);
+        FUZZ_OK(meta_write(kind, &small_model, OPTIMIZER_ADAMW, &meta, &e), &e);
         archive_write_set_format_pax_restricted(a);
         archive_write_set_bytes_in_last_block(a, 1);
         FUZZ_CHECK(archive_write_open(a, &tar, NULL, on_bytes, NULL) == ARCHIVE_OK);
@@ -133,8 +133,9 @@ static int check_read(enum tensors_kind kind, const uint8_t *data, size_t size, 
     rc =
         kind == TENSORS_MODEL
             ? checkpoint_model_read(source_read, &s, &small_model, keep ? first : NULL, content, &e)
-            : checkpoint_state_read(source_read, &s, &small_model, keep ? first : NULL,
-                                    keep ? second : NULL, &p, &of_model, content, &e);
+            : checkpoint_state_read(source_read, &s, &small_model, OPTIMIZER_ADAMW,
+                                    keep ? first : NULL, keep ? second : NULL, &p, &of_model,
+                                    content, &e);
     if (rc)
         fuzz_refused(rc, &e);
     return rc;

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return -1;
     enum tensors_kind kind = data[0] & 1 ? TENSORS_STATE : TENSORS_MODEL;
-    FUZZ_OK(tensors_init(&t, kind, &small_model, &e), &e);
+    FUZZ_OK(tensors_init(&t, kind, &small_model, OPTIMIZER_ADAMW, &e), &e);
     int rc = tensors_header_read(&t, (const char *)data + 1, size - 1,
                                  kind == TENSORS_STATE ? &extra : NULL, &e);
     if (rc) {

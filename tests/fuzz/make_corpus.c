@@ -257,7 +257,8 @@ static void checkpoints(void)
     snprintf(path, sizeof path, "%s/checkpoint", folder);
     FUZZ_OK(checkpoint_model_write(path, false, &small_model, zeros, &d, &e), &e);
     layers(path, 0);
-    FUZZ_OK(checkpoint_state_write(path, false, &small_model, zeros, zeros, &p, &d.content, &d, &e),
+    FUZZ_OK(checkpoint_state_write(path, false, &small_model, OPTIMIZER_ADAMW, zeros, zeros, &p,
+                                   &d.content, &d, &e),
             &e);
     layers(path, 1);
     unlink(path);

@@ -78,8 +78,9 @@ void engine_destroy(struct engine *g)
     free(g);
 }
 
-uint64_t engine_memory(const struct model_config *c, bool train)
+uint64_t engine_memory(const struct model_config *c, bool train, enum optimizer optimizer)
 {
+    (void)optimizer;
     return model_parameters(c) * (train ? 32 : 8);
 }
 

@@ -28,6 +28,7 @@ void LANES(lanes_gelu_forward)(float *y, const float *x, size_t n);
 void LANES(lanes_gelu_backward)(float *dx, const float *dy, const float *x, size_t n);
 void LANES(lanes_add)(float *y, const float *a, const float *b, size_t n);
 void LANES(lanes_scale)(float *y, const float *x, float s, size_t n);
+void LANES(lanes_mix)(float *y, float s, const float *x, float t, const float *z, size_t n);
 void LANES(lanes_embed_backward)(float *dE, const float *dx, const uint32_t *tokens, size_t rows,
                                  size_t H, size_t c0, size_t c1);
 void LANES(lanes_loss)(float *loss, float *logits, size_t ld, const uint32_t *targets, size_t rows,

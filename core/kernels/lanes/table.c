@@ -18,6 +18,7 @@ const struct kern_lanes LANES(kern_lanes) = {
     .gelu_backward = LANES(lanes_gelu_backward),
     .add = LANES(lanes_add),
     .scale = LANES(lanes_scale),
+    .mix = LANES(lanes_mix),
     .embed_backward = LANES(lanes_embed_backward),
     .loss = LANES(lanes_loss),
     .adamw = LANES(lanes_adamw),

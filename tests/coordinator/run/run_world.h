@@ -278,8 +278,8 @@ static inline void make_training(struct world *w, const struct msg_grant *g, enu
     p.step += wrong == WRONG_STEP;
     p.stream += wrong == OTHER_MODEL;
     p.spec.bytes[0] ^= wrong == OTHER_RUN;
-    OK(checkpoint_state_write(forge_path("state", path), false, &c, values, values, &p,
-                              &model.content, &state, &err));
+    OK(checkpoint_state_write(forge_path("state", path), false, &c, OPTIMIZER_ADAMW, values, values,
+                              &p, &model.content, &state, &err));
     put_file(w, path, &state, ROLE_STATE, &o->items[1]);
     free(values);
     o->count = 2;

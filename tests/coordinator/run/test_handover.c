@@ -34,8 +34,8 @@ static void make_save(struct world *w, const struct msg_grant *g, uint64_t step,
     put_file(w, path, &model, ROLE_MODEL, &o->items[0]);
     struct checkpoint_position p = {
         .step = step, .round_step = cursor, .stream = stream_of(g), .spec = g->spec};
-    OK(checkpoint_state_write(forge_path("state", path), false, &c, values, values, &p,
-                              &model.content, &state, &err));
+    OK(checkpoint_state_write(forge_path("state", path), false, &c, OPTIMIZER_ADAMW, values, values,
+                              &p, &model.content, &state, &err));
     put_file(w, path, &state, ROLE_STATE, &o->items[1]);
     free(values);
     o->count = 2;

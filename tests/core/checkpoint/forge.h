@@ -176,7 +176,8 @@ static UNUSED_FN int forge_read_model(const struct buf *b, size_t piece, float *
 static UNUSED_FN int forge_read_state(const struct buf *b, struct err *e)
 {
     struct forge_source s = {.bytes = b};
-    return checkpoint_state_read(forge_read, &s, &CONFIG, NULL, NULL, NULL, NULL, NULL, e);
+    return checkpoint_state_read(forge_read, &s, &CONFIG, OPTIMIZER_ADAMW, NULL, NULL, NULL, NULL,
+                                 NULL, e);
 }
 
 static float *forge_values(uint64_t key, int positive)
@@ -229,7 +230,8 @@ static UNUSED_FN void forge_write_state(const char *path, struct checkpoint_dige
     float *m1 = forge_values(2, 0), *m2 = forge_values(3, 1);
     const struct digest model = {{9, 8, 7}};
     struct err e = {0};
-    if (checkpoint_state_write(path, true, &CONFIG, m1, m2, &POSITION, &model, d, &e) != 0)
+    if (checkpoint_state_write(path, true, &CONFIG, OPTIMIZER_ADAMW, m1, m2, &POSITION, &model, d,
+                               &e) != 0)
         fail_msg("%s", e.message);
     free(m1);
     free(m2);

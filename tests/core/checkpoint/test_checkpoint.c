@@ -49,6 +49,43 @@ static void test_model(void **state)
     free(loaded);
 }
 
+/* A state of Muon has no second moments of the matrices, comes back as it was, and neither
+ * optimizer takes the other's: training on from it would be training of nobody's. */
+static void test_state_of_muon(void **state)
+{
+    (void)state;
+    char path[128], adamw[128];
+    struct checkpoint_digests d, both;
+    struct err e = {0};
+    const struct digest model = {{9, 8, 7}};
+    uint64_t n = model_parameters(&CONFIG);
+    float *m1 = forge_values(2, 0), *m2 = forge_values(3, 1);
+    float *got1 = calloc(n, sizeof *got1), *got2 = calloc(n, sizeof *got2);
+    forge_write_state(forge_path("adamw", adamw), &both);
+    assert_int_equal(checkpoint_state_write(forge_path("muon", path), true, &CONFIG, OPTIMIZER_MUON,
+                                            m1, m2, &POSITION, &model, &d, &e),
+                     0);
+    assert_true(d.bytes < both.bytes - 2 * (2 * n - optimizer_moments(OPTIMIZER_MUON, &CONFIG)));
+    assert_int_equal(
+        checkpoint_state_load(path, &CONFIG, OPTIMIZER_MUON, got1, got2, NULL, NULL, NULL, &e), 0);
+    assert_memory_equal(m1, got1, n * sizeof *m1);
+    for (uint32_t i = 0; i < model_tensor_count(&CONFIG); i++) {
+        struct model_tensor t;
+        model_tensor_at(&CONFIG, i, &t);
+        for (uint64_t j = t.offset; j < t.offset + t.shape[0] * t.shape[1]; j++)
+            assert_true(got2[j] == (optimizer_is_muons(OPTIMIZER_MUON, &t) ? 0.0f : m2[j]));
+    }
+    assert_int_equal(
+        checkpoint_state_load(path, &CONFIG, OPTIMIZER_ADAMW, NULL, NULL, NULL, NULL, NULL, &e),
+        ERR_INVALID);
+    assert_non_null(strstr(e.message, "a state of the optimizer muon, which adamw cannot"));
+    assert_int_equal(
+        checkpoint_state_load(adamw, &CONFIG, OPTIMIZER_MUON, NULL, NULL, NULL, NULL, NULL, &e),
+        ERR_INVALID);
+    assert_non_null(strstr(e.message, "a state of the optimizer adamw, which muon cannot"));
+    free(m1), free(m2), free(got1), free(got2);
+}
+
 static void test_state(void **state)
 {
     (void)state;
@@ -61,7 +98,8 @@ static void test_state(void **state)
     struct checkpoint_position p;
     struct digest model, content;
     const struct digest expected_model = {{9, 8, 7}};
-    assert_int_equal(checkpoint_state_load(path, &CONFIG, got1, got2, &p, &model, &content, NULL),
+    assert_int_equal(checkpoint_state_load(path, &CONFIG, OPTIMIZER_ADAMW, got1, got2, &p, &model,
+                                           &content, NULL),
                      0);
     assert_memory_equal(m1, got1, n * sizeof *m1);
     assert_memory_equal(m2, got2, n * sizeof *m2);
@@ -258,13 +296,10 @@ static void test_flat_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model),
-        cmocka_unit_test(test_state),
-        cmocka_unit_test(test_digests_are_stable),
-        cmocka_unit_test(test_any_pieces),
-        cmocka_unit_test(test_write_refuses_nan),
-        cmocka_unit_test(test_write_errors),
-        cmocka_unit_test(test_python_reads_it),
+        cmocka_unit_test(test_model),         cmocka_unit_test(test_state),
+        cmocka_unit_test(test_state_of_muon), cmocka_unit_test(test_digests_are_stable),
+        cmocka_unit_test(test_any_pieces),    cmocka_unit_test(test_write_refuses_nan),
+        cmocka_unit_test(test_write_errors),  cmocka_unit_test(test_python_reads_it),
 #ifndef __SANITIZE_ADDRESS__
         cmocka_unit_test(test_flat_memory),
 #endif

@@ -230,19 +230,20 @@ static void elementwise_equals_the_definition(void **state)
     struct check *c = *state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         size_t n = sizes[i];
-        float *x = check_array(n), *g = check_array(n), *want = check_array(4 * n);
+        float *x = check_array(n), *g = check_array(n), *want = check_array(5 * n);
         for (size_t k = 0; k < n; k++)
             x[k] *= 5.0f;
         for (size_t k = 0; k <= c->count; k++) {
             struct kern *set = k == 0 ? c->definition : c->sets[k - 1];
-            float *y = check_array(4 * n);
+            float *y = check_array(5 * n);
             kern_gelu_forward(set, y, x, n);
             kern_gelu_backward(set, y + n, g, x, n);
             kern_add(set, y + 2 * n, x, g, n);
             kern_scale(set, y + 3 * n, x, 0.37f, n);
+            kern_mix(set, y + 4 * n, 2.0315f, x, -4.775f, g, n);
             if (k == 0)
-                memcpy(want, y, 4 * n * sizeof *y);
-            check_same(want, y, 4 * n, "elementwise", kern_isa(set));
+                memcpy(want, y, 5 * n * sizeof *y);
+            check_same(want, y, 5 * n, "elementwise", kern_isa(set));
             assert_true(kern_sum_squares(set, x, n) == kern_sum_squares(c->definition, x, n));
             free(y);
         }

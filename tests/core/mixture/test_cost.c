@@ -109,6 +109,26 @@ static void test_dense_at_equal_flops(void **state)
     assert_true(steps > 4000);
 }
 
+/* Muon's products are work like any other: a comparison at equal FLOPs that forgot them would
+ * favour it. Per layer of H 32: 96×32, 32×32, 128×32 and 32×128, five times 2n²(2m + n) each. */
+static void test_muon_is_counted(void **state)
+{
+    (void)state;
+    struct cost_run run = small_run();
+    struct cost_result adamw, muon;
+    cost_compute(&run, &adamw);
+    run.expert_optimizer = OPTIMIZER_MUON;
+    cost_compute(&run, &muon);
+    const double h = run.expert.hidden;
+    assert_true(run.expert.ffn == 4 * h);
+    double update = run.expert.layers * 5 * 2 * h * h * (2 * (3 + 1 + 4 + 4) * h + 4 * h);
+    assert_true(optimizer_flops(OPTIMIZER_MUON, &run.expert) == update);
+    double got = muon.experts_training - adamw.experts_training;
+    assert_true(fabs(got / (run.experts * run.expert_steps * update) - 1) < 1e-6);
+    assert_true(muon.routers_training == adamw.routers_training);
+    assert_true(muon.dense_inference == adamw.dense_inference);
+}
+
 static void test_scores_bytes(void **state)
 {
     (void)state;
@@ -123,6 +143,7 @@ int main(void)
         cmocka_unit_test(test_forward_by_hand),
         cmocka_unit_test(test_counted_sequences),
         cmocka_unit_test(test_dense_at_equal_flops),
+        cmocka_unit_test(test_muon_is_counted),
         cmocka_unit_test(test_scores_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

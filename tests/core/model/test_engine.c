@@ -24,6 +24,7 @@ static const char *const isas[] = {"plain", "avx2", "avx512", "avx512bf16", "neo
 
 /* Of the engines that create makes: the promises hold in float32 and bf16 alike. */
 static enum engine_arithmetic arithmetic = ENGINE_EXACT;
+static enum optimizer optimizer = OPTIMIZER_ADAMW; /* and whatever moves the parameters */
 
 static uint32_t *random_tokens(const struct model_config *c, uint32_t n, uint64_t seed)
 {
@@ -39,6 +40,7 @@ static struct engine *create(const struct model_config *c, struct engine_options
     struct engine *g = NULL;
     struct err e = {0};
     o.arithmetic = arithmetic;
+    o.optimizer = optimizer;
     if (isa)
         setenv("TACIT_ISA", isa, 1);
     const int rc = engine_create(&g, c, &o, &e);
@@ -141,8 +143,11 @@ static void micro_batches_change_no_bit(void **state)
         for (uint64_t memory = 1024; accepted < 12; memory += memory / 16) {
             struct engine *g;
             struct err e = {0};
-            const struct engine_options o = {
-                .arithmetic = arithmetic, .threads = 2, .train = true, .memory_max = memory};
+            const struct engine_options o = {.arithmetic = arithmetic,
+                                             .threads = 2,
+                                             .train = true,
+                                             .optimizer = optimizer,
+                                             .memory_max = memory};
             if (engine_create(&g, c, &o, &e) != 0) {
                 assert_int_equal(e.code, ERR_NO_MEMORY);
                 refused++;
@@ -191,8 +196,9 @@ static void memory_is_what_plan_says(void **state)
     const struct model_config *c = &configs[0];
     struct engine *g;
     struct err e = {0};
-    struct engine_options o = {.threads = 1, .train = true};
-    o.memory_max = engine_memory(c, true) - 3 * model_parameters(c) * sizeof(float);
+    struct engine_options o = {.threads = 1, .train = true, .optimizer = optimizer};
+    o.memory_max = engine_memory(c, true, optimizer) -
+                   (model_parameters(c) + optimizer_moments(optimizer, c)) * sizeof(float);
     assert_int_equal(engine_create(&g, c, &o, &e), 0);
     engine_destroy(g);
     o.memory_max--;
@@ -313,8 +319,11 @@ static void losses_and_scores_agree_with_logits(void **state)
         enum { COUNT = 9 };
         const uint32_t s = c->seq, prefix = s > 5 ? 5 : 2;
         struct engine *g = create_default(c);
-        struct engine *small = create(
-            c, (struct engine_options){.threads = 1, .memory_max = engine_memory(c, false)}, NULL);
+        struct engine *small =
+            create(c,
+                   (struct engine_options){.threads = 1,
+                                           .memory_max = engine_memory(c, false, OPTIMIZER_ADAMW)},
+                   NULL);
         struct trained t = train(g, c, 3);
         uint32_t *tokens = random_tokens(c, COUNT * s, 11);
         double all[COUNT], after[COUNT], all2[COUNT], after2[COUNT];
@@ -454,6 +463,67 @@ static void bf16_is_near_float32(void **state)
     }
 }
 
+/* (p − q) / rate of a matrix, transposed where that makes it wide. */
+static double *moved(const struct model_tensor *m, const float *p, const float *q, double rate,
+                     size_t *rows, size_t *columns)
+{
+    const bool tall = m->shape[0] > m->shape[1];
+    *rows = tall ? m->shape[1] : m->shape[0];
+    *columns = tall ? m->shape[0] : m->shape[1];
+    double *x = malloc(*rows * *columns * sizeof *x);
+    for (size_t r = 0; r < *rows; r++)
+        for (size_t k = 0; k < *columns; k++) {
+            const size_t at = m->offset + (tall ? k * *rows + r : r * *columns + k);
+            x[r * *columns + k] = ((double)p[at] - q[at]) / rate;
+        }
+    return x;
+}
+
+/* A step without decay moves a matrix by rows that are nearly of one length and at right angles:
+ * that is what Newton–Schulz is for. Zero gradients move nothing; second moments of matrices are
+ * not touched, of the others they are. */
+static void muon_makes_matrices_alone_orthogonal(void **state)
+{
+    (void)state;
+    const struct model_config *c = &configs[0];
+    const double rate = 1e-2;
+    struct engine *g = create_default(c);
+    const size_t n = model_parameters(c);
+    float *p = malloc(n * sizeof *p), *before = malloc(n * sizeof *p);
+    float *m1 = calloc(n, sizeof *m1), *m2 = malloc(n * sizeof *m2);
+    for (size_t i = 0; i < n; i++)
+        m2[i] = -7.0f;
+    optimizer_clear(OPTIMIZER_MUON, c, m1, m2);
+    model_init(c, 3, MODEL_STREAM_DENSE, p);
+    memcpy(before, p, n * sizeof *p);
+    uint32_t *tokens = random_tokens(c, 8 * c->seq, 5);
+    const struct engine_step o = {rate, 0.9, 0.99, 1e-8, 0, 0, 1};
+    double loss, norm;
+    struct err e = {0};
+    assert_int_equal(engine_train_step(g, p, m1, m2, tokens, 8, c->seq, &o, &loss, &norm, &e), 0);
+    for (uint32_t i = 0; i < model_tensor_count(c); i++) {
+        struct model_tensor m;
+        model_tensor_at(c, i, &m);
+        const bool muons = m.rank == 2 && i > 0;
+        assert_true((m2[m.offset] == -7.0f) == muons);
+        if (!muons)
+            continue;
+        size_t rows, columns;
+        const double longer = (double)(m.shape[0] > m.shape[1] ? m.shape[0] : m.shape[1]);
+        double *x = moved(&m, before, p, rate * 0.2 * sqrt(longer), &rows, &columns);
+        for (size_t a = 0; a < rows; a++)
+            for (size_t b = 0; b < rows; b++) {
+                double dot = 0;
+                for (size_t k = 0; k < columns; k++)
+                    dot += x[a * columns + k] * x[b * columns + k];
+                assert_true(a == b ? dot > 0.4 && dot < 1.5 : fabs(dot) < 0.3);
+            }
+        free(x);
+    }
+    free(p), free(before), free(m1), free(m2), free(tokens);
+    engine_destroy(g);
+}
+
 static void bad_calls_are_named(void **state)
 {
     (void)state;
@@ -507,7 +577,20 @@ int main(void)
         cmocka_unit_test(decoding_equals_logits),
         cmocka_unit_test(bf16_is_near_float32),
     };
+    const struct CMUnitTest muon[] = {
+        cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(micro_batches_change_no_bit),
+        cmocka_unit_test(instruction_sets_change_no_bit),
+        cmocka_unit_test(memory_is_what_plan_says),
+        cmocka_unit_test(training_learns),
+        cmocka_unit_test(a_step_that_is_not_finite_updates_nothing),
+        cmocka_unit_test(muon_makes_matrices_alone_orthogonal),
+    };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     arithmetic = ENGINE_BF16;
-    return failed + cmocka_run_group_tests_name("bf16", bf16, NULL, NULL);
+    failed += cmocka_run_group_tests_name("bf16", bf16, NULL, NULL);
+    optimizer = OPTIMIZER_MUON;
+    failed += cmocka_run_group_tests_name("Muon, bf16", muon, NULL, NULL);
+    arithmetic = ENGINE_EXACT;
+    return failed + cmocka_run_group_tests_name("Muon", muon, NULL, NULL);
 }

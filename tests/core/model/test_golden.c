@@ -135,11 +135,12 @@ static void check_steps(struct engine *g, const struct golden *w)
     free(p), free(m1), free(m2), free(moved);
 }
 
-static void check(const char *path, enum engine_arithmetic arithmetic)
+static void check(const char *path, enum engine_arithmetic arithmetic, enum optimizer optimizer)
 {
     struct golden w;
     golden_read(&w, path);
-    const struct engine_options o = {.arithmetic = arithmetic, .threads = 2, .train = true};
+    const struct engine_options o = {
+        .arithmetic = arithmetic, .threads = 2, .train = true, .optimizer = optimizer};
     struct engine *g;
     struct err e = {0};
     assert_int_equal(engine_create(&g, &w.c, &o, &e), 0);
@@ -152,20 +153,27 @@ static void check(const char *path, enum engine_arithmetic arithmetic)
 static void even_sizes(void **state)
 {
     (void)state;
-    check("tests/oracle/golden_even.bin", ENGINE_EXACT);
+    check("tests/oracle/golden_even.bin", ENGINE_EXACT, OPTIMIZER_ADAMW);
 }
 
 static void odd_sizes(void **state)
 {
     (void)state;
-    check("tests/oracle/golden_odd.bin", ENGINE_EXACT);
+    check("tests/oracle/golden_odd.bin", ENGINE_EXACT, OPTIMIZER_ADAMW);
+}
+
+static void muon_agrees(void **state)
+{
+    (void)state;
+    check("tests/oracle/golden_muon_even.bin", ENGINE_EXACT, OPTIMIZER_MUON);
+    check("tests/oracle/golden_muon_odd.bin", ENGINE_EXACT, OPTIMIZER_MUON);
 }
 
 static void blas_agrees_too(void **state)
 {
     (void)state;
-    check("tests/oracle/golden_even.bin", ENGINE_BLAS);
-    check("tests/oracle/golden_odd.bin", ENGINE_BLAS);
+    check("tests/oracle/golden_even.bin", ENGINE_BLAS, OPTIMIZER_ADAMW);
+    check("tests/oracle/golden_odd.bin", ENGINE_BLAS, OPTIMIZER_ADAMW);
 }
 
 int main(void)
@@ -173,6 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(even_sizes),
         cmocka_unit_test(odd_sizes),
+        cmocka_unit_test(muon_agrees),
         cmocka_unit_test(blas_agrees_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,9 +40,24 @@ static void absent_keys_get_their_defaults(void **state)
     assert_true(s.expert.learning_rate == 5e-3 && s.expert.warmup == 100);
     assert_true(s.expert.grad_clip == 1.0 && s.expert.weight_decay == 0.1);
     assert_true(s.expert.beta1 == 0.9 && s.expert.beta2 == 0.99 && s.expert.chunk == 1048576);
+    assert_true(spec_optimizer(&s, true) == OPTIMIZER_ADAMW);
+    assert_true(spec_optimizer(&s, false) == OPTIMIZER_ADAMW);
     assert_true(s.dense.enabled && s.dense.batch == 32 && s.dense.match == SPEC_MATCH_TOKENS);
     assert_true(s.checkpoint.every_steps == 250 && s.checkpoint.publish_steps == 500);
     assert_true(s.eval.every_steps == 0);
+}
+
+static void each_kind_of_model_has_its_optimizer(void **state)
+{
+    (void)state;
+    struct run_spec s;
+    struct err e;
+
+    assert_int_equal(parse(MINIMAL "[expert]\noptimizer = muon\n", &s, &e), 0);
+    assert_true(spec_optimizer(&s, false) == OPTIMIZER_MUON);
+    assert_true(spec_optimizer(&s, true) == OPTIMIZER_ADAMW);
+    assert_int_equal(parse(MINIMAL "[router]\noptimizer = sgd\n", &s, &e), ERR_INVALID);
+    assert_non_null(strstr(e.message, "accepted: adamw or muon"));
 }
 
 /* A short link must not make the user set a key that was not theirs. */
@@ -310,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(absent_keys_get_their_defaults),
+        cmocka_unit_test(each_kind_of_model_has_its_optimizer),
         cmocka_unit_test(saves_follow_short_links),
         cmocka_unit_test(every_form_of_text_is_read),
         cmocka_unit_test(precision_chooses_the_engine),

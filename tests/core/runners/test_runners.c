@@ -585,6 +585,14 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Muon's states have other tensors; links, saves and memory must carry them as well. */
+static int set_up_muon(void **state)
+{
+    int rc = set_up(state);
+    spec.expert.optimizer = OPTIMIZER_MUON;
+    return rc;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -604,5 +612,14 @@ int main(void)
         cmocka_unit_test(test_evaluations),
         cmocka_unit_test(test_random_control),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    const struct CMUnitTest muon[] = {
+        cmocka_unit_test(test_links_change_no_bit),
+        cmocka_unit_test(test_memory_is_not_mistaken),
+        cmocka_unit_test(test_goes_on_from_the_local_save),
+        cmocka_unit_test(test_damaged_save_is_passed_over),
+        cmocka_unit_test(test_stop_saves),
+        cmocka_unit_test(test_divergence_is_the_settings_fault),
+    };
+    int failed = cmocka_run_group_tests(tests, set_up, tear_down);
+    return failed + cmocka_run_group_tests_name("Muon", muon, set_up_muon, NULL);
 }

@@ -20,7 +20,8 @@ static void input_save(struct job *j, const char *dir, uint64_t step, char paths
         assert_int_equal(saves_digest(paths[i], &b.digest, &b.bytes, &e), 0);
         float *x = malloc(model_parameters(&c) * sizeof *x),
               *y = malloc(model_parameters(&c) * sizeof *y);
-        assert_int_equal(i ? checkpoint_state_load(paths[i], &c, x, y, NULL, NULL, &b.content, &e)
+        assert_int_equal(i ? checkpoint_state_load(paths[i], &c, OPTIMIZER_ADAMW, x, y, NULL, NULL,
+                                                   &b.content, &e)
                            : checkpoint_model_load(paths[i], &c, x, &b.content, &e),
                          0);
         free(x);
