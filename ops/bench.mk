@@ -8,7 +8,7 @@ bench: ## ours beside PyTorch and libraries, in turns: a table, build/bench/resu
 bench-parts: ## one part alone in detail: products, steps of many models, ingest, assignment
 	@ops/deps.sh build bench
 	@+$(MAKE) --no-print-directory $(INNER_J) benches
-	@for b in $(filter-out %/bench_rows,$(BENCHES)); do echo; echo "== $${b##*/}"; $$b || exit 1; done
+	@for b in $(filter-out %/bench_rows %/bench_limits,$(BENCHES)); do echo; echo "== $${b##*/}"; $$b || exit 1; done
 
 bench-queue: ## the coordinator as a queue: beanstalkd, PostgreSQL, bare files beside tacitd
 	@ops/deps.sh build bench
@@ -17,6 +17,6 @@ bench-queue: ## the coordinator as a queue: beanstalkd, PostgreSQL, bare files b
 
 # libxsmm is a peer where it is installed (libxsmm-dev, a static library).
 ifneq ($(wildcard /usr/lib/libxsmmnoblas.a),)
-$(BUILD)/obj/ops/bench/bench_kernels.o: SANFLAGS += -DBENCH_XSMM=1
-$(BUILD)/bench/bench_kernels: EXTRA_LD = -lxsmm -lxsmmnoblas
+$(BUILD)/obj/ops/bench/bench_kernels.o $(BUILD)/obj/ops/bench/bench_limits.o: SANFLAGS += -DBENCH_XSMM=1
+$(BUILD)/bench/bench_kernels $(BUILD)/bench/bench_limits: EXTRA_LD = -lxsmm -lxsmmnoblas
 endif

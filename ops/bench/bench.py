@@ -92,6 +92,10 @@ def verdicts(r, isa):
     """What the row needs, and whether it has it: (text, met) of each."""
     of, name = column(isa), r["name"]
     out = []
+    if name.startswith("gemm/") and r["ratio"] is not None and not name.startswith("gemm/demo"):
+        out.append(("≥ 1", r["ratio"] >= 1))
+    if r.get("large"):
+        out.append(("share ≥ 90 %", r["limit_share"] >= 0.9))
     least = LEAST.get(of, {}).get(name) or LEAST_ANYWHERE.get(name)
     if least:
         out.append(("≥ %g" % least, r["ratio"] >= least))

@@ -1,5 +1,6 @@
 /* Balanced assignment of many sequences: seconds and peak memory, beside qsort of the maxima alone,
- * which any implementation has to do at least. Usage: bench_assign [SEQUENCES [EXPERTS]] */
+ * which any implementation has to do at least. Usage: bench_assign [SEQUENCES [EXPERTS]] [--json]
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,9 +58,11 @@ static double sorting_alone(const uint8_t *rows, uint64_t n, uint32_t experts)
 int main(int argc, char **argv)
 {
     uint64_t n = 10000000, experts = 32;
+    const bool json = argc > 1 && strcmp(argv[argc - 1], "--json") == 0;
+    argc -= json;
     if ((argc > 1 && !text_to_u64(argv[1], &n)) || (argc > 2 && !text_to_u64(argv[2], &experts)) ||
         argc > 3 || n < 1 || n > UINT32_MAX || experts < 1 || experts > ASSIGN_EXPERTS_MAX) {
-        fprintf(stderr, "usage: bench_assign [SEQUENCES [EXPERTS]]\n");
+        fprintf(stderr, "usage: bench_assign [SEQUENCES [EXPERTS]] [--json]\n");
         return 64;
     }
     uint8_t *rows = malloc(n * SCORES_ROW(experts));
@@ -83,10 +86,14 @@ int main(int argc, char **argv)
     text_bytes(env_memory_peak(), peak_text);
     double sorting = sorting_alone(rows, n, (uint32_t)experts);
 
-    printf("%-14s %8s %10s %12s %10s %16s %8s\n", "sequences", "experts", "rows", "peak memory",
-           "seconds", "qsort of maxima", "ratio");
-    printf("%-14s %8llu %10s %12s %10.2f %14.2f s %8.2f\n", text_count(n, count_text),
-           (unsigned long long)experts, rows_text, peak_text, seconds, sorting, seconds / sorting);
+    if (json)
+        printf("{\"seconds\": %.6f, \"qsort\": %.6f}\n", seconds, sorting);
+    else
+        printf("%-14s %8s %10s %12s %10s %16s %8s\n"
+               "%-14s %8llu %10s %12s %10.2f %14.2f s %8.2f\n",
+               "sequences", "experts", "rows", "peak memory", "seconds", "qsort of maxima", "ratio",
+               text_count(n, count_text), (unsigned long long)experts, rows_text, peak_text,
+               seconds, sorting, seconds / sorting);
     free(rows);
     free(expert);
     return 0;

@@ -3,7 +3,8 @@
  * and of the demo, one thread, all in turn in one run since machines drift. In processor time, the
  * best of a round counts, shares are taken within a round, and medians over rounds are printed.
  * OPENBLAS_* in the environment may force an old core: the bench runs itself again without it.
- * Usage: bench_kernels [ISA [WORD]]: only configurations whose name begins so. */
+ * Usage: bench_kernels [ISA [WORD]] [--json]: only configurations whose name begins so; with --json
+ * a line of it for each product, FLOP/s, 0 where a library has none. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,7 @@ enum side { EXACT, BF16, BLAS, XSMM, SIDES };
 struct bench {
     struct kern *kern[3];
     double limit[2]; /* FLOP/s, EXACT and BF16: medians of the last shape's rounds */
+    bool json;
 };
 
 struct operands {
@@ -199,9 +201,32 @@ static void print_rate(double x)
         printf(" %9s", "-");
 }
 
-static void run(struct bench *b, const struct shape *s)
+static void print_line(const struct shape *s, const double rates[SIDES], const double shares[2],
+                       double ratio)
 {
     static const char *const kinds[] = {"Y = X Wt", "dX = dY W", "dW += dYt X"};
+    printf("%-11s %-12s %5zu %5zu %5zu", s->of, kinds[s->kind], s->rows, s->in, s->out);
+    for (enum side side = 0; side < SIDES; side++) {
+        print_rate(rates[side]);
+        if (side <= BF16)
+            printf(" %4.0f %%", 100 * shares[side]);
+    }
+    printf(" %8.2f\n", ratio);
+}
+
+static void print_json(const struct shape *s, const double rates[SIDES], const double shares[2],
+                       double ratio)
+{
+    static const char *const kinds[] = {"forward", "dx", "dw"};
+    printf("{\"of\": \"%s\", \"kind\": \"%s\", \"rows\": %zu, \"in\": %zu, \"out\": %zu, "
+           "\"f32\": %.0f, \"bf16\": %.0f, \"OpenBLAS\": %.0f, \"libxsmm\": %.0f, "
+           "\"share\": %.4f, \"bf16_share\": %.4f, \"ratio\": %.4f}\n",
+           s->of, kinds[s->kind], s->rows, s->in, s->out, rates[EXACT], rates[BF16], rates[BLAS],
+           rates[XSMM], shares[EXACT], shares[BF16], ratio);
+}
+
+static void run(struct bench *b, const struct shape *s)
+{
     struct operands o = {s, numbers(s->rows * s->in), numbers(s->rows * s->out),
                          numbers(s->in * s->out)};
     double rates[SIDES][ROUNDS] = {0}, limits[2][ROUNDS], shares[2][ROUNDS], ratios[ROUNDS];
@@ -223,15 +248,15 @@ static void run(struct bench *b, const struct shape *s)
         double best = rates[BLAS][i] > rates[XSMM][i] ? rates[BLAS][i] : rates[XSMM][i];
         ratios[i] = best > 0 ? rates[EXACT][i] / best : 0;
     }
-    printf("%-11s %-12s %5zu %5zu %5zu", s->of, kinds[s->kind], s->rows, s->in, s->out);
-    for (enum side side = 0; side < SIDES; side++) {
-        print_rate(median(rates[side]));
-        if (side <= BF16) {
-            printf(" %4.0f %%", 100 * median(shares[side]));
-            b->limit[side] = median(limits[side]);
-        }
-    }
-    printf(" %8.2f\n", median(ratios));
+    for (enum side side = 0; side <= BF16; side++)
+        b->limit[side] = median(limits[side]);
+    const double share[2] = {median(shares[EXACT]), median(shares[BF16])};
+    const double rate_of[SIDES] = {median(rates[EXACT]), median(rates[BF16]), median(rates[BLAS]),
+                                   median(rates[XSMM])};
+    if (b->json)
+        print_json(s, rate_of, share, median(ratios));
+    else
+        print_line(s, rate_of, share, median(ratios));
     fflush(stdout);
     free(o.x);
     free(o.y);
@@ -242,9 +267,8 @@ static void without_overrides(char **argv)
 {
     if (getenv("OPENBLAS_CORETYPE") == NULL && getenv("OPENBLAS_L2_SIZE") == NULL)
         return;
-    printf("OPENBLAS_CORETYPE=%s ignored: both sides run at their best\n",
-           getenv("OPENBLAS_CORETYPE") != NULL ? getenv("OPENBLAS_CORETYPE") : "");
-    fflush(stdout);
+    fprintf(stderr, "OPENBLAS_CORETYPE=%s ignored: both sides run at their best\n",
+            getenv("OPENBLAS_CORETYPE") != NULL ? getenv("OPENBLAS_CORETYPE") : "");
     unsetenv("OPENBLAS_CORETYPE");
     unsetenv("OPENBLAS_L2_SIZE");
     execv("/proc/self/exe", argv);
@@ -254,8 +278,10 @@ static void without_overrides(char **argv)
 
 int main(int argc, char **argv)
 {
+    const bool json = argc > 1 && strcmp(argv[argc - 1], "--json") == 0;
+    argc -= json;
     struct kern_options o = {.isa = argc > 1 && *argv[1] ? argv[1] : NULL};
-    struct bench b = {0};
+    struct bench b = {.json = json};
     struct err e = {0};
 
     without_overrides(argv);
@@ -266,14 +292,17 @@ int main(int argc, char **argv)
     check(kern_create(&b.kern[BF16], pool, &o, &e), &e);
     o.arithmetic = KERN_BLAS;
     if (kern_create(&b.kern[BLAS], pool, &o, &e) != 0)
-        printf("without OpenBLAS: %s\n", e.message);
-    printf("products, GFLOP/s and share of the limit, 1 thread, %s\n", kern_isa(b.kern[EXACT]));
-    printf("%-11s %-12s %5s %5s %5s %9s %6s %9s %6s %9s %9s %8s\n", "", "", "rows", "in", "out",
-           "float32", "", "bf16", "", "OpenBLAS", "libxsmm", "f32:best");
+        fprintf(stderr, "without OpenBLAS: %s\n", e.message);
+    if (!json) {
+        printf("products, GFLOP/s and share of the limit, 1 thread, %s\n", kern_isa(b.kern[EXACT]));
+        printf("%-11s %-12s %5s %5s %5s %9s %6s %9s %6s %9s %9s %8s\n", "", "", "rows", "in", "out",
+               "float32", "", "bf16", "", "OpenBLAS", "libxsmm", "f32:best");
+    }
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         if (argc < 3 || strncmp(shapes[i].of, argv[2], strlen(argv[2])) == 0)
             run(&b, &shapes[i]);
-    printf("limit: float32 %.1f, bf16 %.1f\n", 1e-9 * b.limit[EXACT], 1e-9 * b.limit[BF16]);
+    if (!json)
+        printf("limit: float32 %.1f, bf16 %.1f\n", 1e-9 * b.limit[EXACT], 1e-9 * b.limit[BF16]);
     for (int i = 0; i < 3; i++)
         kern_destroy(b.kern[i]);
     pool_destroy(pool);

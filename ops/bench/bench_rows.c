@@ -2,10 +2,9 @@
  *
  *     bench_rows data MODEL STEPS FOLDER               weights.f32 and tokens.u32 for both sides
  *     bench_rows train|score|decode MODEL PRECISION THREADS FOLDER
- *     bench_rows bandwidth THREADS                     reading memory that no cache holds
  *
  * MODEL is L,H,A,S,V,batch. Says {"ready": …} once all is loaded; then, for each line that names a
- * number of units (steps, batches, tokens, passes), does so many and answers in one line of JSON.
+ * number of units (steps, batches, tokens), does so many and answers in one line of JSON.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,7 @@
 #include "core/kernels/kernels.h"
 #include "core/model/engine.h"
 
-enum { UNITS_MAX = 1000, BANDWIDTH_BYTES = 1 << 29 };
+enum { UNITS_MAX = 1000 };
 
 struct side {
     struct model_config c;
@@ -82,7 +81,6 @@ static void save(const char *folder, const char *name, const void *bytes, size_t
         fail("cannot write what both sides read");
 }
 
-/* Room for `more` words beside those read is left at the end. */
 static void *load(const char *folder, const char *name, size_t *count)
 {
     FILE *f = open_in(folder, name, "r");
@@ -220,56 +218,11 @@ static void run_engine(char **argv, void (*fn)(struct side *s, int units))
     free(s.p), free(s.m), free(s.v), free(s.out), free(s.tokens);
 }
 
-/* Sums of 64 bytes at a time: reading alone, eight streams of additions hide their latency. */
-typedef uint64_t block __attribute__((vector_size(64)));
-
-struct reading {
-    const block *from;
-    uint64_t sum;
-};
-
-static void read_part(void *arg, size_t begin, size_t end)
-{
-    struct reading *r = arg;
-    block sum[8] = {0};
-    for (size_t i = begin; i + 8 <= end; i += 8)
-        for (size_t j = 0; j < 8; j++)
-            sum[j] += r->from[i + j];
-    for (size_t j = 1; j < 8; j++)
-        sum[0] += sum[j];
-    __atomic_fetch_add(&r->sum, sum[0][0] + sum[0][7], __ATOMIC_RELAXED);
-}
-
-static void bandwidth(int threads)
-{
-    struct err e = {0};
-    struct pool *pool = pool_create(threads, &e);
-    check(pool != NULL ? 0 : e.code, &e);
-    struct reading r = {need(BANDWIDTH_BYTES, 1), 0};
-    memset((void *)r.from, 1, BANDWIDTH_BYTES); /* pages of zeros would all be one */
-    int passes;
-    printf("{\"ready\": \"%d bytes\"}\n", BANDWIDTH_BYTES);
-    fflush(stdout);
-    while (scanf("%d", &passes) == 1) {
-        const double start = env_monotonic_s();
-        for (int i = 0; i < passes; i++)
-            pool_for(pool, BANDWIDTH_BYTES / sizeof(block), 4096, read_part, &r);
-        const double seconds = env_monotonic_s() - start;
-        printf("{\"seconds\": %.9f, \"bytes\": %.0f, \"sum\": %llu}\n", seconds,
-               (double)passes * BANDWIDTH_BYTES, (unsigned long long)r.sum);
-        fflush(stdout);
-    }
-    free((void *)r.from);
-    pool_destroy(pool);
-}
-
 int main(int argc, char **argv)
 {
     const char *mode = argc > 1 ? argv[1] : "";
     if (argc == 5 && strcmp(mode, "data") == 0)
         write_data(argv[2], strtoul(argv[3], NULL, 10), argv[4]);
-    else if (argc == 3 && strcmp(mode, "bandwidth") == 0)
-        bandwidth(atoi(argv[2]));
     else if (argc == 6 && strcmp(mode, "train") == 0)
         run_engine(argv, train);
     else if (argc == 6 && strcmp(mode, "score") == 0)

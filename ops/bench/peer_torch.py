@@ -2,7 +2,8 @@
 """PyTorch's side of bench.py: the oracle's model (tests/oracle/model_torch.py) on the weights and
 tokens that bench_rows wrote, as fast as this PyTorch has it.
 
-    peer_torch.py train|score|decode|products MODEL PRECISION THREADS FOLDER
+    peer_torch.py train|score|decode MODEL PRECISION THREADS FOLDER
+    peer_torch.py products PRECISION THREADS LIST        as bench_limits.c takes it
 
 MODEL is L,H,A,S,V,batch; PRECISION f32 or bf16, which is autocast for training and scoring and
 bfloat16 weights for decoding. Says {"ready": …} once all is loaded; then, for each line that names
@@ -19,6 +20,8 @@ import numpy  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from model_torch import angles, causal, head_of, hidden_of, optimizer_of, rotate, shapes  # noqa: E402
+
+BATCH = 32  # products of one batch where each is a head's
 
 
 class Side:
@@ -39,8 +42,8 @@ class Side:
         tokens = numpy.fromfile(folder + "/tokens.u32", dtype=numpy.int32).astype(numpy.int64)
         self.tokens = torch.from_numpy(tokens).view(-1, self.batch, self.c["seq"])
 
-    def hidden(self, tokens, attend):
-        return hidden_of(self.c, self.p, tokens, attend)
+    def logits(self, tokens, attend, linear=F.linear):
+        return head_of(self.p, hidden_of(self.c, self.p, tokens, attend, linear), linear)
 
 
 class Train(Side):
@@ -56,7 +59,7 @@ class Train(Side):
 
     def loss(self, tokens):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            logits = head_of(self.p, self.hidden(tokens[:, :-1], self.attend))
+            logits = self.logits(tokens[:, :-1], self.attend)
         # The mean of bfloat16 losses would have three digits: float32 from here on.
         return F.cross_entropy(logits.float().view(-1, self.c["vocab"]), tokens[:, 1:].reshape(-1))
 
@@ -83,13 +86,18 @@ class Score(Side):
 
     def one(self, tokens):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            logits = head_of(self.p, self.hidden(tokens[:, :-1], self.attend)).float()
+            logits = self.logits(tokens[:, :-1], self.attend).float()
             loss = F.cross_entropy(logits.view(-1, self.c["vocab"]), tokens[:, 1:].reshape(-1),
                                    reduction="none")
             return -loss.view(self.batch, -1).sum(1).mean().item()
 
     def run(self, units):
         return {"losses": [self.one(self.tokens[i % len(self.tokens)]) for i in range(units)]}
+
+
+def one_row(x, w):
+    """F.linear of one row: three times as fast in float32, slower in bfloat16."""
+    return torch.mv(w, x.view(-1)).view(1, 1, -1)
 
 
 class Decode(Side):
@@ -121,22 +129,53 @@ class Decode(Side):
         with torch.no_grad():
             for _ in range(units):
                 token = self.tokens[0, :1, self.at:self.at + 1]
-                logits = head_of(self.p, self.hidden(token, self.attend))
+                logits = self.logits(token, self.attend, F.linear if self.bf16 else one_row)
                 self.at = (self.at + 1) % self.c["seq"]
         return {"losses": [-logits.float().log_softmax(-1)[0, 0, 0].item()]}
 
 
-class Products(Side):
-    """Each product of a list on standard input, alone: rows, in, out, kind; seconds of each."""
+class Products:
+    """Each product of a list (bench_limits.c) alone, in the precision: seconds of each."""
 
-    def run(self, units):
-        raise NotImplementedError
+    def __init__(self, precision, threads, products):
+        torch.set_num_threads(threads)
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
+        self.work = []
+        for word in products.split():
+            *sizes, what, mode = word.split(",")
+            rows, inner, out = (int(x) for x in sizes)
+            # A head's products come in batches.
+            count = (BATCH,) if mode == "e" else ()
+            x, y, w = (torch.randn(*count, *size).to(kind)
+                       for size in ((rows, inner), (rows, out), (out, inner)))
+            left, right = {"y": (x, w.transpose(-1, -2)), "x": (y, w),
+                           "w": (y.transpose(-1, -2), x)}[what]
+            self.work.append((left, right, BATCH if mode == "e" else 1))
+
+    def one(self, left, right, count):
+        torch.matmul(left, right)
+        best, start = 1e9, time.perf_counter()
+        now = start
+        while now - start < 0.02:
+            before = now
+            torch.matmul(left, right)
+            now = time.perf_counter()
+            best = min(best, now - before)
+        return best / count
+
+    def run(self, _):
+        with torch.no_grad():
+            return {"PyTorch": [self.one(*w) for w in self.work]}
 
 
 def main():
-    mode, model, precision, threads, folder = sys.argv[1:]
-    side = {"train": Train, "score": Score, "decode": Decode}[mode](model, precision, int(threads),
-                                                                    folder)
+    mode, *words = sys.argv[1:]
+    if mode == "products":
+        side = Products(words[0], int(words[1]), words[2])
+    else:
+        model, precision, threads, folder = words
+        side = {"train": Train, "score": Score, "decode": Decode}[mode](model, precision,
+                                                                        int(threads), folder)
     print(json.dumps({"ready": "PyTorch " + torch.__version__}), flush=True)
     for line in sys.stdin:
         start = time.perf_counter()

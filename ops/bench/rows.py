@@ -1,9 +1,15 @@
 """The rows of bench.py. Each function measures and returns rows: dicts of name, ours, peer, ratio,
 limit_share, unit, and for the table precision (of each side) and void, the reason where a row is
-none."""
+none. More is better everywhere but in bytes and seconds; a ratio is how many times as good, of bytes
+how many times as much."""
+import json
+import os
+import shutil
+import subprocess
 from statistics import median
 
-from sides import Data, THREADS
+import limits
+from sides import BUILD, Data, Failed, MODELS, THREADS, environment
 
 PRECISIONS = ("f32", "bf16")
 
@@ -70,13 +76,22 @@ def best_row(name, pairs, unit, **more):
                precision="%s : %s" % (ours.precision, peer.precision), **more)
 
 
+def tokens_of(model):
+    _, _, _, seq, _, batch = (int(x) for x in MODELS[model].split(","))
+    return seq * batch
+
+
 def train(model, rounds, units, say):
     """One turn first, so that losses are compared at the start and after rounds · units steps."""
-    tokens = {"A": 16 * 256, "B": 32 * 256, "C": 4 * 1024}[model]
-    name = "train/" + model
+    tokens, name, pairs = tokens_of(model), "train/" + model, []
     with Data(model, rounds * units + 1) as data:
-        pairs = [Pair(data, "train", p, say).run(name, rounds, units, tokens) for p in PRECISIONS]
-    return pairs, best_row(name, pairs, "tokens/s")
+        for precision in PRECISIONS:
+            pair = Pair(data, "train", precision, say).run(name, rounds, units, tokens)
+            products = limits.products_seconds(model, precision, say)
+            pair.share = products * pair.rates[0] / tokens
+            pairs.append(pair)
+    ours = max(pairs, key=lambda p: p.rates[0])
+    return pairs, best_row(name, pairs, "tokens/s", limit_share=ours.share)
 
 
 def train_a(say):
@@ -84,7 +99,8 @@ def train_a(say):
     f32 = pairs[0]
     if f32.void:
         return [best, void("train/A/f32", "tokens/s", f32.void)]
-    return [best, row("train/A/f32", *f32.rates, "tokens/s", precision="f32 : f32")]
+    return [best, row("train/A/f32", *f32.rates, "tokens/s", precision="f32 : f32",
+                      limit_share=f32.share)]
 
 
 def train_b(say):
@@ -104,8 +120,23 @@ def train_c(say):
 
 def score_b(say):
     with Data("B", 4) as data:
-        pairs = [Pair(data, "score", p, say).run("score/B", 5, 2, 32 * 256) for p in PRECISIONS]
+        pairs = [Pair(data, "score", p, say).run("score/B", 5, 2, tokens_of("B"))
+                 for p in PRECISIONS]
     return [best_row("score/B", pairs, "tokens/s")]
+
+
+def decode_a(say):
+    """Tokens of one sequence after each other, through the whole length of its cache."""
+    layers, hidden, _, seq, vocab, _ = (int(x) for x in MODELS["A"].split(","))
+    with Data("A", 1) as data:
+        pairs = [Pair(data, "decode", p, say).run("decode/A", 5, seq, 1, warm=seq)
+                 for p in PRECISIONS]
+    ours = max(pairs, key=lambda p: p.rates[0])
+    # What a token must read: every parameter, in bf16 half of its bytes; keys and values so far.
+    parameters = vocab * hidden + layers * 12 * hidden * hidden
+    size = parameters * (2 if ours.precision == "bf16" else 4) + layers * hidden * seq * 4
+    return [best_row("decode/A", pairs, "tokens/s",
+                     limit_share=size * ours.rates[0] / limits.bandwidth(say))]
 
 
 def pool_a(say):
@@ -124,8 +155,57 @@ def pool_a(say):
                 precision="bf16 : ours, 2 × 1 thread")]
 
 
+def json_lines(command, threads=THREADS):
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment(threads, False))
+    if done.returncode:
+        raise Failed("%s: exit code %d" % (" ".join(command), done.returncode))
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def gemm(say):
+    """One thread; the peer is the better of OpenBLAS and libxsmm, the limit multiply-adds on
+    registers alone. No library here multiplies bf16."""
+    say("gemm: products of one thread (about a minute)")
+    out = []
+    for p in json_lines([BUILD + "/bench/bench_kernels", "", "--json"], 1):
+        name = "gemm/%s/%s" % (p["of"].replace(", ", "-").replace(" = ", "").replace(" ", "-"),
+                               p["kind"])
+        library = max(("OpenBLAS", "libxsmm"), key=lambda k: p[k])
+        out.append(row(name, p["f32"] / 1e9, p[library] / 1e9 or None, "GFLOP/s",
+                       ratio=p["ratio"] or None, limit_share=p["share"],
+                       precision="f32 : " + library, large=min(p["rows"], p["in"], p["out"]) > 250))
+        out.append(row(name + "/bf16", p["bf16"] / 1e9, None, "GFLOP/s",
+                       limit_share=p["bf16_share"], precision="bf16"))
+    return out
+
+
+def assign(say):
+    """Beside qsort of the sequences' maxima, which is the least that anyone has to do."""
+    say("assign/1e7x32: ten million sequences, 32 experts")
+    times = json_lines([BUILD + "/bench/bench_assign", "10000000", "32", "--json"])[0]
+    return [row("assign/1e7x32", times["seconds"], times["qsort"], "s",
+                ratio=times["qsort"] / times["seconds"], precision="qsort of maxima")]
+
+
+def demo(say):
+    """`make demo` once packages and programs are there, from nothing: its own folder."""
+    folder, log = BUILD + "/bench/demo", BUILD + "/bench/demo.log"
+    shutil.rmtree(folder, ignore_errors=True)
+    say("demo: a fresh one, in %s; what it says is in %s (minutes)" % (folder, log))
+    env = dict(environment(1, False), DEMO=folder, BIN=BUILD + "/bin", SEED="1")
+    with open(log, "w") as out:
+        start = os.times().elapsed
+        code = subprocess.run(["ops/demo/demo.sh"], stdout=out, stderr=out, env=env).returncode
+        seconds = os.times().elapsed - start
+    if code:
+        raise Failed("demo: exit code %d, see %s" % (code, log))
+    shutil.rmtree(folder)
+    return [row("demo", seconds, None, "s")]
+
+
 ROWS = {"train/A": train_a, "train/B": train_b, "train/C": train_c, "score/B": score_b,
-        "pool/A": pool_a}
+        "decode/A": decode_a, "pool/A": pool_a, "gemm": gemm, "assign/1e7x32": assign,
+        "demo": demo}
 # Rows that come with another.
 COMES_WITH = {"train/A/f32": "train/A", "memory/C": "train/C"}
 if THREADS < 2:

@@ -48,23 +48,23 @@ def causal(c):
     return attend
 
 
-def hidden_of(c, p, tokens, attend):
+def hidden_of(c, p, tokens, attend, linear=F.linear):
     """What enters the head: (B, S, H). attend(layer, q, k, v) is given (B, A, S, D) each."""
     b, s = tokens.shape
     h, a = c["hidden"], c["heads"]
     x = F.embedding(tokens, p["embed"])
     for i in range(c["layers"]):
         y = F.layer_norm(x, (h,), p[f"{i}.norm1"], None, 1e-5)
-        q, k, v = F.linear(y, p[f"{i}.qkv"]).view(b, s, 3, a, h // a).permute(2, 0, 3, 1, 4)
+        q, k, v = linear(y, p[f"{i}.qkv"]).view(b, s, 3, a, h // a).permute(2, 0, 3, 1, 4)
         y = attend(i, q, k, v).transpose(1, 2).reshape(b, s, h)
-        x = x + F.linear(y, p[f"{i}.out"])
+        x = x + linear(y, p[f"{i}.out"])
         y = F.layer_norm(x, (h,), p[f"{i}.norm2"], None, 1e-5)
-        x = x + F.linear(F.gelu(F.linear(y, p[f"{i}.up"]), approximate="tanh"), p[f"{i}.down"])
+        x = x + linear(F.gelu(linear(y, p[f"{i}.up"]), approximate="tanh"), p[f"{i}.down"])
     return F.layer_norm(x, (h,), p["norm"], None, 1e-5)
 
 
-def head_of(p, hidden):
-    return F.linear(hidden, p["embed"])
+def head_of(p, hidden, linear=F.linear):
+    return linear(hidden, p["embed"])
 
 
 def optimizer_of(p, weight_decay, eps):
