@@ -3,7 +3,7 @@ SEEDS ?= 1000
 FIRST ?= 1
 
 SIM_O := $(call obj,$(sort $(wildcard tests/sim/*.c)))
-$(BUILD)/sim/sim: EXTRA_LD := -Wl,--wrap=gc_drop
+$(BUILD)/sim/sim: EXTRA_LD := -Wl,--wrap=gc_drop -l:libzstd.so.1
 $(BUILD)/sim/sim: $(SIM_O) $(BUILD)/lib/coordinator.a $(BUILD)/lib/agent.a $(BUILD)/lib/core.a
 	$(LINK)
 

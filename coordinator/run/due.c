@@ -4,8 +4,11 @@
 #include "core/mixture/draw.h"
 
 /* Sequences of a score part: many enough that reading the routers pays, few enough that a fleet
- * shares a round. */
+ * shares a round. Every router scores every sequence: where there are more than 16, a part has
+ * fewer, lest it takes longer than its agent lives. */
 #define SCORE_PART_MIN 1024u
+#define SCORE_PART_LEAST 64u
+#define SCORE_PART_ROUTERS 16u
 #define SCORE_PARTS_WANTED 64u
 
 /* The dense models start first, since theirs are the longest chains; what others wait for goes
@@ -21,6 +24,11 @@ enum {
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
 }
 
 static uint64_t parts(uint64_t n, uint64_t per_part)
@@ -43,9 +51,10 @@ static uint64_t window_sequences(const struct run_facts *f, bool final, uint32_t
 
 static uint64_t score_part_size(const struct run_facts *f, uint64_t n)
 {
-    uint64_t size = parts(n, SCORE_PARTS_WANTED);
-    size = min_u64(size, 4ull * f->shard_sequences);
-    return size < SCORE_PART_MIN ? SCORE_PART_MIN : size;
+    uint64_t routers = max_u64(f->spec->experts, SCORE_PART_ROUTERS);
+    uint64_t least = max_u64(SCORE_PART_MIN * SCORE_PART_ROUTERS / routers, SCORE_PART_LEAST);
+    uint64_t size = parts(n, max_u64(routers, SCORE_PARTS_WANTED));
+    return max_u64(min_u64(size, 4ull * f->shard_sequences), least);
 }
 
 /* Enough shards that an expert's piece of a part stays worth a request of its own. */

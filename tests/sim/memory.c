@@ -1,4 +1,4 @@
-/* SQLite's memory by machine, and malloc for what is larger than a kilobyte.
+/* SQLite's memory by machine, and malloc.
  *
  * A history takes and gives back pages, caches and compressors' tables by the million, and a
  * machine that is killed gives nothing back: with the library's malloc, a third of all time went
@@ -113,22 +113,21 @@ void memory_drop(void **held)
         held_give((struct held *)*held + 1);
 }
 
-/* --- large blocks ---------------------------------------------------------------------------- */
+/* --- blocks by size --------------------------------------------------------------------------- */
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
 
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
 void __libc_free(void *p);
 
 #define AREA (256ull << 30)
-#define LARGE 1024u /* below, the library is quick */
-#define STEPS 8     /* sizes from one power of two to the next */
+#define HUGE_PAGE (2u << 20)
+#define STEPS 8 /* sizes from one power of two to the next */
 #define CLASSES (64 * STEPS)
 
 /* Before each block. size stands where the library looks for it, marked as a mapping's, so that
- * malloc_usable_size tells the truth. */
+ * malloc_usable_size tells the truth. class, of one that begins further on than its block for its
+ * alignment's sake: CLASSES and by how much. */
 struct head {
     size_t class, size;
 };
@@ -145,9 +144,10 @@ static bool in_area(const void *p)
     return (uintptr_t)p - (uintptr_t)area < AREA && area;
 }
 
-/* The smallest class that holds n bytes, and what it holds. */
+/* The smallest class that holds n bytes, and what it holds: a multiple of 16. */
 static size_t class_of(size_t n, size_t *size)
 {
+    n = n > 16 ? (n + 15) / 16 * 16 : 16;
     unsigned power = 63 - (unsigned)__builtin_clzll(n - 1); /* 2^power < n <= 2^(power+1) */
     size_t step = ((size_t)1 << power) / STEPS, over = n - ((size_t)1 << power);
     size_t steps = (over + step - 1) / step;
@@ -155,7 +155,15 @@ static size_t class_of(size_t n, size_t *size)
     return (size_t)power * STEPS + steps - 1;
 }
 
-static void *large_take(size_t n, bool *zero)
+void memory_forked(void)
+{
+    /* What the parent has touched is copied, page by page, as soon as it is touched here. */
+    for (size_t i = 0; i < CLASSES; i++)
+        spare[i] = NULL;
+    fresh += -(uintptr_t)fresh & (HUGE_PAGE - 1);
+}
+
+static void *block_take(size_t n, bool *zero)
 {
     size_t size, class = class_of(n, &size);
     struct spare *s = spare[class];
@@ -182,7 +190,7 @@ static void *large_take(size_t n, bool *zero)
     return h + 1;
 }
 
-static size_t large_size(const void *p)
+static size_t block_size(const void *p)
 {
     return (((const struct head *)p - 1)->size & ~(size_t)7) - 2 * sizeof(size_t);
 }
@@ -190,9 +198,7 @@ static size_t large_size(const void *p)
 void *malloc(size_t size)
 {
     bool zero;
-    if (size <= LARGE)
-        return __libc_malloc(size);
-    void *p = size < AREA ? large_take(size, &zero) : NULL;
+    void *p = size < AREA ? block_take(size, &zero) : NULL;
     if (!p)
         errno = ENOMEM;
     return p;
@@ -202,13 +208,27 @@ void *calloc(size_t n, size_t size)
 {
     bool zero;
     size_t all;
-    if (__builtin_mul_overflow(n, size, &all) || all <= LARGE)
-        return __libc_calloc(n, size);
-    void *p = all < AREA ? large_take(all, &zero) : NULL;
+    void *p = NULL;
+    if (!__builtin_mul_overflow(n, size, &all) && all < AREA)
+        p = block_take(all, &zero);
     if (!p)
         errno = ENOMEM;
     else if (!zero)
         memset(p, 0, all);
+    return p;
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    if (size > AREA / 2 || alignment > AREA / 4)
+        return NULL;
+    char *p = malloc(alignment > 16 ? size + alignment : size);
+    size_t on = p ? -(uintptr_t)p & (alignment - 1) : 0;
+    if (on == 0)
+        return p;
+    size_t left = block_size(p) - on;
+    p += on;
+    ((struct head *)(void *)p)[-1] = (struct head){CLASSES + on, (left + 2 * sizeof(size_t)) | 2};
     return p;
 }
 
@@ -218,20 +238,27 @@ void free(void *p)
         __libc_free(p);
         return;
     }
-    struct spare *s = p, **list = &spare[((struct head *)p - 1)->class];
+    size_t class = ((struct head *)p - 1)->class;
+    if (class > CLASSES) {
+        p = (char *)p - (class - CLASSES);
+        class = ((struct head *)p - 1)->class;
+    }
+    struct spare *s = p, **list = &spare[class];
     s->next = *list;
     *list = s;
 }
 
 void *realloc(void *p, size_t size)
 {
+    if (!p)
+        return malloc(size);
     if (!in_area(p))
-        return !p && size > LARGE ? malloc(size) : __libc_realloc(p, size);
+        return __libc_realloc(p, size);
     if (size == 0) {
         free(p);
         return NULL;
     }
-    size_t before = large_size(p);
+    size_t before = block_size(p);
     if (size <= before && size > before / 2)
         return p;
     void *moved = malloc(size);
@@ -240,6 +267,12 @@ void *realloc(void *p, size_t size)
     memcpy(moved, p, before < size ? before : size);
     free(p);
     return moved;
+}
+
+#else
+
+void memory_forked(void)
+{
 }
 
 #endif

@@ -7,6 +7,9 @@
  * asks for it. */
 void memory_start(void);
 
+/* In a process that was just forked, and plays for long. */
+void memory_forked(void);
+
 /* What SQLite holds for one machine; the machine's process is gone. */
 void memory_drop(void **held);
 

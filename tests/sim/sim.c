@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,9 +40,10 @@ struct result {
 struct shared {
     struct reference references[OPERATOR_SPECS];
     char reference_broken[512];
+    _Atomic uint64_t next; /* the first seed that nobody has taken */
+    uint64_t end;
     struct child {
-        uint64_t seed;      /* that it plays; 0: none */
-        uint64_t next, end; /* seeds that it is to play, every CHILDREN-th */
+        uint64_t seed; /* that it plays; 0: none */
     } children[CHILDREN];
 };
 static struct shared *shared;
@@ -135,14 +137,17 @@ static void play_checked(uint64_t seed, struct result *r)
     scenario_end();
 }
 
-/* Its share of the seeds, as long as little memory is lost with machines that died. */
+/* Seed after seed, as long as little memory is lost with machines that died. */
 static void play_many(struct child *c, int out)
 {
     struct rusage usage = {0};
-    while (c->next < c->end && usage.ru_maxrss < MEMORY_KIB) {
+    memory_forked();
+    while (usage.ru_maxrss < MEMORY_KIB) {
         struct result r;
-        c->seed = c->next;
-        c->next += CHILDREN;
+        uint64_t seed = atomic_fetch_add(&shared->next, 1);
+        if (seed >= shared->end)
+            break;
+        c->seed = seed;
         play_checked(c->seed, &r);
         if (write(out, &r, sizeof r) != sizeof r)
             _exit(74);
@@ -222,7 +227,7 @@ struct feed {
 static void feed_start(struct feed *f, struct child *c)
 {
     int ends[2];
-    if (c->next >= c->end)
+    if (atomic_load(&shared->next) >= shared->end)
         return;
     if (pipe(ends)) {
         perror("pipe");
@@ -262,8 +267,9 @@ static void play_all(uint64_t count, uint64_t first, struct totals *t)
 {
     struct feed feeds[CHILDREN];
     double began = seconds(), told = began;
+    atomic_store(&shared->next, first);
+    shared->end = first + count;
     for (int i = 0; i < CHILDREN; i++) {
-        shared->children[i] = (struct child){.next = first + (uint64_t)i, .end = first + count};
         feeds[i].fd = -1;
         feed_start(&feeds[i], &shared->children[i]);
     }

@@ -285,6 +285,25 @@ static void the_random_control_trains_no_router(void **state)
     free(w);
 }
 
+/* Every router scores every sequence: with a thousand of them, a part of as many sequences as with
+ * four takes hours, and agents that live for minutes never finish one. */
+static void a_score_part_is_no_more_work_with_many_routers(void **state)
+{
+    (void)state;
+    struct world *w = malloc(sizeof *w);
+    for (uint32_t experts = 4; experts <= 1024; experts *= 4) {
+        world_init(w, "");
+        w->spec.experts = experts;
+        uint64_t first, count;
+        due_part_window(&w->facts, JOB_SCORE, false, 1, 0, &first, &count);
+        assert_true(count * experts <= 64 * 1024);
+        assert_true(count >= 64);
+        due_part_window(&w->facts, JOB_SCORE, true, 0, 0, &first, &count);
+        assert_true(count * experts <= 64 * 1024);
+    }
+    free(w);
+}
+
 static void parts_cover_their_window_once(void **state)
 {
     (void)state;
@@ -315,6 +334,7 @@ int main(void)
         cmocka_unit_test(a_run_ends_with_its_report_whatever_the_order),
         cmocka_unit_test(experts_start_before_the_last_chunk),
         cmocka_unit_test(the_random_control_trains_no_router),
+        cmocka_unit_test(a_score_part_is_no_more_work_with_many_routers),
         cmocka_unit_test(parts_cover_their_window_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
