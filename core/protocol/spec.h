@@ -18,6 +18,8 @@
 #define SPEC_CURVE_MAX 1000        /* points of a validation curve: each evaluates every model */
 #define SPEC_SCORES_MAX (1u << 22) /* experts times prefix: scores kept of a held-out sequence */
 
+#define SPEC_FLOAT_BYTES 4.0 /* of parameters, and of the moments in a state (checkpoint.h) */
+
 enum spec_arithmetic { SPEC_EXACT, SPEC_BLAS };
 enum spec_precision { SPEC_F32, SPEC_BF16 };
 enum spec_router_mode { SPEC_EM, SPEC_RANDOM };
@@ -92,6 +94,10 @@ uint64_t spec_router_steps(const struct run_spec *s, uint32_t e);
 uint64_t spec_expert_draw(const struct run_spec *s,
                           uint64_t corpus); /* min(corpus, E·steps·batch) */
 uint64_t spec_chunks(const struct run_spec *s, uint64_t corpus);
+/* Links of a chain of so many steps that publishes at `every`: the last may be shorter. */
+uint64_t spec_links(uint64_t steps, uint64_t every);
+/* Of a stored sequence: tokens, bytes of text, label (shard.h). */
+uint64_t spec_sequence_bytes(uint32_t vocab, uint32_t seq);
 /* The costs of a run as METHOD's formulas count them, with what is really scored. */
 void spec_cost(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t corpus,
                struct cost_run *out);

@@ -2,34 +2,38 @@
  * hardly compress, and so the sums are near; they leave nothing out that grows. */
 #include "core/protocol/spec.h"
 
-/* float32 parameters and moments; headers, tar and JSON around each archive. */
-#define FLOAT_BYTES 4.0
-#define ARCHIVE_BYTES 16384.0
-#define EVAL_ROW_MODEL 16.0 /* evalblob.h */
-#define EVAL_ROW_ROUTER 4.0 /* a token of the prefix */
-#define ASSIGNMENT_ROW 2.0  /* assign.h, at most */
-#define SEQUENCE_BESIDE 5.0 /* shard.h: text bytes and label */
+#define ARCHIVE_BYTES 16384.0 /* headers, tar and JSON around parameters and moments */
+#define EVAL_ROW_MODEL 16.0   /* evalblob.h */
+#define EVAL_ROW_ROUTER 4.0   /* a token of the prefix */
+#define ASSIGNMENT_ROW 2.0    /* assign.h, at most */
+#define SEQUENCE_BESIDE 5     /* shard.h: text bytes and label */
 
 static double least(double a, double b)
 {
     return a < b ? a : b;
 }
 
-static double links(uint64_t steps, uint64_t publish)
+uint64_t spec_links(uint64_t steps, uint64_t every)
 {
-    return (double)(steps / publish + (steps % publish != 0));
+    return steps / every + (steps % every != 0);
+}
+
+uint64_t spec_sequence_bytes(uint32_t vocab, uint32_t seq)
+{
+    return (uint64_t)seq * (vocab <= 65536 ? 2 : 4) + SEQUENCE_BESIDE;
 }
 
 static double checkpoint(const struct run_spec *s, const struct model_config *m, bool router)
 {
     uint64_t floats = model_parameters(m) + optimizer_moments(spec_optimizer(s, router), m);
-    return FLOAT_BYTES * (double)floats + ARCHIVE_BYTES;
+    return SPEC_FLOAT_BYTES * (double)floats + ARCHIVE_BYTES;
 }
 
 /* Checkpoints of one chain that are kept: while the next arrives, and at the end. */
 static void chain_kept(const struct run_spec *s, uint64_t steps, double *peak, double *after)
 {
-    double all = links(steps, s->checkpoint.publish_steps), keep = (double)s->checkpoint.keep;
+    double all = (double)spec_links(steps, s->checkpoint.publish_steps),
+           keep = (double)s->checkpoint.keep;
     double milestones =
         s->checkpoint.milestone_steps ? (double)(steps / s->checkpoint.milestone_steps) : 0;
     *after = least(all, keep + milestones);
@@ -40,7 +44,7 @@ static void chain_kept(const struct run_spec *s, uint64_t steps, double *peak, d
 static double evaluations(const struct run_spec *s, uint64_t steps, double heldout)
 {
     uint64_t every = s->eval.every_steps;
-    double points = steps == 0 ? 0 : every ? links(steps, every) : 1;
+    double points = steps == 0 ? 0 : every ? (double)spec_links(steps, every) : 1;
     return points * heldout * EVAL_ROW_MODEL;
 }
 
@@ -48,17 +52,15 @@ void spec_disk(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t 
                uint64_t heldout, struct spec_disk *out)
 {
     struct model_config router, expert;
-    struct cost_run cost;
     bool em = s->router.mode == SPEC_EM;
-    double experts = s->experts,
-           sequence = (double)seq * (vocab <= 65536 ? 2 : 4) + SEQUENCE_BESIDE;
-    double draw = (double)spec_expert_draw(s, corpus), peak, after, held = (double)heldout;
+    double experts = s->experts, sequence = (double)spec_sequence_bytes(vocab, seq);
+    double draw = (double)spec_expert_draw(s, corpus), scored = draw;
+    double held = (double)heldout, peak, after;
     uint64_t dense = s->dense.enabled ? spec_dense_steps(s) : 0, flops = 0;
     if (s->dense.enabled && s->dense.match == SPEC_MATCH_BOTH)
         flops = spec_dense_flops_steps(s, vocab, seq, corpus);
     *out = (struct spec_disk){.pieces = draw * sequence};
     spec_expert_model(s, vocab, seq, &expert);
-    spec_cost(s, vocab, seq, corpus, &cost);
     const struct {
         double chains;
         uint64_t steps;
@@ -74,11 +76,12 @@ void spec_disk(const struct run_spec *s, uint32_t vocab, uint32_t seq, uint64_t 
         spec_router_model(s, vocab, seq, &router);
         out->checkpoints_peak += experts * least(rounds, keep + 1) * checkpoint(s, &router, true);
         out->checkpoints_after += experts * least(rounds, keep) * checkpoint(s, &router, true);
-        out->evaluations += experts * held * EVAL_ROW_ROUTER * s->router.prefix;
-        out->scores = (cost.scored_for_routers + cost.scored_for_experts) * (2 * experts + 4);
-        out->assignments = (rounds - 1) * (double)s->router.sequences * ASSIGNMENT_ROW;
+        scored += (rounds - 1) * (double)s->router.sequences;
     }
-    out->assignments += draw * ASSIGNMENT_ROW;
+    /* Random routing stores its scores as if routers had given them. */
+    out->evaluations += experts * held * EVAL_ROW_ROUTER * s->router.prefix;
+    out->scores = scored * (2 * experts + 4);
+    out->assignments = scored * ASSIGNMENT_ROW;
     out->after = out->pieces + out->assignments + out->evaluations + out->checkpoints_after;
     out->peak =
         out->pieces + out->assignments + out->evaluations + out->checkpoints_peak + out->scores;

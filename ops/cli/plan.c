@@ -3,41 +3,28 @@
 #include <string.h>
 #include "core/model/engine.h"
 
-#define FLOAT_BYTES 4.0 /* of parameters and of the moments in a state (checkpoint.h) */
 /* What data-parallel training moves: gradients in and out, float32, a parameter, node and step
  * (METHOD, "Cost formulas"). */
 #define DATA_PARALLEL_BYTES 8.0
 
-static double links(uint64_t steps, uint64_t publish)
-{
-    return (double)((steps + publish - 1) / publish);
-}
-
-/* A stored sequence: tokens, bytes of text, label (shard.h). */
-static double sequence_bytes(const struct plan_data *d)
-{
-    return (double)d->seq * (d->vocab <= 65536 ? 2 : 4) + 5;
-}
-
 static void plan_bytes(struct plan *p)
 {
     const struct run_spec *s = &p->spec;
-    double experts = s->experts, row = 2 * experts + 4, sequence = sequence_bytes(&p->data);
+    uint64_t publish = s->checkpoint.publish_steps;
+    double experts = s->experts, sequence = (double)spec_sequence_bytes(p->data.vocab, p->data.seq);
     double router = p->router_model_bytes + p->router_state_bytes;
     double expert = p->expert_model_bytes + p->expert_state_bytes;
     double rounds = s->router.mode == SPEC_EM ? s->router.rounds : 0;
     double drawn = rounds * (double)s->router.sequences, corpus = (double)p->draw;
-    double chains = experts * links(s->expert.steps, s->checkpoint.publish_steps) +
-                    links(p->dense_steps, s->checkpoint.publish_steps) +
-                    links(p->dense_flops_steps, s->checkpoint.publish_steps);
-    p->scores_bytes = (p->run.scored_for_routers + p->run.scored_for_experts) * row;
-    p->segments_bytes = corpus * sequence;
+    double chains = experts * (double)spec_links(s->expert.steps, publish) +
+                    (double)spec_links(p->dense_steps, publish) +
+                    (double)spec_links(p->dense_flops_steps, publish);
     /* Each thing once up, and down once where another job reads it: shards for rounds (training and
      * scoring), for scoring and parting the corpus, for the dense models; pieces up and down. */
-    double shards = (2 * drawn + (rounds > 0 ? corpus : 0) + corpus) * sequence +
+    double shards = (2 * drawn + 2 * corpus) * sequence +
                     ((p->dense_steps > 0) + (p->dense_flops_steps > 0)) * corpus * sequence;
     double assignments = rounds > 0 ? rounds - 1 + (double)spec_chunks(s, p->data.sequences) : 0;
-    p->moved_bytes = shards + 2 * p->segments_bytes + p->scores_bytes + rounds * experts * router +
+    p->moved_bytes = shards + 2 * p->disk.pieces + p->disk.scores + rounds * experts * router +
                      assignments * experts * p->router_model_bytes + chains * expert;
     p->data_parallel_bytes =
         DATA_PARALLEL_BYTES * (double)p->expert_parameters * (double)s->expert.steps * experts;
@@ -94,12 +81,13 @@ int plan_make(const struct run_spec *spec, const struct plan_data *data, struct 
                 spec_dense_flops_steps(spec, data->vocab, data->seq, data->sequences);
     }
     p->draw = spec_expert_draw(spec, data->sequences);
-    p->router_model_bytes = FLOAT_BYTES * (double)p->router_parameters;
+    p->router_model_bytes = SPEC_FLOAT_BYTES * (double)p->router_parameters;
     p->router_state_bytes =
-        em ? FLOAT_BYTES * (double)optimizer_moments(spec_optimizer(spec, true), &p->router) : 0;
-    p->expert_model_bytes = FLOAT_BYTES * (double)p->expert_parameters;
+        em ? SPEC_FLOAT_BYTES * (double)optimizer_moments(spec_optimizer(spec, true), &p->router)
+           : 0;
+    p->expert_model_bytes = SPEC_FLOAT_BYTES * (double)p->expert_parameters;
     p->expert_state_bytes =
-        FLOAT_BYTES * (double)optimizer_moments(spec_optimizer(spec, false), &p->expert);
+        SPEC_FLOAT_BYTES * (double)optimizer_moments(spec_optimizer(spec, false), &p->expert);
     spec_cost(spec, data->vocab, data->seq, data->sequences, &p->run);
     spec_disk(spec, data->vocab, data->seq, data->sequences,
               data->heldout ? data->heldout : data->sequences / 20, &p->disk);

@@ -26,8 +26,7 @@ struct plan {
     double overhead_training, overhead_training_paper, overhead_inference; /* shares */
     uint64_t draw; /* sequences that experts train on, scored and assigned */
     double router_model_bytes, router_state_bytes, expert_model_bytes, expert_state_bytes;
-    double scores_bytes, segments_bytes; /* of all rounds; of the experts' corpus, once */
-    struct spec_disk disk;               /* of the coordinator */
+    struct spec_disk disk; /* of the coordinator; pieces are the experts' corpus, once */
     double moved_bytes, data_parallel_bytes;
     uint64_t router_memory, expert_memory; /* an agent's, while it trains one */
     double longest_chain; /* FLOPs that no second agent can take over: of one model */

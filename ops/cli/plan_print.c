@@ -100,10 +100,10 @@ static void print_bytes(struct cli *cli, const struct plan *p)
 {
     struct arena *a = &cli->arena;
     cli_heading(cli, "Bytes");
-    printf("scores       %s in all: %u bytes a sequence\n", format_bytes(a, p->scores_bytes),
+    printf("scores       %s in all: %u bytes a sequence\n", format_bytes(a, p->disk.scores),
            2 * p->spec.experts + 4);
     printf("segments     %s: %s sequences, parted among the experts\n",
-           format_bytes(a, p->segments_bytes), format_count(a, p->draw));
+           format_bytes(a, p->disk.pieces), format_count(a, p->draw));
     printf("stored       up to %s with the coordinator while it runs, %s once it is done\n",
            format_bytes(a, p->disk.peak), format_bytes(a, p->disk.after));
     printf("             (checkpoints %s, then %s; segments, scores, evaluations); its data set "
@@ -261,8 +261,8 @@ int plan_print_json(const struct plan *p, const struct plan_context *x, struct e
         .router_state_bytes = p->router_state_bytes,
         .expert_model_bytes = p->expert_model_bytes,
         .expert_state_bytes = p->expert_state_bytes,
-        .scores_bytes = p->scores_bytes,
-        .segments_bytes = p->segments_bytes,
+        .scores_bytes = p->disk.scores,
+        .segments_bytes = p->disk.pieces,
         .moved_bytes = p->moved_bytes,
         .data_parallel_bytes = p->data_parallel_bytes,
         .router_memory = p->router_memory,

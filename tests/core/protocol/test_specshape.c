@@ -55,6 +55,28 @@ static void chunks_round_up(void **state)
     assert_int_equal(spec_chunks(&s, 4001), 5);
 }
 
+/* Random routing trains no routers, but its jobs store what those of learnt ones do: a disk planned
+ * for less fills up. */
+static void random_routing_stores_scores_and_evaluations(void **state)
+{
+    (void)state;
+    struct run_spec s = spec_of("");
+    struct spec_disk learnt, random;
+    const double row = 2 * s.experts + 4, heldout = 5000;
+
+    spec_disk(&s, 1024, 128, 110000, 5000, &learnt);
+    s.router.mode = SPEC_RANDOM;
+    spec_disk(&s, 1024, 128, 110000, 5000, &random);
+    assert_true(random.scores == 110000 * row);
+    assert_true(learnt.scores ==
+                random.scores + (s.router.rounds - 1) * (double)s.router.sequences * row);
+    assert_true(random.evaluations == learnt.evaluations);
+    assert_true(random.evaluations > s.experts * heldout * 4 * s.router.prefix);
+    assert_true(random.pieces == learnt.pieces && random.assignments < learnt.assignments);
+    assert_true(random.checkpoints_peak < learnt.checkpoints_peak);
+    assert_true(random.peak >= random.after + random.scores);
+}
+
 static void refusals_say_what_to_do(void **state)
 {
     (void)state;
@@ -148,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(demo_fits_its_data),
         cmocka_unit_test(chunks_round_up),
+        cmocka_unit_test(random_routing_stores_scores_and_evaluations),
         cmocka_unit_test(refusals_say_what_to_do),
         cmocka_unit_test(shapes_beyond_limits_are_refused),
         cmocka_unit_test(costs_count_what_is_done),
