@@ -56,7 +56,6 @@ struct agent {
     struct pace pace;
     struct job_log log;
     struct job_watch watch;
-    uint64_t told;                       /* of the log: with fail or release */
     double saved_said_s, trouble_said_s; /* when these were said last; 0: not of this job */
     int64_t room_wait_ms;
     bool handed;                                    /* the save in hand is in the store */
@@ -110,7 +109,6 @@ static void begin_job(struct agent *a, const char *key)
 {
     const struct msg_grant *g = &a->hold.grant;
     job_log_begin(&a->log);
-    a->told = 0;
     a->saved_said_s = a->trouble_said_s = 0;
     a->room_wait_ms = ROOM_FIRST_MS;
     a->handed = false;

@@ -35,10 +35,24 @@ static int64_t jittered(int64_t ms, uint32_t random)
     return ms / 2 + (int64_t)((double)(ms - ms / 2) * ((double)random / 4294967296.0));
 }
 
+/* first, doubled so many times, up to longest. */
+static int64_t doubled(int64_t first, uint32_t times, int64_t longest)
+{
+    int64_t ms = first;
+    for (uint32_t i = 0; i < times && ms < longest; i++) {
+        ms *= 2;
+    }
+    return ms < longest ? ms : longest;
+}
+
+static bool delivers(enum agent_do what)
+{
+    return what == AGENT_DO_UPLOAD || what == AGENT_DO_COMPLETE || what == AGENT_DO_FAIL;
+}
+
 static bool holds_job(enum agent_do what)
 {
-    return what == AGENT_DO_FETCH || what == AGENT_DO_RUN || what == AGENT_DO_UPLOAD ||
-           what == AGENT_DO_COMPLETE || what == AGENT_DO_FAIL;
+    return what == AGENT_DO_FETCH || what == AGENT_DO_RUN || delivers(what);
 }
 
 /* Errors of the path to the coordinator or of its machine, not of what was said: time cures them,
@@ -107,14 +121,7 @@ static void fail_job(struct agent_state *s, struct agent_action *a, bool setting
 
 static void try_again(struct agent_state *s, const struct agent_event *ev, struct agent_action *a)
 {
-    int64_t ms = WAIT_FIRST_MS;
-    for (uint32_t i = 0; i < s->away && ms < WAIT_LONGEST_MS; i++) {
-        ms *= 2;
-    }
-    if (ms > WAIT_LONGEST_MS) {
-        ms = WAIT_LONGEST_MS;
-    }
-    ms = jittered(ms, ev->random);
+    int64_t ms = jittered(doubled(WAIT_FIRST_MS, s->away, WAIT_LONGEST_MS), ev->random);
     if (ev->retry_after_ms > 0) { /* not all who were told the same at once */
         int64_t least =
             ev->retry_after_ms < RETRY_AFTER_MAX_MS ? ev->retry_after_ms : RETRY_AFTER_MAX_MS;
@@ -130,15 +137,12 @@ static void try_again(struct agent_state *s, const struct agent_event *ev, struc
 static void wait_for_room(struct agent_state *s, const struct agent_event *ev,
                           struct agent_action *a)
 {
-    int64_t ms = WAIT_FIRST_MS;
-    for (uint32_t i = 0; i < s->full && ms < WAIT_ROOM_MS; i++) {
-        ms *= 2;
-    }
+    int64_t ms = doubled(WAIT_FIRST_MS, s->full, WAIT_ROOM_MS);
     if (s->full++ == 0) {
         a->say = AGENT_SAY_FULL;
     }
     a->make_room = true;
-    wait_then(s, a, s->doing, jittered(ms < WAIT_ROOM_MS ? ms : WAIT_ROOM_MS, ev->random));
+    wait_then(s, a, s->doing, jittered(ms, ev->random));
 }
 
 /* This machine's disk fails: others are to do the job. */
@@ -176,9 +180,8 @@ static void send_again(struct agent_state *s, const struct agent_event *ev, stru
     } else if (s->bad_uploads == BAD_UPLOADS_LOOK) {
         drop_job(s, a);
     } else {
-        int64_t ms = (int64_t)WAIT_FIRST_MS << s->bad_uploads;
-        wait_then(s, a, s->doing,
-                  jittered(ms < WAIT_LONGEST_MS ? ms : WAIT_LONGEST_MS, ev->random));
+        int64_t ms = doubled(WAIT_FIRST_MS, s->bad_uploads, WAIT_LONGEST_MS);
+        wait_then(s, a, s->doing, jittered(ms, ev->random));
     }
 }
 
@@ -304,8 +307,6 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
 {
     bool exchange = s->doing != AGENT_DO_RUN;
     if (s->stopping) {
-        bool deliver = s->doing == AGENT_DO_UPLOAD || s->doing == AGENT_DO_COMPLETE ||
-                       s->doing == AGENT_DO_FAIL;
         if ((holds_job(s->doing) || s->doing == AGENT_DO_HANDOVER) && ev->code == ERR_FENCED) {
             drop_job(s, a);
         } else if (s->doing == AGENT_DO_HANDOVER) {
@@ -315,7 +316,7 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
         } else if (s->doing == AGENT_DO_CLAIM && stop_is_new && ev->code == ERR_STOPPED) {
             go(s, a, AGENT_DO_CLAIM); /* the claim that was cut waits there for work still: this
                                          one takes its place, and what it may have got */
-        } else if (deliver && stop_is_new) {
+        } else if (delivers(s->doing) && stop_is_new) {
             go(s, a, s->doing); /* once more, as last words */
         } else {
             stop_now(s, a);
@@ -357,8 +358,7 @@ static void after_wait(struct agent_state *s, struct agent_action *a)
     s->waiting = false;
     if (!s->stopping) {
         go(s, a, s->doing);
-    } else if (s->doing == AGENT_DO_UPLOAD || s->doing == AGENT_DO_COMPLETE ||
-               s->doing == AGENT_DO_FAIL || s->doing == AGENT_DO_RUN) {
+    } else if (delivers(s->doing) || s->doing == AGENT_DO_RUN) {
         go(s, a, s->doing); /* one last try to deliver, or to hand over */
     } else {
         stop_now(s, a);

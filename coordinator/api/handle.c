@@ -408,7 +408,9 @@ static void log_outcome(const struct exchange *x)
 {
     char agent[40] = "";
 
-    if (x->route->kind != ROUTE_WRITE || x->rc == ERR_UNAVAILABLE)
+    bool write = x->route->kind == ROUTE_WRITE || x->route->kind == ROUTE_LONG_WRITE;
+
+    if (!write || x->rc == ERR_UNAVAILABLE)
         return;
     if (x->call.agent)
         snprintf(agent, sizeof agent, " agent=%llu", (unsigned long long)x->call.agent);
@@ -486,7 +488,7 @@ enum api_step api_handle(struct api_exchange *public)
         waiters_claim(x);
     else if (x->route->kind == ROUTE_WORK)
         works_submit_long(x->api->service->works, work, x);
-    else if (x->route->prepare == runs_prepare_rollback) /* reads all that is undone */
+    else if (x->route->kind == ROUTE_LONG_WRITE)
         works_submit_long(x->api->service->works, prepare, x);
     else if (needs_prepare(x))
         works_submit(x->api->service->works, prepare, x);

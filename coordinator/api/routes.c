@@ -54,7 +54,7 @@ static const struct route routes[] = {
     {"GET", "/v1/alarms", ROUTE_READ, ADMIN, NULL, NULL, alarms_list, NULL},
     {"POST", "/v1/jobs/{id}/verified", ROUTE_WRITE, ADMIN, NULL, &message_empty, jobs_verified,
      NULL},
-    {"POST", "/v1/runs/{name}/rollback", ROUTE_WRITE, ADMIN, &message_rollback,
+    {"POST", "/v1/runs/{name}/rollback", ROUTE_LONG_WRITE, ADMIN, &message_rollback,
      &message_rolled_back, runs_rollback, runs_prepare_rollback},
     {"GET", "/v1/jobs/{id}/made", ROUTE_READ, ADMIN, NULL, &message_made, jobs_made, NULL},
     {"GET", "/v1/lineage/{name}", ROUTE_READ, ADMIN, NULL, &message_made, lineage_show, NULL},

@@ -10,11 +10,12 @@
 #include "coordinator/service.h"
 
 enum route_kind {
-    ROUTE_READ,  /* the operation runs on a reader's snapshot, at once */
-    ROUTE_WRITE, /* it runs in the writer's transaction, and is answered after COMMIT */
-    ROUTE_WORK,  /* it takes long, or waits: on a works thread, without a snapshot */
-    ROUTE_CLAIM, /* a write that waits where it finds nothing */
-    ROUTE_BLOB,  /* bytes: transfer.c */
+    ROUTE_READ,       /* the operation runs on a reader's snapshot, at once */
+    ROUTE_WRITE,      /* it runs in the writer's transaction, and is answered after COMMIT */
+    ROUTE_LONG_WRITE, /* a write whose preparation may take as long as a ROUTE_WORK */
+    ROUTE_WORK,       /* it takes long, or waits: on a works thread, without a snapshot */
+    ROUTE_CLAIM,      /* a write that waits where it finds nothing */
+    ROUTE_BLOB,       /* bytes: transfer.c */
 };
 
 #define MAY(caller) (1u << (caller))

@@ -37,14 +37,6 @@ static int wanted_of_word(const char *word, struct wanted *w, struct err *e)
                    word);
 }
 
-static const char *agent_name(struct call *c, uint64_t agent)
-{
-    struct agent_row row;
-    if (agent && op_agent_get(c->conn, agent, c->arena, &row, NULL) == 0)
-        return row.name;
-    return NULL;
-}
-
 static const char *or_somebody(const char *name)
 {
     return name ? name : "an agent";
@@ -64,10 +56,10 @@ static const char *waiting_reason(struct call *c, const struct job_row *j)
         return arena_printf(c->arena, "rests after failure %" PRIu64, j->failures);
     if (j->failed_agent)
         return arena_printf(c->arena, "for another agent than %s, which failed it last",
-                            or_somebody(agent_name(c, j->failed_agent)));
+                            or_somebody(reply_agent_name(c, j->failed_agent)));
     if (j->former)
         return arena_printf(c->arena, "for an agent; nothing is heard of %s, which had it",
-                            or_somebody(agent_name(c, j->former)));
+                            or_somebody(reply_agent_name(c, j->former)));
     return "for an agent";
 }
 
@@ -142,14 +134,15 @@ static const char *with_errors(struct call *c, const struct job_row *j, const ch
     return text ? text : reason;
 }
 
-static int fill_job(struct call *c, const struct job_row *j, struct msg_job *m, struct err *e)
+/* *run: that of the job before, most often this one's, too; 0 before the first. */
+static int fill_job(struct call *c, const struct job_row *j, struct run_row *run, struct msg_job *m,
+                    struct err *e)
 {
-    struct run_row run;
-    int rc = op_run_get(c->conn, j->run, c->arena, &run, e);
+    int rc = j->run == run->id ? 0 : op_run_get(c->conn, j->run, c->arena, run, e);
     if (rc)
         return rc;
     *m = (struct msg_job){.job = j->id,
-                          .run = run.name,
+                          .run = run->name,
                           .kind = j->key.kind,
                           .target = j->key.target,
                           .state = j->state,
@@ -160,7 +153,7 @@ static int fill_job(struct call *c, const struct job_row *j, struct msg_job *m, 
                           .step_first = j->key.step_first,
                           .step_last = j->key.step_last,
                           .step = j->state == JOB_DONE ? j->key.step_last : j->key.step_first,
-                          .agent = agent_name(c, j->agent),
+                          .agent = reply_agent_name(c, j->agent),
                           .attempts = j->attempts,
                           .failures = j->failures,
                           .since_at = j->since_ms,
@@ -172,7 +165,7 @@ static int fill_job(struct call *c, const struct job_row *j, struct msg_job *m, 
         m->state = j->ready ? JOB_WAITING : JOB_BACKING_OFF;
         m->reason = waiting_reason(c, j);
     } else if (j->state == JOB_CANCELLED) {
-        m->reason = run.state == RUN_CANCELLED ? "its run was cancelled" : "its run failed";
+        m->reason = run->state == RUN_CANCELLED ? "its run was cancelled" : "its run failed";
     }
     m->reason = with_errors(c, j, m->reason);
     return 0;
@@ -198,7 +191,7 @@ int status_jobs(struct call *c, const void *in, void *out, struct err *e)
     if (!rc && !jobs)
         rc = err_set(e, ERR_NO_MEMORY, "no memory for %u jobs", count);
     for (uint32_t i = 0; !rc && i < count && shown < limit; i++) {
-        rc = fill_job(c, &rows[i], &jobs[shown], e);
+        rc = fill_job(c, &rows[i], &run, &jobs[shown], e);
         shown += wanted.status < 0 || (!rc && jobs[shown].state == wanted.status);
     }
     return rc ? rc : reply_array(c, &message_job, jobs, shown, e);
@@ -213,10 +206,11 @@ int jobs_show(struct call *c, const void *in, void *out, struct err *e)
 {
     (void)in;
     struct job_row row;
+    struct run_row run = {0};
     int rc = op_job_get(c->conn, c->id, c->arena, &row, e);
     if (rc == ERR_NOT_FOUND)
         return no_job(c, e);
-    return rc ? rc : fill_job(c, &row, out, e);
+    return rc ? rc : fill_job(c, &row, &run, out, e);
 }
 
 static int fill_attempt(struct call *c, const struct attempt_row *r, struct msg_attempt *m,

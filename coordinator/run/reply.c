@@ -20,6 +20,12 @@ int reply_array(struct call *c, const struct message *of, const void *items, uin
     return rc;
 }
 
+const char *reply_agent_name(struct call *c, uint64_t agent)
+{
+    struct agent_row row;
+    return agent && op_agent_get(c->conn, agent, c->arena, &row, NULL) == 0 ? row.name : NULL;
+}
+
 struct msg_result reply_result(const struct job_row *job)
 {
     const struct job_key *k = &job->key;

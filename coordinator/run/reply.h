@@ -11,6 +11,9 @@
 TACIT_MUST_CHECK int reply_array(struct call *c, const struct message *of, const void *items,
                                  uint32_t count, struct err *e);
 
+/* What people call the agent; NULL where there is none (0: the coordinator). */
+const char *reply_agent_name(struct call *c, uint64_t agent);
+
 /* A done job as a list of results shows it. */
 struct msg_result reply_result(const struct job_row *job);
 

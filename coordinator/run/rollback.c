@@ -498,18 +498,19 @@ int runs_rollback(struct call *c, const void *in, void *out, struct err *e)
     const struct msg_rollback *m = in;
     const struct undo_plan *plan = c->prepared;
     struct msg_rolled_back *o = out;
-    struct run_row run = {0};
+    struct run_row run;
     int rc = op_run_find(c->conn, c->name, c->arena, &run, e);
-    if (!rc && run.state == RUN_CANCELLED)
-        rc = err_set(e, ERR_CONFLICT, "run \"%s\" was cancelled meanwhile", run.name);
+    if (rc)
+        return rc;
+    if (run.state == RUN_CANCELLED)
+        return err_set(e, ERR_CONFLICT, "run \"%s\" was cancelled meanwhile", run.name);
     *o = (struct msg_rolled_back){.run = run.name,
                                   .step = plan->step,
                                   .damaged = plan->damaged_count,
                                   .jobs = arena_alloc_array(c->arena, TOLD_MAX, sizeof *o->jobs)};
-    if (!rc && !o->jobs)
-        rc = err_set(e, ERR_NO_MEMORY, "no memory for what was undone");
-    if (!rc)
-        rc = undo_planned(c, plan, m->dry_run, o, e);
+    if (!o->jobs)
+        return err_set(e, ERR_NO_MEMORY, "no memory for what was undone");
+    rc = undo_planned(c, plan, m->dry_run, o, e);
     if (rc || m->dry_run)
         return rc;
     for (uint32_t i = 0; !rc && i < plan->keep_count; i++)

@@ -10,12 +10,6 @@
 #define PAGE_MAX 1000
 #define ALARMS_MAX 1000
 
-static const char *agent_name(struct call *c, uint64_t id)
-{
-    struct agent_row agent;
-    return id && op_agent_get(c->conn, id, c->arena, &agent, NULL) == 0 ? agent.name : NULL;
-}
-
 static const struct digest *name_of(const struct msg_blob *b)
 {
     static const struct digest none;
@@ -54,8 +48,8 @@ static int fill(struct call *c, const struct job_row *replay, struct msg_replay 
     *m = (struct msg_replay){.replay = replay->id,
                              .job = job.id,
                              .state = replay->state,
-                             .agent = agent_name(c, replay->agent),
-                             .doer = agent_name(c, job.agent),
+                             .agent = reply_agent_name(c, replay->agent),
+                             .doer = reply_agent_name(c, job.agent),
                              .kind = k->kind,
                              .target = k->target,
                              .index = k->index,
@@ -176,8 +170,8 @@ static int fill_alarm(struct call *c, const struct alarm_row *r, struct msg_alar
                             .at = r->at_ms,
                             .run = run.name,
                             .words = run_job_words(c->arena, &job.key),
-                            .agent = agent_name(c, r->agent),
-                            .other = agent_name(c, r->other),
+                            .agent = reply_agent_name(c, r->agent),
+                            .other = reply_agent_name(c, r->other),
                             .role = r->role,
                             .index = r->index,
                             .published = r->published,

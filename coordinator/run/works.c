@@ -164,11 +164,10 @@ static int end_attempt(struct store_conn *c, const struct job_row *row, int outc
                        const char *words, struct err *e)
 {
     struct attempt_note n = {.loss_first = NAN, .loss = NAN, .words = words};
-    bool changed;
     int rc = op_attempt_note(c, &row->fence, &n, e);
     return rc ? rc
-              : op_attempt_end(c, &row->fence, outcome, ATTEMPT_OPEN, (uint64_t)env_wall_ms(),
-                               &changed, e);
+              : op_attempt_end(c, &row->fence, outcome, ATTEMPT_OPEN, (uint64_t)env_wall_ms(), NULL,
+                               e);
 }
 
 static int publish_own(struct store_conn *c, void *arg, struct err *e)

@@ -94,7 +94,8 @@ int op_attempt_end(struct store_conn *c, const struct msg_fence *f, int outcome,
     query_u64(&q, f->counter);
     query_i64(&q, also);
     int rc = query_run(&q, &rows, e);
-    *changed = !rc && rows > 0;
+    if (changed)
+        *changed = !rc && rows > 0;
     return rc;
 }
 

@@ -26,7 +26,7 @@ TACIT_MUST_CHECK int op_attempt_begin(struct store_conn *c, uint64_t job, uint64
                                       const struct msg_fence *f, uint64_t step_first,
                                       uint64_t wall_ms, struct err *e);
 /* From open, or from `also` (an outcome that this one may replace; ATTEMPT_OPEN: none), but never
- * from done. No such attempt, or another outcome: *changed false. */
+ * from done. No such attempt, or another outcome: *changed, unless NULL, false. */
 TACIT_MUST_CHECK int op_attempt_end(struct store_conn *c, const struct msg_fence *f, int outcome,
                                     int also, uint64_t wall_ms, bool *changed, struct err *e);
 /* An expired one goes on. */

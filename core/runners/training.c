@@ -50,12 +50,19 @@ static int load_error(int rc, const char *what, struct err *e)
     return rc;
 }
 
+/* The step that the grant goes on from: the job's first, or, where it was handed over, a later one.
+ */
+static uint64_t first_step(const struct loop *l)
+{
+    return l->g->resume_step ? l->g->resume_step : l->t->first;
+}
+
 /* The model and state that the grant names: of the job's start, or, where it was handed over, of a
  * step on its way. */
 static int load_inputs(struct loop *l, struct err *e)
 {
     struct weights *w = l->w;
-    uint64_t step = l->g->resume_step ? l->g->resume_step : l->t->first;
+    uint64_t step = first_step(l);
     uint64_t cursor = l->g->resume_step ? step - l->t->first : 0;
     const struct msg_blob *model_blob = NULL, *state_blob = NULL;
     const char *model = job_input(l->c, l->g, ROLE_MODEL, UINT64_MAX, &model_blob);
@@ -96,7 +103,7 @@ static int start_from(struct loop *l, struct err *e)
     struct checkpoint_position like = {.stream = t->stream, .spec = l->g->spec}, p;
     bool found = false;
     l->done = l->saved = t->first;
-    uint64_t from = l->g->resume_step ? l->g->resume_step : t->first;
+    uint64_t from = first_step(l);
     if (l->g->resume_step && (from <= t->first || from >= t->last)) {
         return err_set(e, ERR_INVALID, "a save at step %" PRIu64 " is not of this job", from);
     }
@@ -270,21 +277,26 @@ static bool save_is_due(const struct loop *l)
            (l->c->pace && env_monotonic_s() - l->saved_s >= pace_interval_s(l->c->pace));
 }
 
+static struct msg_blob blob_of(const struct loop *l, int role, const struct checkpoint_digests *d)
+{
+    return (struct msg_blob){.role = role,
+                             .index = l->t->index,
+                             .digest = d->blob,
+                             .content = d->content,
+                             .bytes = d->bytes};
+}
+
 /* The newest save as what the job gives, for whoever goes on with it. */
 static int give_save(struct loop *l, struct job_result *r, struct err *e)
 {
-    struct msg_blob blobs[2] = {{.role = ROLE_MODEL, .index = l->t->index},
-                                {.role = ROLE_STATE, .index = l->t->index}};
-    const struct checkpoint_digests *made[2] = {&l->saved_model, &l->saved_state};
+    struct msg_blob blobs[2] = {blob_of(l, ROLE_MODEL, &l->saved_model),
+                                blob_of(l, ROLE_STATE, &l->saved_state)};
     static const char *const what[2] = {"model", "state"};
     int rc = 0;
     for (int i = 0; !rc && i < 2; i++) {
         char *path = NULL;
         rc = saves_path(l->c->dir, l->saved, what[i], &path, e);
-        blobs[i].digest = made[i]->blob;
-        blobs[i].content = made[i]->content;
-        blobs[i].bytes = made[i]->bytes;
-        if (!rc && made[i]->bytes == 0) { /* an earlier process wrote it, and it was loaded */
+        if (!rc && blobs[i].bytes == 0) { /* an earlier process wrote it, and it was loaded */
             rc = saves_digest(path, &blobs[i].digest, &blobs[i].bytes, e);
             blobs[i].content = i == 0 ? l->w->model : l->w->state;
         }
@@ -299,7 +311,7 @@ static int give_save(struct loop *l, struct job_result *r, struct err *e)
 
 /* A stop saves what is done since the last save, if need be and possible; a lost lease needs
  * nothing of it. */
-static int stopped(struct loop *l, uint64_t from, struct job_result *r, struct err *e)
+static int stopped(struct loop *l, struct job_result *r, struct err *e)
 {
     struct err failed = {0};
     int rc = e->code;
@@ -310,7 +322,7 @@ static int stopped(struct loop *l, uint64_t from, struct job_result *r, struct e
         (void)!save(l, &failed); /* the watch was told; the one before is good */
     }
     bool whole = l->saved_model.bytes > 0 || l->saved == l->done;
-    if (l->saved > from && whole && give_save(l, r, &failed)) {
+    if (l->saved > first_step(l) && whole && give_save(l, r, &failed)) {
         r->saved_step = 0;
     }
     return rc;
@@ -320,7 +332,7 @@ static int steps(struct loop *l, struct job_result *r, struct err *e)
 {
     const struct training *t = l->t;
     struct job_progress *p = l->c->progress;
-    uint64_t began_at = l->done, from = l->g->resume_step ? l->g->resume_step : t->first;
+    uint64_t began_at = l->done;
     uint64_t a_step = (uint64_t)t->batch * t->length, told = l->done;
     double began = env_monotonic_s();
     int rc = 0;
@@ -328,7 +340,7 @@ static int steps(struct loop *l, struct job_result *r, struct err *e)
     while (l->done < t->last) {
         rc = job_poll(l->c, e);
         if (rc) {
-            return stopped(l, from, r, e);
+            return stopped(l, r, e);
         }
         rc = one_step(l, e);
         if (rc) {
@@ -370,16 +382,7 @@ static int write_outputs(struct loop *l, struct job_result *r, struct err *e)
                                     &p, &dm.content, &ds, e);
     }
     if (!rc) {
-        struct msg_blob m = {.role = ROLE_MODEL,
-                             .index = t->index,
-                             .digest = dm.blob,
-                             .content = dm.content,
-                             .bytes = dm.bytes};
-        struct msg_blob s = {.role = ROLE_STATE,
-                             .index = t->index,
-                             .digest = ds.blob,
-                             .content = ds.content,
-                             .bytes = ds.bytes};
+        struct msg_blob m = blob_of(l, ROLE_MODEL, &dm), s = blob_of(l, ROLE_STATE, &ds);
         rc = job_add_output(r, &m, model, e);
         if (!rc) {
             rc = job_add_output(r, &s, state, e);

@@ -247,24 +247,34 @@ void verify_difference_of(struct cli *cli, const struct replay_outcome *o, struc
             d->start = g->inputs[i].content;
 }
 
+struct msg_difference *verify_difference_new(struct cli *cli, struct msg_verified *out,
+                                             uint32_t *capacity, struct err *e)
+{
+    if (out->difference_count == *capacity) {
+        uint32_t more = *capacity ? 2 * *capacity : 8;
+        struct msg_difference *grown = arena_alloc_array(&cli->arena, more, sizeof *grown);
+        if (!grown) {
+            (void)err_set(e, ERR_NO_MEMORY, "no memory for what differs");
+            return NULL;
+        }
+        for (uint32_t i = 0; i < out->difference_count; i++)
+            grown[i] = out->differences[i];
+        out->differences = grown;
+        *capacity = more;
+    }
+    return &out->differences[out->difference_count++];
+}
+
 static int add_difference(struct verification *v, const struct replay_outcome *o, struct err *e)
 {
     struct msg_verified *out = v->out;
     for (uint32_t i = 0; i < out->difference_count; i++) /* on the way to several jobs */
         if (out->differences[i].job == o->made.grant->job)
             return 0;
-    if (out->difference_count == v->capacity) {
-        uint32_t capacity = v->capacity ? 2 * v->capacity : 8;
-        struct msg_difference *grown =
-            arena_alloc_array(&v->cli->arena, capacity, sizeof *out->differences);
-        if (!grown)
-            return err_set(e, ERR_NO_MEMORY, "no memory for what differs");
-        for (uint32_t i = 0; i < out->difference_count; i++)
-            grown[i] = out->differences[i];
-        out->differences = grown;
-        v->capacity = capacity;
-    }
-    verify_difference_of(v->cli, o, &out->differences[out->difference_count++]);
+    struct msg_difference *d = verify_difference_new(v->cli, out, &v->capacity, e);
+    if (!d)
+        return ERR_NO_MEMORY;
+    verify_difference_of(v->cli, o, d);
     return 0;
 }
 

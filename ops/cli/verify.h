@@ -40,6 +40,9 @@ TACIT_MUST_CHECK int verify_each(struct cli *cli, const char *run, verify_each_f
 bool verify_is_link(int kind);
 /* Says in words what was found; the exit code: 0, 65 or 69. */
 int verify_print(struct cli *cli, const struct msg_verified *v);
+/* Room for one more in the list, which has room for *capacity; NULL: no memory. */
+struct msg_difference *verify_difference_new(struct cli *cli, struct msg_verified *out,
+                                             uint32_t *capacity, struct err *e);
 void verify_difference_of(struct cli *cli, const struct replay_outcome *o,
                           struct msg_difference *d);
 

@@ -102,18 +102,10 @@ static int by_number(const void *a, const void *b)
 
 static int add_difference(struct asking *x, const struct msg_replay *r, struct err *e)
 {
-    struct msg_verified *out = x->out;
     struct arena *a = &x->cli->arena;
-    if (out->difference_count == x->difference_capacity) {
-        uint32_t capacity = x->difference_capacity ? 2 * x->difference_capacity : 8;
-        struct msg_difference *grown = arena_alloc_array(a, capacity, sizeof *grown);
-        if (!grown)
-            return err_set(e, ERR_NO_MEMORY, "no memory for what differs");
-        for (uint32_t i = 0; i < out->difference_count; i++)
-            grown[i] = out->differences[i];
-        out->differences = grown;
-        x->difference_capacity = capacity;
-    }
+    struct msg_difference *d = verify_difference_new(x->cli, x->out, &x->difference_capacity, e);
+    if (!d)
+        return ERR_NO_MEMORY;
     struct msg_grant g = {.kind = r->kind,
                           .target = r->target,
                           .index = r->index,
@@ -123,20 +115,19 @@ static int add_difference(struct asking *x, const struct msg_replay *r, struct e
                           .step_first = r->step_first,
                           .step_last = r->step_last,
                           .final = r->final};
-    out->differences[out->difference_count++] =
-        (struct msg_difference){.job = r->job,
-                                .words = made_job_words(a, &g),
-                                .agent = copy(a, r->doer),
-                                .by = copy(a, r->agent),
-                                .verdict = "differs",
-                                .target = r->target,
-                                .index = r->index,
-                                .step_first = r->step_first,
-                                .step_last = r->step_last,
-                                .role = r->role,
-                                .blob_index = r->blob_index,
-                                .published = r->published,
-                                .replayed = r->found};
+    *d = (struct msg_difference){.job = r->job,
+                                 .words = made_job_words(a, &g),
+                                 .agent = copy(a, r->doer),
+                                 .by = copy(a, r->agent),
+                                 .verdict = "differs",
+                                 .target = r->target,
+                                 .index = r->index,
+                                 .step_first = r->step_first,
+                                 .step_last = r->step_last,
+                                 .role = r->role,
+                                 .blob_index = r->blob_index,
+                                 .published = r->published,
+                                 .replayed = r->found};
     return 0;
 }
 
