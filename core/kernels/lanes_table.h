@@ -25,7 +25,7 @@ struct kern_adamw_f {
     float rate, keep, epsilon;               /* keep = 1 − rate·decay */
 };
 
-/* Attention goes by strips of this many queries, one a lane. */
+/* Attention goes by strips of this many tokens at most, one a lane. */
 #define KERN_STRIP 32
 /* Floats of scratch for products: packed blocks of A and B. */
 #define KERN_PACK_A (96 * 384)
@@ -35,11 +35,14 @@ struct kern_adamw_f {
 #define KERN_SQUARES 4096
 #define KERN_NORM_EPSILON 1e-5f
 
-/* Floats of scratch that attention takes: see lanes/attention.c. */
+/* Floats of scratch that attention takes: see lanes/attention.c and attention_backward.c; decoding
+ * packs for its products, and keeps a row of weights. */
 static inline size_t kern_attention_scratch(size_t seq, size_t head)
 {
-    size_t S = (seq + KERN_STRIP - 1) / KERN_STRIP * KERN_STRIP, D = (head + 15) / 16 * 16;
-    return KERN_PACK + 2 * S * KERN_STRIP + 4 * S * D + 6 * D * KERN_STRIP + 16 * KERN_STRIP;
+    size_t S = (seq + KERN_STRIP - 1) / KERN_STRIP * KERN_STRIP;
+    size_t passes = S * (4 * head + KERN_STRIP) + KERN_STRIP * (5 * head + 4 * KERN_STRIP);
+    size_t decode = KERN_PACK + 2 * head + S;
+    return passes > decode ? passes : decode;
 }
 
 struct kern_lanes {

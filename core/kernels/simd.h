@@ -51,8 +51,8 @@ INLINE void v_store_some(float *p, v16 v, size_t n)
         v_store_n(p, v, n);
 }
 
-/* e^x in each lane: f1_exp, step by step. */
-INLINE v16 v_exp(v16 x)
+/* e^x in each lane, x ≤ 88.72 (or not a number): f1_exp, step by step. */
+INLINE v16 v_exp_below(v16 x)
 {
     v16 magic = v_set1(EXP_MAGIC);
     v16 t = v_fma(x, v_set1(EXP_LOG2E), magic);
@@ -65,8 +65,13 @@ INLINE v16 v_exp(v16 x)
     q = v_fma(q, r, v_set1(EXP_Q0));
     v16 p = v_add(v_fma(v_mul(r, r), q, r), v_set1(1.0f));
     v16 y = v_add_exponent(p, t);
-    y = v_select(v_less(x, v_set1(EXP_LOWEST)), v_zero(), y);
-    return v_select(v_less(v_set1(EXP_HIGHEST), x), v_set1((float)INFINITY), y);
+    return v_select(v_less(x, v_set1(EXP_LOWEST)), v_zero(), y);
+}
+
+/* The same for every x. */
+INLINE v16 v_exp(v16 x)
+{
+    return v_select(v_less(v_set1(EXP_HIGHEST), x), v_set1((float)INFINITY), v_exp_below(x));
 }
 
 #endif

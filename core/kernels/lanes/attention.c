@@ -1,67 +1,173 @@
-/* Causal attention by strips of KERN_STRIP queries, one query a lane: definition.c says what is
- * computed.
+/* Causal attention's forward pass and decoding: definition.c says what is computed.
  *
- * For a strip of queries i and keys j up to its end, the scores are a product of the keys (j,D) and
- * the transposed queries (D,strip); softmax then needs no sum across lanes, and its 16 virtual
- * lanes over j are 16 rows of partial sums. out and dq are products of the transposed weights and
- * values or keys; dk and dv take each strip's part in turn, so their chains run over i in order.
- * All are products with small strides which lanes/product.c reads in place. A strip's weights take
- * 32·S floats: 16 KiB for S = 128, first-level cache. Masked pairs have weight zero and take part
- * in chains, which changes nothing but the sign of a zero; that is settled by adding +0 at the end.
- * With bf16, what products take is rounded where it is put into scratch, once: the products
- * themselves then are the usual ones. */
-#include "core/kernels/simd.h"
-#include "core/kernels/lanes_table.h"
+ * For a strip of queries i and keys j up to its end (strips.h), the scores are a product along d;
+ * they are scaled, masked and their maximum taken while in registers. Softmax then needs no sum
+ * across lanes: a lane is one query, and the 16 virtual lanes over j are 16 rows of partial sums.
+ * out is a product along the keys. A strip's weights take 32·S floats: 32 KiB for S = 256,
+ * first-level cache. Masked pairs have weight zero and take part in chains, which changes nothing
+ * but the sign of a zero; that is settled by adding +0 at the end.
+ *
+ * Per pair of tokens: 4·D operations and one exp (some 15 instructions a vector, as much as the
+ * products of D = 8), nothing read from memory twice: bound by arithmetic. */
+#include "core/kernels/lanes/strips.h"
 
 #include "core/kernels/lanes/lanes.h"
 
-#define STRIP KERN_STRIP
-#define HALVES (STRIP / 16)
+/* A row of weights starts 2·STRIP floats from that two before where pairs share a row. */
+#define WEIGHTS_STEP(w) ((w)->pairs ? 2 * STRIP : STRIP)
 
-/* One head of one sequence, and where its parts lie in scratch. */
-struct unit {
-    size_t S, D, P;       /* P: D rounded up to 16, the stride of rows in scratch */
-    size_t H, at, at_qkv; /* offsets of token 0 in (B,S,H) and (B,S,3H) */
-    const struct kern_attention *a;
-    float scale;
-    bool bf16;
-    float *pack;
-    float *e, *ds;          /* (S,STRIP) */
-    float *k, *v, *dk, *dv; /* (S,P): keys rotated */
-    float *qt, *dot, *outt; /* (P,STRIP), rotated queries, dout and out, transposed */
-    float *q, *dout, *rows; /* (STRIP,P) */
-    float *partial;         /* (16,STRIP) */
+struct forward {
+    float *k, *v;   /* (strips, D·STRIP), as strip_put has them */
+    float *e;       /* (S,STRIP): scores, then weights */
+    float *q, *t;   /* (D,STRIP) */
+    float *partial; /* (16,STRIP) */
+    v16 max[STRIP_V], recip[STRIP_V];
 };
 
-static struct unit unit_of(const struct kern_attention *a, bool bf16, size_t u, float *scratch)
+/* Scores of the queries of strip s and the keys of strip b, and their maxima. */
+static void scores(const struct unit *w, struct forward *f, size_t s, size_t b)
 {
-    size_t b = u / a->heads, h = u % a->heads, S = a->seq, D = a->head, P = (D + 15) / 16 * 16;
-    size_t Sp = (S + STRIP - 1) / STRIP * STRIP;
-    struct unit w = {.S = S, .D = D, .P = P, .H = (size_t)a->heads * D, .a = a};
+    const float *k = f->k + b * w->D * STRIP;
+    v16 scale = v_set1(w->scale), low = v_set1(-(float)INFINITY);
 
-    w.at = b * S * w.H + h * D;
-    w.at_qkv = b * S * 3 * w.H + h * D;
-    w.scale = 1.0f / sqrtf((float)D);
-    w.bf16 = bf16;
-    w.pack = scratch;
-    w.e = scratch + KERN_PACK;
-    w.ds = w.e + Sp * STRIP;
-    w.k = w.ds + Sp * STRIP;
-    w.v = w.k + Sp * P;
-    w.dk = w.v + Sp * P;
-    w.dv = w.dk + Sp * P;
-    w.qt = w.dv + Sp * P;
-    w.dot = w.qt + P * STRIP;
-    w.outt = w.dot + P * STRIP;
-    w.q = w.outt + P * STRIP;
-    w.dout = w.q + P * STRIP;
-    w.rows = w.dout + P * STRIP;
-    w.partial = w.rows + P * STRIP;
-    return w;
+    for (size_t j = 0; j < STRIP; j += STRIP_ROWS) {
+        float *e = f->e + (b * STRIP + j) * STRIP;
+        v16 c[STRIP_ROWS][STRIP_V];
+        strip_scores(w, c, STRIP_ROWS, k + j, f->q);
+        UNROLL(8)
+        for (size_t r = 0; r < STRIP_ROWS; r++) {
+            UNROLL(2)
+            for (size_t v = 0; v < STRIP_V; v++) {
+                size_t before = j + r > 16 * v ? j + r - 16 * v : 0; /* lanes before the key */
+                v16 x = v_mul(c[r][v], scale);
+                if (s == b)
+                    x = v_select(v_first(before < 16 ? before : 16), low, x);
+                f->max[v] = v_max(f->max[v], x);
+                v_store(e + r * STRIP + 16 * v, x);
+            }
+        }
+    }
 }
 
-/* y = x turned to position pos, or back. */
-INLINE void rotate(float *y, const float *x, const struct kern_attention *a, size_t pos, bool back)
+/* Four virtual lanes from l of the sum of weights, over rows up to end; scores become weights. */
+static void weights_of_lanes(const struct unit *w, struct forward *f, size_t l, size_t end)
+{
+    v16 sum[4][STRIP_V];
+    UNROLL(4)
+    for (size_t r = 0; r < 4; r++) {
+        UNROLL(2)
+        for (size_t v = 0; v < STRIP_V; v++)
+            sum[r][v] = v_zero();
+    }
+    for (size_t j = l; j < end; j += 16) {
+        float *row = f->e + j * STRIP;
+        UNROLL(2)
+        for (size_t v = 0; v < STRIP_V; v++, row += 16) {
+            v16 e[4];
+            UNROLL(4)
+            for (size_t r = 0; r < 4; r++) {
+                e[r] = v_exp_below(v_sub(v_load(row + r * STRIP), f->max[v]));
+                sum[r][v] = v_add(sum[r][v], e[r]);
+            }
+#if LANES_PAIRS
+            if (w->pairs) {
+                v_store(row, v_pairs_across(e[0], e[1]));
+                v_store(row + 2 * STRIP, v_pairs_across(e[2], e[3]));
+                continue;
+            }
+#endif
+            UNROLL(4)
+            for (size_t r = 0; r < 4; r++)
+                v_store(row + r * STRIP, w->bf16 ? v_bf16(e[r]) : e[r]);
+        }
+    }
+    UNROLL(4)
+    for (size_t r = 0; r < 4; r++) {
+        UNROLL(2)
+        for (size_t v = 0; v < STRIP_V; v++)
+            v_store(f->partial + (l + r) * STRIP + 16 * v, sum[r][v]);
+    }
+}
+
+static void softmax(const struct unit *w, struct forward *f, size_t end)
+{
+    for (size_t v = 0; v < STRIP_V; v++)
+        f->max[v] = v_add(f->max[v], v_zero());
+    for (size_t l = 0; l < 16; l += 4)
+        weights_of_lanes(w, f, l, end);
+    for (size_t l = 8; l > 0; l /= 2) {
+        for (size_t i = 0; i < l * STRIP; i += 16)
+            v_store(f->partial + i,
+                    v_add(v_load(f->partial + i), v_load(f->partial + i + l * STRIP)));
+    }
+    for (size_t v = 0; v < STRIP_V; v++)
+        f->recip[v] = v_div(v_set1(1.0f), v_load(f->partial + 16 * v));
+}
+
+static void strip_forward(const struct unit *w, struct forward *f, float *out, float *stats,
+                          const float *qkv, size_t s)
+{
+    size_t i = s * STRIP, n = w->S - i < STRIP ? w->S - i : STRIP, D = w->D;
+    float m[STRIP], r[STRIP];
+
+    strip_load(f->t, qkv + w->at_qkv + i * 3 * w->H, 3 * w->H, n, D);
+    strip_turn(w, f->t, s, false);
+    strip_put(w, f->q, f->t);
+    for (size_t v = 0; v < STRIP_V; v++)
+        f->max[v] = v_set1(-(float)INFINITY);
+    for (size_t b = 0; b <= s; b++)
+        scores(w, f, s, b);
+    softmax(w, f, (s + 1) * STRIP);
+    memset(f->t, 0, D * STRIP * sizeof *f->t);
+    strip_gather(w, f->t, f->v, D * STRIP, f->e, WEIGHTS_STEP(w), s + 1);
+    for (size_t v = 0; v < STRIP_V; v++) {
+        for (size_t d = 0; d < D; d++) {
+            float *c = f->t + d * STRIP + 16 * v;
+            v_store(c, v_add(v_mul(v_load(c), f->recip[v]), v_zero()));
+        }
+        v_store(m + 16 * v, f->max[v]);
+        v_store(r + 16 * v, f->recip[v]);
+    }
+    strip_unload(out + w->at + i * w->H, w->H, f->t, n, D);
+    for (size_t j = 0; j < n && stats != NULL; j++) {
+        stats[(i + j) * 2] = m[j];
+        stats[(i + j) * 2 + 1] = r[j];
+    }
+}
+
+void LANES(lanes_attention_forward)(const struct kern_attention *a, bool bf16, float *out,
+                                    float *stats, const float *qkv, size_t u0, size_t u1,
+                                    float *scratch)
+{
+    size_t D = a->head, S = (a->seq + STRIP - 1) / STRIP * STRIP;
+    float *cos = scratch, *sin = cos + S * (D / 2);
+    struct forward f = {.k = sin + S * (D / 2)};
+    f.v = f.k + S * D;
+    f.e = f.v + S * D;
+    f.q = f.e + S * STRIP;
+    f.t = f.q + D * STRIP;
+    f.partial = f.t + D * STRIP;
+
+    strip_angles(cos, a->cos, a->seq, D / 2);
+    strip_angles(sin, a->sin, a->seq, D / 2);
+    for (size_t u = u0; u < u1; u++) {
+        const struct unit w = unit_of(a, bf16, cos, sin, u);
+        for (size_t s = 0; s < w.strips; s++) {
+            size_t j = s * STRIP, n = w.S - j < STRIP ? w.S - j : STRIP;
+            const float *k = qkv + w.at_qkv + j * 3 * w.H + w.H;
+            strip_load(f.t, k, 3 * w.H, n, D);
+            strip_turn(&w, f.t, s, false);
+            strip_put(&w, f.k + j * D, f.t);
+            strip_load(f.t, k + w.H, 3 * w.H, n, D);
+            strip_put(&w, f.v + j * D, f.t);
+        }
+        for (size_t s = 0; s < w.strips; s++)
+            strip_forward(&w, &f, out, stats == NULL ? NULL : stats + u * w.S * 2, qkv, s);
+    }
+}
+
+/* y = x turned to position pos. */
+INLINE void rotate(float *y, const float *x, const struct kern_attention *a, size_t pos)
 {
     size_t half = a->head / 2;
     const float *cos = a->cos + pos * half, *sin = a->sin + pos * half;
@@ -70,259 +176,8 @@ INLINE void rotate(float *y, const float *x, const struct kern_attention *a, siz
         size_t n = half - i;
         v16 c = v_load_some(cos + i, n), s = v_load_some(sin + i, n);
         v16 x0 = v_load_some(x + i, n), x1 = v_load_some(x + half + i, n);
-        if (back)
-            s = v_negate(s);
         v_store_some(y + i, v_fma(x0, c, v_negate(v_mul(x1, s))), n);
         v_store_some(y + half + i, v_fma(x1, c, v_mul(x0, s)), n);
-    }
-}
-
-/* Rows of D floats to rows of P, padded with zeros. */
-INLINE void copy_row(float *y, const float *x, size_t D, size_t P)
-{
-    for (size_t i = 0; i < P; i += 16)
-        v_store(y + i, v_load_some(x + i, D - i));
-}
-
-/* What a product takes of v. */
-INLINE v16 input(const struct unit *w, v16 v)
-{
-    return w->bf16 ? v_bf16(v) : v;
-}
-
-/* n floats from x, a multiple of 16, as products take them. */
-INLINE void inputs(const struct unit *w, float *x, size_t n)
-{
-    for (size_t i = 0; w->bf16 && i < n; i += 16)
-        v_store(x + i, v_bf16(v_load(x + i)));
-}
-
-INLINE void clear_padding(float *y, size_t D, size_t P)
-{
-    for (size_t i = D; i < P; i++)
-        y[i] = 0.0f;
-}
-
-/* T (P,STRIP) = the transpose of n ≤ STRIP rows of D floats; zeros elsewhere. */
-static void transpose_strip(float *T, const float *x, size_t stride, size_t n, size_t D, size_t P)
-{
-    for (size_t r = 0; r < STRIP; r += 16) {
-        for (size_t d = 0; d < P; d += 16) {
-            v16 t[16];
-            for (size_t i = 0; i < 16; i++)
-                t[i] = r + i < n ? v_load_some(x + (r + i) * stride + d, D - d) : v_zero();
-            v_transpose(t);
-            for (size_t i = 0; i < 16; i++)
-                v_store(T + (d + i) * STRIP + r, t[i]);
-        }
-    }
-}
-
-/* Keys, rotated, and values of a unit into scratch. */
-static void keys_and_values(const struct unit *w, const float *qkv)
-{
-    for (size_t j = 0; j < w->S; j++) {
-        const float *x = qkv + w->at_qkv + j * 3 * w->H;
-        rotate(w->k + j * w->P, x + w->H, w->a, j, false);
-        clear_padding(w->k + j * w->P, w->D, w->P);
-        copy_row(w->v + j * w->P, x + 2 * w->H, w->D, w->P);
-    }
-    inputs(w, w->k, w->S * w->P);
-    inputs(w, w->v, w->S * w->P);
-}
-
-/* Rotated queries of n rows from s, as rows and transposed. */
-static void queries(const struct unit *w, const float *qkv, size_t s, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        rotate(w->q + i * w->P, qkv + w->at_qkv + (s + i) * 3 * w->H, w->a, s + i, false);
-        clear_padding(w->q + i * w->P, w->D, w->P);
-    }
-    inputs(w, w->q, n * w->P);
-    transpose_strip(w->qt, w->q, w->P, n, w->P, w->P);
-}
-
-/* C (M,N) stride N (+)= A B, everything in scratch. */
-INLINE void multiply(const struct unit *w, size_t M, size_t N, size_t K, const float *A,
-                     size_t a_row, size_t a_col, const float *B, size_t b_row, float *C,
-                     bool accumulate)
-{
-    struct kern_product p = {K, A, a_row, a_col, B, b_row, 1, C, N, accumulate, false};
-    LANES(lanes_product)(&p, 0, M, 0, N, w->pack);
-}
-
-/* Row j of raw scores, scaled, −∞ where the query of a lane (s + lane) is before j. */
-INLINE void scaled_scores(const struct unit *w, size_t s, size_t j, v16 x[HALVES])
-{
-    v16 scale = v_set1(w->scale);
-    for (size_t h = 0; h < HALVES; h++)
-        x[h] = v_mul(v_load(w->e + j * STRIP + 16 * h), scale);
-    for (size_t h = 0; h < HALVES && j > s; h++) {
-        size_t masked = j - s > 16 * h ? j - s - 16 * h : 0;
-        x[h] = v_select(v_first(masked < 16 ? masked : 16), v_set1(-(float)INFINITY), x[h]);
-    }
-}
-
-/* Raw scores in e to exp(score − max), and max and reciprocal sum a lane. */
-static void strip_softmax(const struct unit *w, size_t s, size_t end, v16 max[HALVES],
-                          v16 recip[HALVES])
-{
-    v16 x[HALVES];
-
-    for (size_t h = 0; h < HALVES; h++)
-        max[h] = v_set1(-(float)INFINITY);
-    for (size_t j = 0; j < end; j++) {
-        scaled_scores(w, s, j, x);
-        for (size_t h = 0; h < HALVES; h++) {
-            v_store(w->e + j * STRIP + 16 * h, x[h]);
-            max[h] = v_max(max[h], x[h]);
-        }
-    }
-    for (size_t h = 0; h < HALVES; h++)
-        max[h] = v_add(max[h], v_zero());
-    for (size_t l = 0; l < 16 * STRIP; l += 16)
-        v_store(w->partial + l, v_zero());
-    for (size_t j = 0; j < end; j++) {
-        float *sum = w->partial + j % 16 * STRIP;
-        for (size_t h = 0; h < HALVES; h++) {
-            v16 e = v_exp(v_sub(v_load(w->e + j * STRIP + 16 * h), max[h]));
-            v_store(w->e + j * STRIP + 16 * h, input(w, e));
-            v_store(sum + 16 * h, v_add(v_load(sum + 16 * h), e));
-        }
-    }
-    for (size_t l = 8; l > 0; l /= 2) {
-        for (size_t i = 0; i < l * STRIP; i += 16)
-            v_store(w->partial + i,
-                    v_add(v_load(w->partial + i), v_load(w->partial + i + l * STRIP)));
-    }
-    for (size_t h = 0; h < HALVES; h++)
-        recip[h] = v_div(v_set1(1.0f), v_load(w->partial + 16 * h));
-}
-
-static void strip_forward(const struct unit *w, size_t u, float *out, float *stats,
-                          const float *qkv, size_t s)
-{
-    size_t n = w->S - s < STRIP ? w->S - s : STRIP, end = s + n;
-    v16 max[HALVES], recip[HALVES];
-    float m[STRIP], r[STRIP];
-
-    queries(w, qkv, s, n);
-    multiply(w, end, STRIP, w->D, w->k, w->P, 1, w->qt, STRIP, w->e, false);
-    strip_softmax(w, s, end, max, recip);
-    multiply(w, STRIP, w->P, end, w->e, 1, STRIP, w->v, w->P, w->rows, false);
-    for (size_t h = 0; h < HALVES; h++) {
-        v_store(m + 16 * h, max[h]);
-        v_store(r + 16 * h, recip[h]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        float *y = out + w->at + (s + i) * w->H;
-        for (size_t d = 0; d < w->D; d += 16) {
-            v16 c = v_mul(v_load(w->rows + i * w->P + d), v_set1(r[i]));
-            v_store_some(y + d, v_add(c, v_zero()), w->D - d);
-        }
-        if (stats != NULL) {
-            stats[(u * w->S + s + i) * 2] = m[i];
-            stats[(u * w->S + s + i) * 2 + 1] = r[i];
-        }
-    }
-}
-
-void LANES(lanes_attention_forward)(const struct kern_attention *a, bool bf16, float *out,
-                                    float *stats, const float *qkv, size_t u0, size_t u1,
-                                    float *scratch)
-{
-    for (size_t u = u0; u < u1; u++) {
-        struct unit w = unit_of(a, bf16, u, scratch);
-        keys_and_values(&w, qkv);
-        for (size_t s = 0; s < w.S; s += STRIP)
-            strip_forward(&w, u, out, stats, qkv, s);
-    }
-}
-
-/* t of each lane's query. */
-static void strip_along(const struct unit *w, v16 t[HALVES])
-{
-    for (size_t h = 0; h < HALVES; h++) {
-        t[h] = v_zero();
-        for (size_t d = 0; d < w->D; d++)
-            t[h] = v_fma(v_load(w->dot + d * STRIP + 16 * h), v_load(w->outt + d * STRIP + 16 * h),
-                         t[h]);
-    }
-}
-
-/* Raw scores in e and dp in ds become p and ds. */
-static void strip_gradient(const struct unit *w, size_t u, const float *stats, size_t s, size_t n,
-                           const v16 t[HALVES])
-{
-    float m[STRIP] = {0}, r[STRIP] = {0};
-    v16 max[HALVES], recip[HALVES], x[HALVES], scale = v_set1(w->scale);
-
-    for (size_t i = 0; i < n; i++) {
-        m[i] = stats[(u * w->S + s + i) * 2];
-        r[i] = stats[(u * w->S + s + i) * 2 + 1];
-    }
-    for (size_t h = 0; h < HALVES; h++) {
-        max[h] = v_load(m + 16 * h);
-        recip[h] = v_load(r + 16 * h);
-    }
-    for (size_t j = 0; j < s + n; j++) {
-        scaled_scores(w, s, j, x);
-        for (size_t h = 0; h < HALVES; h++) {
-            float *at = w->ds + j * STRIP + 16 * h;
-            v16 p = v_mul(v_exp(v_sub(x[h], max[h])), recip[h]);
-            v_store(w->e + j * STRIP + 16 * h, input(w, p));
-            v_store(at, input(w, v_mul(v_mul(p, v_sub(v_load(at), t[h])), scale)));
-        }
-    }
-}
-
-static void strip_backward(const struct unit *w, size_t u, float *dqkv, const float *dout,
-                           const float *out, const float *stats, const float *qkv, size_t s)
-{
-    size_t n = w->S - s < STRIP ? w->S - s : STRIP, end = s + n;
-    v16 t[HALVES];
-
-    queries(w, qkv, s, n);
-    for (size_t i = 0; i < n; i++)
-        copy_row(w->dout + i * w->P, dout + w->at + (s + i) * w->H, w->D, w->P);
-    transpose_strip(w->dot, w->dout, w->P, n, w->P, w->P);
-    transpose_strip(w->outt, out + w->at + s * w->H, w->H, n, w->D, w->P);
-    strip_along(w, t);
-    inputs(w, w->dout, n * w->P);
-    inputs(w, w->dot, w->P * STRIP);
-    multiply(w, end, STRIP, w->D, w->k, w->P, 1, w->qt, STRIP, w->e, false);
-    multiply(w, end, STRIP, w->D, w->v, w->P, 1, w->dot, STRIP, w->ds, false);
-    strip_gradient(w, u, stats, s, n, t);
-    multiply(w, end, w->P, n, w->e, STRIP, 1, w->dout, w->P, w->dv, true);
-    multiply(w, end, w->P, n, w->ds, STRIP, 1, w->q, w->P, w->dk, true);
-    multiply(w, STRIP, w->P, end, w->ds, 1, STRIP, w->k, w->P, w->rows, false);
-    for (size_t i = 0; i < n; i++) {
-        float *x = w->rows + i * w->P;
-        for (size_t d = 0; d < w->P; d += 16)
-            v_store(x + d, v_add(v_load(x + d), v_zero()));
-        rotate(dqkv + w->at_qkv + (s + i) * 3 * w->H, x, w->a, s + i, true);
-    }
-}
-
-void LANES(lanes_attention_backward)(const struct kern_attention *a, bool bf16, float *dqkv,
-                                     const float *dout, const float *out, const float *stats,
-                                     const float *qkv, size_t u0, size_t u1, float *scratch)
-{
-    for (size_t u = u0; u < u1; u++) {
-        struct unit w = unit_of(a, bf16, u, scratch);
-        keys_and_values(&w, qkv);
-        memset(w.dk, 0, w.S * w.P * sizeof *w.dk);
-        memset(w.dv, 0, w.S * w.P * sizeof *w.dv);
-        for (size_t s = 0; s < w.S; s += STRIP)
-            strip_backward(&w, u, dqkv, dout, out, stats, qkv, s);
-        for (size_t j = 0; j < w.S; j++) {
-            float *to = dqkv + w.at_qkv + j * 3 * w.H + w.H, *dk = w.dk + j * w.P;
-            for (size_t d = 0; d < w.P; d += 16)
-                v_store(dk + d, v_add(v_load(dk + d), v_zero()));
-            rotate(to, dk, a, j, true);
-            for (size_t d = 0; d < w.D; d += 16)
-                v_store_some(to + w.H + d, v_add(v_load(w.dv + j * w.P + d), v_zero()), w.D - d);
-        }
     }
 }
 
@@ -339,8 +194,8 @@ void LANES(lanes_attention_decode)(const struct kern_attention *a, bool bf16, fl
 
     for (size_t h = h0; h < h1; h++) {
         float *kc = k_cache + h * D * cache_seq, *vc = v_cache + h * D * cache_seq;
-        rotate(q, qkv + h * D, a, pos, false);
-        rotate(k, qkv + H + h * D, a, pos, false);
+        rotate(q, qkv + h * D, a, pos);
+        rotate(k, qkv + H + h * D, a, pos);
         for (size_t d = 0; d < D; d++) {
             q[d] = bf16 ? f1_bf16(q[d]) : q[d];
             kc[d * cache_seq + pos] = bf16 ? f1_bf16(k[d]) : k[d];
