@@ -150,4 +150,6 @@ def main():
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+signal.signal(signal.SIGALRM, lambda *_: sys.exit("bench.py: a side hangs"))
+signal.alarm(3600)
 sys.exit(main())
