@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <poll.h>
 #include <unistd.h>
 #include "agent/preempt.h"
 #include "core/env/clock.h"
@@ -42,11 +43,12 @@ static void test_a_mute_cloud_hides_no_file(void **state)
         .file = file, .cloud = CLOUD_GCP, .url = url, .grace_ms = 60000, .exit_code = 1};
     if (preempt_create(&p, &o, NULL, NULL, &e))
         fail_msg("%s", e.message);
-    env_sleep_ms(1500); /* the question hangs, for ten seconds */
+    struct pollfd asked = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&asked, 1, 20000), 1); /* it is, and hangs for ten seconds */
     FILE *f = fopen(file, "w");
     assert_non_null(f);
     fclose(f);
-    assert_true(env_stop_wait_ms(4000));
+    assert_true(env_stop_wait_ms(7000));
     preempt_notice(p, &n);
     assert_memory_equal(n.words, "the file ", 9);
     preempt_destroy(p);
