@@ -5,7 +5,8 @@
 #   BIN=DIR                   where tacitd, tacit-agent and tacit are
 #   service_start AGENTS      starts; sets TACIT_URL and TACIT_TOKEN_FILE (exported)
 #   service_stop              stops everything, agents first
-#   service_port              prints a free port, below those that outgoing connections take
+#   service_port              prints a free port, below those that outgoing connections take; any of
+#                             them, since several scripts may ask at once
 #
 # The process numbers are in $SERVICE/tacitd.pid and $SERVICE/agent-N.pid.
 
@@ -36,9 +37,9 @@ service_keep() {
 }
 
 service_port() {
-    python3 -c 'import socket
+    python3 -c 'import random, socket
 s = socket.socket()
-for port in range(20000, 32000):
+for port in random.sample(range(20000, 32000), 12000):
     try:
         s.bind(("127.0.0.1", port))
         print(port)
