@@ -162,7 +162,7 @@ phase_ends() {
 
 run_create() {
     runs=$((runs + 1))
-    until_true 30 synthetic run "$phase-$runs" tests/soak/soak.ini 2>/dev/null ||
+    until_true synthetic run "$phase-$runs" tests/soak/soak.ini 2>/dev/null ||
         fail "no run $phase-$runs"
     active+=("$phase-$runs")
 }
@@ -246,7 +246,7 @@ phase_run() {
         wait "${agents[$name]}"
     done
     [ "${state[tacitd]}" = up ] || { coordinator && state[tacitd]=up; }
-    until_true 15 curl -sf "$direct/healthz" >/dev/null || fail "tacitd does not come back"
+    until_true curl -sf "$direct/healthz" >/dev/null || fail "tacitd does not come back"
     phase_tell >&3
 }
 

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 attempt() {
     local log=$1 code=$2
     shift 2
-    timeout 30 "$BIN/tacit-agent" "$@" >"$dir/$log.log" 2>&1
+    timeout "$PATIENCE" "$BIN/tacit-agent" "$@" >"$dir/$log.log" 2>&1
     local got=$?
     [ $got = "$code" ] || fail "$log: exit code $got instead of $code"
 }
@@ -26,53 +26,32 @@ attempt no_token_file 66 --work "$dir/a" --token-file "$dir/none.token"
 says no_token_file "none.token" || fail "no word about the token's file"
 [ "$(stat -c %a "$dir/a/identity")" = 600 ] || fail "the identity is not on disk, for its owner alone"
 
-python3 tests/system/synthetic.py dataset || fail "no data set"
-cat >"$dir/spec.ini" <<'INI'
-[run]
-name = NAME
-dataset = synthetic
-experts = 2
-seed = 3
-[router]
-hidden = 8
-layers = 1
-heads = 2
-prefix = 16
-rounds = 1
-sequences = 200
-batch = 8
-[expert]
-hidden = 32
-layers = 2
-heads = 2
-batch = 8
-steps = 400
-[checkpoint]
-every_steps = 50
-publish_steps = 200
-INI
+synthetic dataset
+small_spec 400 50 200 >"$dir/spec.ini"
 "$BIN/tacit-agent" --work "$dir/w" --token-file "$join" --threads 1 --name one \
     >"$dir/one.log" 2>&1 &
 agent=$!
+agents[one]=$agent
 pids+=($agent)
-until_true 20 says one "joined" || fail "it does not join"
+until_true says one "joined" || fail "it does not join"
 [ "$(stat -c %a "$dir/w/agent.token")" = 600 ] || fail "the agent's token can be read by others"
 attempt in_use 75 --work "$dir/w" --token-file "$join"
 says in_use "give each a --work of its own" || fail "no word about the folder in use"
 
 # Goes away while the agent trains.
-python3 tests/system/synthetic.py run one "$dir/spec.ini" || fail "no run"
-until_true 20 says one "train dense" || fail "no training"
+synthetic run one "$dir/spec.ini"
+until_true stopped_at one "train expert [^:]*$" || fail "no training"
 kill -9 $tacitd
 wait $tacitd 2>/dev/null
-until_true 60 says one "trying again until it answers" || fail "no word about the coordinator"
+go_on one
+until_true says one "trying again until it answers" || fail "no word about the coordinator"
 before=$(grep -c "Connection refused" "$dir/one.log")
 sleep 2
 [ "$(grep -c "Connection refused" "$dir/one.log")" = "$before" ] || fail "it says so again and again"
 kill -0 $agent || fail "the agent gave up"
 coordinator
-until_true 20 says one "answers again" || fail "no word about the coordinator's return"
-python3 tests/system/synthetic.py wait one 120 || fail "the run does not end"
+until_true says one "answers again" || fail "no word about the coordinator's return"
+synthetic wait one
 grep -q "dropped\|failed" "$dir/one.log" && fail "work was lost"
 kill -TERM $agent
 wait $agent
@@ -84,6 +63,7 @@ code=$?
     >"$dir/again.log" 2>&1 &
 agent=$!
 pids+=($agent)
-sleep 1
+synthetic run two "$dir/spec.ini"
+until_true says again "run=two" || fail "an agent that has joined before needs the join token again"
 kill -TERM $agent
-wait $agent || fail "an agent that has joined before needs the join token again"
+wait $agent || fail "stopped with exit code $?"

@@ -2,7 +2,7 @@
 """Talks to a coordinator as the format and protocol descriptions say, with nothing of tacit's own
 code: publishes a small made-up data set, creates runs, waits for them, prints digests.
 
-usage: synthetic.py dataset|run NAME SPEC|state NAME|wait NAME SECONDS|digests NAME|jobs NAME
+usage: synthetic.py dataset|run NAME SPEC|state NAME|wait NAME [SECONDS]|digests NAME|jobs NAME
        (TACIT_URL and TACIT_TOKEN_FILE as for the command line)
 """
 import hashlib
@@ -87,7 +87,7 @@ def state(name):
     print(call_json("GET", "/v1/runs/" + name)["state"])
 
 
-def wait(name, seconds):
+def wait(name, seconds=300):
     end = time.monotonic() + float(seconds)
     while time.monotonic() < end:
         try:
