@@ -262,7 +262,6 @@ static struct agent_machine *add_agent(void)
     }
     if (play.s->life_us) { /* a model's state: some seconds each way, and 0.2 s to save */
         l->delay_us = 50000;
-        l->bytes_s = 2000;
         const struct sim_disk_faults real = {.sync_us = 5000, .mib_us = 10 * SIM_SECOND};
         sim_disk_set_faults(a->machine->disk, &real);
     }
@@ -544,6 +543,16 @@ static void mortal_main(void *arg)
     }
 }
 
+/* A data set of thousands of sequences and the scores of a thousand routers weigh nothing beside
+ * models of real size, and much beside these: until the chains have begun, links are quick. */
+static void slow_links_main(void *arg)
+{
+    (void)arg;
+    world_sleep_until(world_now() + 3 * SIM_MINUTE);
+    for (unsigned i = 0; i < play.count; i++)
+        net_link(play.agents[i].machine)->bytes_s = 2000;
+}
+
 /* A history of hundreds of agents takes a while: where it is, every few minutes of its own. */
 static void telling_main(void *arg)
 {
@@ -572,8 +581,10 @@ static void stage(void *arg)
         if (s->life_us)
             world_spawn(play.nemesis, mortal_main, a, "the end of an agent");
     }
-    if (s->life_us)
+    if (s->life_us) {
+        world_spawn(play.nemesis, slow_links_main, NULL, "what models weigh");
         world_spawn(play.nemesis, telling_main, s, "who tells how far it is");
+    }
     if (s->faults && s->enabled[FAULT_STALLS])
         world_stalls_ppm = (uint32_t)world_draw_log(10, 3000);
     if (s->faults)

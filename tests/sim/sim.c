@@ -29,6 +29,7 @@
 #define LARGE_AT 25
 #define SECONDS_MAX 60    /* of processor time, for one seed */
 #define COMPLETE_FROM 500 /* seeds, from which on every kind of fault must have occurred */
+#define STOPPED_FROM 2000 /* a run is stopped by few of them */
 #define VIOLATIONS_SHOWN 20
 #define GOODPUT_WANTED 90.0 /* % of the time that agents live */
 
@@ -322,7 +323,8 @@ static int report(const struct totals *t, double took, double cpu)
     for (int f = 0; f < FAULTS; f++) {
         printf("%-28s %12llu %12llu\n", fault_words[f], (unsigned long long)t->happened[f],
                (unsigned long long)t->seeds_with[f]);
-        if (t->happened[f] == 0 && t->seeds >= COMPLETE_FROM) {
+        if (t->happened[f] == 0 &&
+            t->seeds >= (f == FAULT_STOPPED_RUN ? STOPPED_FROM : COMPLETE_FROM)) {
             printf("sim: no %s in %llu seeds\n", fault_words[f], (unsigned long long)t->seeds);
             bad = 1;
         }
