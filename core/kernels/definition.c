@@ -374,15 +374,13 @@ static void embed_backward(float *dE, const float *dx, const uint32_t *tokens, s
 }
 
 /* max, e[v] = exp(x[v] − max), sum in 16 virtual lanes; loss = ln(sum) − (x[target] − max), ln in
- * double, rounded. Gradient: e[v]·(scale/sum), less scale at the target. */
-static void loss(float *losses, float *logits, size_t ld, const uint32_t *targets, size_t rows,
-                 size_t V, float scale_, bool gradient)
+ * double, rounded. Stats: max, sum. */
+static void loss(float *losses, float *stats, const float *logits, size_t ld,
+                 const uint32_t *targets, size_t rows, size_t V)
 {
     for (size_t r = 0; r < rows; r++, logits += ld) {
         if (targets[r] == KERN_NO_TARGET) {
             losses[r] = 0.0f;
-            for (size_t v = 0; v < V && gradient; v++)
-                logits[v] = 0.0f;
             continue;
         }
         float max = -(float)INFINITY, lane[16] = {0};
@@ -392,10 +390,26 @@ static void loss(float *losses, float *logits, size_t ld, const uint32_t *target
             lane[v % 16] = lane[v % 16] + f1_exp(logits[v] - max);
         float sum = lanes_sum(lane);
         losses[r] = (float)mathfn_log((double)sum) - (logits[targets[r]] - max);
-        float f = scale_ / sum;
-        for (size_t v = 0; v < V && gradient; v++) {
-            float p = f1_exp(logits[v] - max) * f;
-            logits[v] = v == targets[r] ? p - scale_ : p;
+        if (stats != NULL) {
+            stats[2 * r] = max;
+            stats[2 * r + 1] = sum;
+        }
+    }
+}
+
+/* e[v]·(scale/sum), less scale at the target. */
+static void loss_gradient(float *d, size_t d_ld, const float *logits, size_t ld, const float *stats,
+                          const uint32_t *targets, size_t rows, size_t first, size_t n,
+                          float scale_)
+{
+    for (size_t r = 0; r < rows; r++, logits += ld, d += d_ld) {
+        for (size_t v = 0; v < n; v++) {
+            if (targets[r] == KERN_NO_TARGET) {
+                d[v] = 0.0f;
+                continue;
+            }
+            float p = f1_exp(logits[v] - stats[2 * r]) * (scale_ / stats[2 * r + 1]);
+            d[v] = first + v == targets[r] ? p - scale_ : p;
         }
     }
 }
@@ -451,6 +465,7 @@ const struct kern_lanes kern_lanes_definition = {
     .mix = mix,
     .embed_backward = embed_backward,
     .loss = loss,
+    .loss_gradient = loss_gradient,
     .adamw = adamw,
     .peak = peak,
     .squares = squares,

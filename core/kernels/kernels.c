@@ -285,9 +285,8 @@ struct rows_job {
     float *to, *to2;
     const float *x, *y, *z, *stats;
     const uint32_t *tokens;
-    size_t rows, width, ld;
+    size_t rows, width, ld, ld2, first;
     float scale;
-    bool gradient;
 };
 
 static void layernorm_forward_part(void *arg, size_t r0, size_t r1)
@@ -429,34 +428,46 @@ void kern_embed_backward(struct kern *k, float *dE, const float *dx, const uint3
 static void loss_part(void *arg, size_t r0, size_t r1)
 {
     const struct rows_job *j = arg;
-    j->lanes->loss(j->to + r0, j->to2 + r0 * j->ld, j->ld, j->tokens + r0, r1 - r0, j->width,
-                   j->scale, j->gradient);
+    j->lanes->loss(j->to + r0, j->to2 == NULL ? NULL : j->to2 + 2 * r0, j->x + r0 * j->ld, j->ld,
+                   j->tokens + r0, r1 - r0, j->width);
 }
 
-void kern_loss_forward(struct kern *k, float *loss, const float *logits, size_t ld,
+void kern_loss_forward(struct kern *k, float *loss, float *stats, const float *logits, size_t ld,
                        const uint32_t *targets, size_t rows, size_t V)
 {
     struct rows_job j = {.lanes = k->lanes,
                          .to = loss,
-                         .to2 = (float *)logits, /* read alone without gradient */
+                         .to2 = stats,
+                         .x = logits,
                          .ld = ld,
                          .tokens = targets,
                          .width = V};
     pool_for(k->pool, rows, grain_of_rows(V), loss_part, &j);
 }
 
-void kern_loss_backward(struct kern *k, float *loss, float *logits, size_t ld,
-                        const uint32_t *targets, size_t rows, size_t V, float scale)
+static void loss_gradient_part(void *arg, size_t r0, size_t r1)
+{
+    const struct rows_job *j = arg;
+    j->lanes->loss_gradient(j->to + r0 * j->ld2, j->ld2, j->x + r0 * j->ld, j->ld,
+                            j->stats + 2 * r0, j->tokens + r0, r1 - r0, j->first, j->width,
+                            j->scale);
+}
+
+void kern_loss_gradient(struct kern *k, float *d, size_t d_ld, const float *logits, size_t ld,
+                        const float *stats, const uint32_t *targets, size_t rows, size_t first,
+                        size_t n, float scale)
 {
     struct rows_job j = {.lanes = k->lanes,
-                         .to = loss,
-                         .to2 = logits,
+                         .to = d,
+                         .ld2 = d_ld,
+                         .x = logits,
                          .ld = ld,
+                         .stats = stats,
                          .tokens = targets,
-                         .width = V,
-                         .scale = scale,
-                         .gradient = true};
-    pool_for(k->pool, rows, grain_of_rows(V), loss_part, &j);
+                         .first = first,
+                         .width = n,
+                         .scale = scale};
+    pool_for(k->pool, rows, grain_of_rows(n), loss_gradient_part, &j);
 }
 
 /* ---- optimizer ---- */

@@ -154,13 +154,17 @@ void kern_embed_backward(struct kern *k, float *dE, const float *dx, const uint3
 
 /* Cross-entropy of logits (rows,V) stride ld, per row r against targets[r]: loss[r] = −log
  * p(target), nats. targets[r] == KERN_NO_TARGET: loss 0, gradient 0 (the last position of a
- * sequence). The rows may be any chunk of the batch, so that B·S·V logits never exist at once. */
+ * sequence). stats (rows,2) keeps maximum and sum for the gradient; NULL where none follows. The
+ * rows may be any chunk of the batch, so that B·S·V logits never exist at once. */
 #define KERN_NO_TARGET UINT32_MAX
-void kern_loss_forward(struct kern *k, float *loss, const float *logits, size_t ld,
+void kern_loss_forward(struct kern *k, float *loss, float *stats, const float *logits, size_t ld,
                        const uint32_t *targets, size_t rows, size_t V);
-/* The same, and logits are overwritten by their gradient (softmax − onehot)·scale. */
-void kern_loss_backward(struct kern *k, float *loss, float *logits, size_t ld,
-                        const uint32_t *targets, size_t rows, size_t V, float scale);
+/* Columns first…first+n of the gradient, (softmax − onehot)·scale, into d (rows,n) stride d_ld; out
+ * of the same columns of the logits and the stats of kern_loss_forward. Some columns at a time stay
+ * in cache for the products that take them. d may be logits. */
+void kern_loss_gradient(struct kern *k, float *d, size_t d_ld, const float *logits, size_t ld,
+                        const float *stats, const uint32_t *targets, size_t rows, size_t first,
+                        size_t n, float scale);
 
 /* ---- optimizer ---- */
 

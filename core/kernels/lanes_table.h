@@ -77,9 +77,13 @@ struct kern_lanes {
     /* Columns c0…c1 over all rows. */
     void (*embed_backward)(float *dE, const float *dx, const uint32_t *tokens, size_t rows,
                            size_t H, size_t c0, size_t c1);
-    /* gradient: overwrite the logits. */
-    void (*loss)(float *loss, float *logits, size_t ld, const uint32_t *targets, size_t rows,
-                 size_t V, float scale, bool gradient);
+    /* stats may be NULL. */
+    void (*loss)(float *loss, float *stats, const float *logits, size_t ld, const uint32_t *targets,
+                 size_t rows, size_t V);
+    /* Columns first…first+n. d may be logits. */
+    void (*loss_gradient)(float *d, size_t d_ld, const float *logits, size_t ld, const float *stats,
+                          const uint32_t *targets, size_t rows, size_t first, size_t n,
+                          float scale);
     void (*adamw)(float *p, float *m, float *v, const float *g, size_t n,
                   const struct kern_adamw_f *o);
     /* Multiply-adds on registers alone; returns their FLOPs. out: 64 floats. */

@@ -91,9 +91,10 @@ static void elements(struct bench *t, const struct kern_lanes *l, float *y)
 static void loss(struct bench *t, const struct kern_lanes *l, float *y)
 {
     static const uint32_t targets[ROWS] = {0, 36, 16, 15, KERN_NO_TARGET, 31, 1};
-    memcpy(y, t->a, ROWS * WIDTH * sizeof *y);
-    l->loss(y + ROWS * WIDTH, y, WIDTH, targets, ROWS, WIDTH, 0.125f, false);
-    l->loss(y + ROWS * (WIDTH + 1), y, WIDTH, targets, ROWS, WIDTH, 0.125f, true);
+    float *stats = y + ROWS * (WIDTH + 1);
+    l->loss(y + ROWS * WIDTH, stats, t->a, WIDTH, targets, ROWS, WIDTH);
+    l->loss_gradient(y, WIDTH, t->a, WIDTH, stats, targets, ROWS, 0, 20, 0.125f);
+    l->loss_gradient(y + 20, WIDTH, t->a + 20, WIDTH, stats, targets, ROWS, 20, WIDTH - 20, 0.125f);
 }
 
 static void adamw(struct bench *t, const struct kern_lanes *l, float *y)

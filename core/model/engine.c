@@ -13,6 +13,9 @@
 #define HEAD_FLOATS_MAX ((size_t)1 << 24)
 #define HEAD_ROWS_MAX 256
 #define HEAD_ROWS_MIN 16
+/* Columns of their gradient at a time: with 256 rows 512 KiB, half a second-level cache. Made where
+ * the two products then read it, B ran a twentieth faster than with a pass over all of V. */
+#define HEAD_COLUMNS 512
 /* A micro-batch whose values fit the caches runs faster than a large one (H = 32: by a sixth
  * against 4,096 rows), once products have enough rows. */
 #define MICRO_BYTES_A_THREAD ((uint64_t)1 << 20)
@@ -28,6 +31,7 @@ static void set_sizes(struct engine *g, const struct model_config *c, bool train
     g->optimizer = optimizer;
     rows = rows > HEAD_ROWS_MAX ? HEAD_ROWS_MAX : rows;
     g->head_rows = rows < HEAD_ROWS_MIN ? HEAD_ROWS_MIN : rows;
+    g->head_columns = c->vocab < HEAD_COLUMNS ? (c->vocab + 15) / 16 * 16 : HEAD_COLUMNS;
     /* Rows start at a cache line, but not a multiple of 1,024 floats apart (kernels.h). */
     g->logits_stride = ((size_t)c->vocab + 15) / 16 * 16;
     if (g->logits_stride % 1024 == 0)

@@ -35,8 +35,9 @@ struct engine {
     struct arena arena; /* everything below that is a pointer */
     bool train;
     enum optimizer optimizer;
-    size_t rows;      /* tokens of a micro-batch at most */
-    size_t head_rows; /* rows of logits at a time */
+    size_t rows;         /* tokens of a micro-batch at most */
+    size_t head_rows;    /* rows of logits at a time */
+    size_t head_columns; /* and columns of their gradient */
     size_t logits_stride;
     uint32_t decoded; /* tokens in the key/value cache */
     char description[64];
@@ -53,11 +54,13 @@ struct engine {
     float *last_stats;           /* (R,2) */
     float *k_cache, *v_cache;    /* (L, kern_attention_cache) */
 
-    float *gradients; /* [model_parameters] */
-    float *embed_in;  /* (V,H): the embedding's gradient as input, apart from the head's */
-    float *d_stream;  /* (R,H) gradient of the residual stream */
-    float *d_normed;  /* (R,H) */
-    float *d_wide;    /* (R, max(3H,Dff)) */
+    float *gradients;  /* [model_parameters] */
+    float *embed_in;   /* (V,H): the embedding's gradient as input, apart from the head's */
+    float *d_stream;   /* (R,H) gradient of the residual stream */
+    float *d_normed;   /* (R,H) */
+    float *head_stats; /* (head_rows,2) */
+    float *d_logits;   /* (head_rows,head_columns) stride head_columns + 16 */
+    float *d_wide;     /* (R, max(3H,Dff)) */
 
     float *muon_turned;             /* the largest matrix of a layer; Muon alone, as what follows */
     float *muon_square, *muon_poly; /* of the largest smaller side */

@@ -66,6 +66,6 @@ void engine__losses(struct engine *g, const float *parameters, size_t rows)
         const size_t n = rows - i < g->head_rows ? rows - i : g->head_rows;
         kern_matmul(g->kern, n, v, h, g->last_normed + i * h, h, 1, parameters, 1, h, g->logits, ld,
                     false);
-        kern_loss_forward(g->kern, g->losses + i, g->logits, ld, g->targets + i, n, v);
+        kern_loss_forward(g->kern, g->losses + i, NULL, g->logits, ld, g->targets + i, n, v);
     }
 }

@@ -66,6 +66,8 @@ static void walk_train(struct engine *g, struct walk *w, uint64_t rows)
     g->d_stream = floats(w, rows * c->hidden);
     g->d_normed = floats(w, rows * c->hidden);
     g->d_wide = floats(w, rows * wide);
+    g->head_stats = floats(w, g->head_rows * 2);
+    g->d_logits = floats(w, g->head_rows * (g->head_columns + 16));
     g->gradients = floats(w, model_parameters(c));
     g->embed_in = floats(w, (uint64_t)c->vocab * c->hidden);
 }

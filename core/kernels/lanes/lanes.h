@@ -31,8 +31,11 @@ void LANES(lanes_scale)(float *y, const float *x, float s, size_t n);
 void LANES(lanes_mix)(float *y, float s, const float *x, float t, const float *z, size_t n);
 void LANES(lanes_embed_backward)(float *dE, const float *dx, const uint32_t *tokens, size_t rows,
                                  size_t H, size_t c0, size_t c1);
-void LANES(lanes_loss)(float *loss, float *logits, size_t ld, const uint32_t *targets, size_t rows,
-                       size_t V, float scale, bool gradient);
+void LANES(lanes_loss)(float *loss, float *stats, const float *logits, size_t ld,
+                       const uint32_t *targets, size_t rows, size_t V);
+void LANES(lanes_loss_gradient)(float *d, size_t d_ld, const float *logits, size_t ld,
+                                const float *stats, const uint32_t *targets, size_t rows,
+                                size_t first, size_t n, float scale);
 void LANES(lanes_adamw)(float *p, float *m, float *v, const float *g, size_t n,
                         const struct kern_adamw_f *o);
 double LANES(lanes_peak)(float *out, size_t rounds, bool bf16);

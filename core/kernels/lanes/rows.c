@@ -124,24 +124,16 @@ void LANES(lanes_embed_backward)(float *dE, const float *dx, const uint32_t *tok
     }
 }
 
-/* Sum of e^(x − max) over a row in 16 lanes; keeps them in x where keep. */
-INLINE float exp_row(float *x, size_t V, float max, bool keep)
+/* Sum of e^(x − max) over a row in 16 lanes. */
+INLINE float exp_row(const float *x, size_t V, float max)
 {
     v16 m = v_set1(max), sum = v_zero();
     size_t v = 0;
 
-    for (; v + 16 <= V; v += 16) {
-        v16 e = v_exp(v_sub(v_load(x + v), m));
-        sum = v_add(sum, e);
-        if (keep)
-            v_store(x + v, e);
-    }
-    if (v < V) {
-        v16 e = keep_some(v_exp(v_sub(v_load_n(x + v, V - v), m)), V - v);
-        sum = v_add(sum, e);
-        if (keep)
-            v_store_n(x + v, e, V - v);
-    }
+    for (; v + 16 <= V; v += 16)
+        sum = v_add(sum, v_exp_below(v_sub(v_load(x + v), m)));
+    if (v < V)
+        sum = v_add(sum, keep_some(v_exp_below(v_sub(v_load_n(x + v, V - v), m)), V - v));
     return v_sum(sum);
 }
 
@@ -163,22 +155,42 @@ INLINE float largest_of_row(const float *x, size_t V)
     return v_largest(v_max(v_max(a, b), v_max(c, d)));
 }
 
-void LANES(lanes_loss)(float *loss, float *logits, size_t ld, const uint32_t *targets, size_t rows,
-                       size_t V, float scale, bool gradient)
+/* A row of V = 32,000 is 128 KiB: the second pass finds it in the second-level cache. */
+void LANES(lanes_loss)(float *loss, float *stats, const float *logits, size_t ld,
+                       const uint32_t *targets, size_t rows, size_t V)
 {
     for (size_t r = 0; r < rows; r++, logits += ld) {
         if (targets[r] == KERN_NO_TARGET) {
             loss[r] = 0.0f;
-            if (gradient)
-                memset(logits, 0, V * sizeof *logits);
             continue;
         }
-        float max = largest_of_row(logits, V), at = logits[targets[r]] - max;
-        float sum = gradient ? exp_row(logits, V, max, true) : exp_row(logits, V, max, false);
-        loss[r] = (float)mathfn_log((double)sum) - at;
-        if (gradient) {
-            LANES(lanes_scale)(logits, logits, scale / sum, V);
-            logits[targets[r]] = logits[targets[r]] - scale;
+        float max = largest_of_row(logits, V), sum = exp_row(logits, V, max);
+        loss[r] = (float)mathfn_log((double)sum) - (logits[targets[r]] - max);
+        if (stats != NULL) {
+            stats[2 * r] = max;
+            stats[2 * r + 1] = sum;
         }
+    }
+}
+
+/* e^(x − max) is computed again rather than kept: some ten cycles a vector, where writing it and
+ * reading it back costs more as soon as it leaves the caches. */
+void LANES(lanes_loss_gradient)(float *d, size_t d_ld, const float *logits, size_t ld,
+                                const float *stats, const uint32_t *targets, size_t rows,
+                                size_t first, size_t n, float scale)
+{
+    for (size_t r = 0; r < rows; r++, logits += ld, d += d_ld) {
+        if (targets[r] == KERN_NO_TARGET) {
+            memset(d, 0, n * sizeof *d);
+            continue;
+        }
+        v16 max = v_set1(stats[2 * r]), f = v_set1(scale / stats[2 * r + 1]);
+        size_t v = 0;
+        for (; v + 16 <= n; v += 16)
+            v_store(d + v, v_mul(v_exp_below(v_sub(v_load(logits + v), max)), f));
+        if (v < n)
+            v_store_n(d + v, v_mul(v_exp_below(v_sub(v_load_n(logits + v, n - v), max)), f), n - v);
+        if (targets[r] - first < n)
+            d[targets[r] - first] = d[targets[r] - first] - scale;
     }
 }

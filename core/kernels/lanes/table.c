@@ -21,6 +21,7 @@ const struct kern_lanes LANES(kern_lanes) = {
     .mix = LANES(lanes_mix),
     .embed_backward = LANES(lanes_embed_backward),
     .loss = LANES(lanes_loss),
+    .loss_gradient = LANES(lanes_loss_gradient),
     .adamw = LANES(lanes_adamw),
     .peak = LANES(lanes_peak),
     .squares = LANES(lanes_squares),

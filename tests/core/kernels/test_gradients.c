@@ -133,7 +133,7 @@ static double cross_entropy_loss(void *arg)
     struct world *v = arg;
     float loss[8];
     double sum = 0;
-    kern_loss_forward(v->k, loss, v->x, v->H, v->targets, v->rows, v->H);
+    kern_loss_forward(v->k, loss, NULL, v->x, v->H, v->targets, v->rows, v->H);
     for (size_t i = 0; i < v->rows; i++)
         sum += (double)loss[i];
     return 0.5 * sum;
@@ -143,13 +143,14 @@ static void cross_entropy(void **state)
 {
     struct check *c = *state;
     struct world v = {.k = c->definition, .rows = 5, .H = 37, .n = 185};
-    float loss[8];
+    float loss[8], stats[16];
     v.x = tame(v.n);
     for (size_t i = 0; i < v.rows; i++)
         v.targets[i] = (uint32_t)(i * 7);
     v.targets[3] = KERN_NO_TARGET;
     float *d = check_copy(v.x, v.n);
-    kern_loss_backward(v.k, loss, d, v.H, v.targets, v.rows, v.H, 0.5f);
+    kern_loss_forward(v.k, loss, stats, v.x, v.H, v.targets, v.rows, v.H);
+    kern_loss_gradient(v.k, d, v.H, v.x, v.H, stats, v.targets, v.rows, 0, v.H, 0.5f);
     probe_check(&(struct probe){cross_entropy_loss, &v, v.x, d, v.n, "cross-entropy"});
     free(v.x), free(d);
 }

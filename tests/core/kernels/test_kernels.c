@@ -292,21 +292,29 @@ static void losses_equal_the_definition(void **state)
         uint32_t targets[9];
         for (size_t r = 0; r < rows; r++)
             targets[r] = r == 4 ? KERN_NO_TARGET : (uint32_t)(check_uniform() * (float)V);
-        float *x = check_array(n), *d = check_array(n), loss[9], loss2[9];
+        float *x = check_array(n), *d = check_array(n), loss[9], loss2[9], stats[18] = {0};
         for (size_t k = 0; k < n; k++)
             x[k] *= 8.0f;
         memcpy(d, x, n * sizeof *d);
-        kern_loss_backward(c->definition, loss, d, ld, targets, rows, V, 0.125f);
+        kern_loss_forward(c->definition, loss, stats, x, ld, targets, rows, V);
+        kern_loss_gradient(c->definition, d, ld, d, ld, stats, targets, rows, 0, V, 0.125f);
         assert_true(loss[4] == 0.0f && d[4 * ld] == 0.0f);
         for (size_t k = 0; k <= c->count; k++) {
             struct kern *set = k == 0 ? c->definition : c->sets[k - 1];
-            float *d2 = check_copy(x, n);
-            kern_loss_forward(set, loss2, d2, ld, targets, rows, V);
+            float *d2 = check_copy(x, n), stats2[18] = {0};
+            kern_loss_forward(set, loss2, NULL, x, ld, targets, rows, V);
             check_same(loss, loss2, rows, "loss", kern_isa(set));
-            check_same(x, d2, n, "logits under the loss alone", kern_isa(set));
-            kern_loss_backward(set, loss2, d2, ld, targets, rows, V, 0.125f);
-            check_same(loss, loss2, rows, "loss with gradient", kern_isa(set));
-            check_same(d, d2, n, "loss's gradient", kern_isa(set));
+            kern_loss_forward(set, loss2, stats2, x, ld, targets, rows, V);
+            check_same(loss, loss2, rows, "loss with statistics", kern_isa(set));
+            check_same(stats, stats2, 2 * rows, "loss's statistics", kern_isa(set));
+            /* Column by column of blocks, as the head's products take it; and in place. */
+            for (size_t v = 0; v < V; v += 37)
+                kern_loss_gradient(set, d2 + v, ld, x + v, ld, stats, targets, rows, v,
+                                   V - v < 37 ? V - v : 37, 0.125f);
+            check_same(d, d2, n, "loss's gradient by blocks", kern_isa(set));
+            memcpy(d2, x, n * sizeof *d2);
+            kern_loss_gradient(set, d2, ld, d2, ld, stats, targets, rows, 0, V, 0.125f);
+            check_same(d, d2, n, "loss's gradient in place", kern_isa(set));
             free(d2);
         }
         free(x);

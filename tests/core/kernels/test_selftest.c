@@ -118,12 +118,11 @@ static float squares(const float *x, size_t n)
     return kern_lanes_plain.squares(x, n - 1);
 }
 
-static void loss(float *losses, float *logits, size_t ld, const uint32_t *targets, size_t rows,
-                 size_t V, float scale, bool gradient)
+static void loss(float *d, size_t d_ld, const float *logits, size_t ld, const float *stats,
+                 const uint32_t *targets, size_t rows, size_t first, size_t n, float scale)
 {
-    kern_lanes_plain.loss(losses, logits, ld, targets, rows, V, scale, gradient);
-    if (gradient)
-        spoil(logits);
+    kern_lanes_plain.loss_gradient(d, d_ld, logits, ld, stats, targets, rows, first, n, scale);
+    spoil(d);
 }
 
 static void adamw(float *p, float *m, float *v, const float *g, size_t n,
@@ -159,7 +158,7 @@ static void each_wrong_kernel_is_named(void **state)
     wrong[6].layernorm_weight = norm_weight;
     wrong[7].gelu_forward = gelu;
     wrong[8].squares = squares;
-    wrong[9].loss = loss;
+    wrong[9].loss_gradient = loss;
     wrong[10].adamw = adamw;
     for (size_t i = 0; i < 11; i++) {
         const char *failed = selftest__failure(&wrong[i]);
@@ -176,7 +175,7 @@ static void the_next_set_that_works_is_taken(void **state)
     struct kern_lanes best = kern_lanes_plain, second = kern_lanes_plain;
     struct selftest t;
     best.name = "best", second.name = "second";
-    best.loss = loss;
+    best.loss_gradient = loss;
     const struct kern_lanes *sets[] = {&best, &second, &kern_lanes_plain};
     selftest__choose(sets, 3, 0, &t);
     assert_string_equal(t.wanted, "best");
