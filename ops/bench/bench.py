@@ -80,7 +80,7 @@ def chosen(words):
         return list(ROWS)
     wanted = []
     for word in words:
-        names = [n for n in [*ROWS, *COMES_WITH] if n.startswith(word)]
+        names = [n for n in [*ROWS, *COMES_WITH] if n.startswith(word) or word.startswith(n + "/")]
         if not names:
             raise SystemExit("bench.py: no row %r; there are: %s" % (
                 word, ", ".join([*ROWS, *COMES_WITH])))
