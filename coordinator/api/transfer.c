@@ -232,7 +232,6 @@ static enum api_step make_room(struct exchange *x)
 {
     if (!exchange_defer(x))
         return API_REPLY;
-    x->buffered = false;
     blob_upload_make_room(x->upload, flush_done, x);
     return API_WAIT;
 }

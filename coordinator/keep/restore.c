@@ -23,8 +23,10 @@ struct restoring {
     struct blob_upload *upload; /* of a blob; NULL for one that is there already */
 };
 
-/* Empties a folder of files, if it is there. */
-static int clear_folder(const char *path, struct err *e)
+static int remove_folder(const char *path, bool within, struct err *e);
+
+/* Empties a folder of files, and of folders of files where within is true, if it is there. */
+static int clear_folder(const char *path, bool within, struct err *e)
 {
     char **names;
     size_t count;
@@ -35,11 +37,22 @@ static int clear_folder(const char *path, struct err *e)
         return rc;
     for (size_t i = 0; !rc && i < count; i++) {
         char *file = env_path_join(path, names[i]);
-        rc = file ? env_file_remove(file, e) : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        if (!file)
+            rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        else if (within && env_dir_exists(file))
+            rc = remove_folder(file, false, e);
+        else
+            rc = env_file_remove(file, e);
         free(file);
     }
     env_dir_list_free(names, count);
     return rc;
+}
+
+static int remove_folder(const char *path, bool within, struct err *e)
+{
+    int rc = clear_folder(path, within, e);
+    return rc ? rc : env_dir_remove(path, e);
 }
 
 int restore_check(const char *dir, struct err *e)
@@ -51,9 +64,7 @@ int restore_check(const char *dir, struct err *e)
     bool unfinished = env_dir_exists(work);
     int rc = 0;
     if (unfinished && whole && env_file_exists(whole)) { /* all but the last step was done */
-        rc = clear_folder(work, e);
-        if (!rc)
-            rc = env_dir_remove(work, e);
+        rc = remove_folder(work, true, e);
     } else if (unfinished) {
         rc =
             err_set(e, ERR_CONFLICT,
@@ -76,8 +87,8 @@ static int prepare(struct restoring *r, struct err *e)
         return rc;
     bool own = env_dir_exists(r->work);
     for (size_t i = 0; !rc && i < count; i++) {
-        bool ours = strcmp(names[i], "blobs.db") == 0 || strcmp(names[i], "admin.token") == 0 ||
-                    strcmp(names[i], "join.token") == 0;
+        bool ours = strcmp(names[i], "blobs.db") == 0 || strcmp(names[i], "blobs") == 0 ||
+                    strcmp(names[i], "admin.token") == 0 || strcmp(names[i], "join.token") == 0;
         if (strcmp(names[i], RESTORE_FOLDER) != 0 && !(own && ours))
             rc = err_set(e, ERR_EXISTS,
                          "%s is not empty (there is %s): restore into an empty folder, and remove "
@@ -86,7 +97,7 @@ static int prepare(struct restoring *r, struct err *e)
     }
     env_dir_list_free(names, count);
     if (!rc)
-        rc = clear_folder(r->work, e);
+        rc = clear_folder(r->work, true, e);
     return rc ? rc : env_dir_make(r->work, e);
 }
 
@@ -192,18 +203,21 @@ static int check_closed(const struct restoring *r, struct err *e)
 /* Into place; tacit.db last, since with it the folder is a coordinator's. */
 static int move_up(struct restoring *r, struct err *e)
 {
-    static const char *const names[] = {"blobs.db", "admin.token", "join.token", "tacit.db"};
+    static const char *const names[] = {"blobs", "blobs.db", "admin.token", "join.token",
+                                        "tacit.db"};
     int rc = 0;
     for (size_t i = 0; !rc && i < sizeof names / sizeof names[0]; i++) {
         char *from = env_path_join(r->work, names[i]), *to = env_path_join(r->dir, names[i]);
-        rc = from && to ? env_file_rename(from, to, e)
-                        : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        if (!from || !to)
+            rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        else if (i == 0) /* what an unfinished restoring has moved there */
+            rc = remove_folder(to, false, e);
+        if (!rc)
+            rc = env_file_rename(from, to, e);
         free(from);
         free(to);
     }
-    if (!rc)
-        rc = clear_folder(r->work, e);
-    return rc ? rc : env_dir_remove(r->work, e);
+    return rc ? rc : remove_folder(r->work, true, e);
 }
 
 int restore_run(const char *file, const char *dir, restore_progress_fn *progress, void *arg,

@@ -3,28 +3,36 @@
  * somebody was just told is there. */
 #include <stdlib.h>
 #include "core/env/clock.h"
+#include "coordinator/store/blob_file.h"
 #include "coordinator/store/blob_rows.h"
 #include "coordinator/store/store_parts.h"
 
 /* Chunks of a dropped blob that one transaction removes. */
 #define DROP_CHUNKS 16
 
-/* Removes some chunks of a dropped blob; *arg: whether any are left. A blob of many gigabytes takes
- * many transactions, so that others get in between. */
-static int drop_some(struct store_conn *c, void *arg, struct err *e)
+struct drop_work {
+    struct store *store;
+    bool more;
+    uint64_t gone; /* the blob that has no row left after this transaction: its file goes then */
+};
+
+/* Removes some chunks of a dropped blob. One of many gigabytes takes many transactions, so that
+ * others get in between. */
+static int drop_fn(struct store_conn *c, void *arg, struct err *e)
 {
     static const char next[] = "SELECT blob FROM dropped LIMIT 1";
     static const char chunks[] =
         "DELETE FROM chunk WHERE id IN "
         "(SELECT id FROM chunk WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)";
     static const char finished[] = "DELETE FROM dropped WHERE blob = ?";
-    bool *more = arg;
+    struct drop_work *w = arg;
     struct query q;
+    w->gone = 0;
     query_open(&q, c, next);
     int rc = query_step(&q, e);
     uint64_t id = rc == 1 ? column_u64(&q, 0) : 0, removed;
     query_close(&q);
-    *more = rc == 1;
+    w->more = rc == 1;
     if (rc != 1)
         return rc;
     query_open(&q, c, chunks);
@@ -34,25 +42,18 @@ static int drop_some(struct store_conn *c, void *arg, struct err *e)
     rc = query_run(&q, &removed, e);
     if (rc || removed == DROP_CHUNKS)
         return rc;
+    w->gone = id;
     query_open(&q, c, finished);
     query_u64(&q, id);
     return query_run(&q, NULL, e);
-}
-
-struct drop_work {
-    struct store *store;
-    bool more;
-};
-
-static int drop_fn(struct store_conn *c, void *arg, struct err *e)
-{
-    return drop_some(c, &((struct drop_work *)arg)->more, e);
 }
 
 static void drop_done(void *arg, int rc, const struct err *e)
 {
     struct drop_work *w = arg;
     (void)e; /* what is left is removed at the next drop or start */
+    if (!rc && w->gone)
+        blob_file_remove(w->store->blob_folder, w->gone);
     if (!rc && w->more && !atomic_load(&w->store->closing))
         writer_put(w->store->blob_writer, drop_fn, drop_done, w);
     else
@@ -64,7 +65,7 @@ void store__drop_start(struct store *s)
     struct drop_work *w = malloc(sizeof *w);
     if (!w)
         return; /* as above */
-    *w = (struct drop_work){s, false};
+    *w = (struct drop_work){.store = s};
     writer_put(s->blob_writer, drop_fn, drop_done, w);
 }
 
@@ -92,6 +93,8 @@ static int drop_abandoned(struct store_conn *c, void *arg, struct err *e)
 int store__blobs_start(struct store *s, struct err *e)
 {
     int rc = writer_wait(s->blob_writer, drop_abandoned, NULL, e);
+    if (!rc)
+        rc = blob_files_sweep(s, e);
     if (!rc)
         store__drop_start(s);
     return rc;

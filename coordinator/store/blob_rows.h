@@ -14,7 +14,7 @@
 struct blob_row {
     uint64_t id, size, durable;
     int64_t touched_ms;
-    bool complete;
+    bool complete, apart; /* apart: the bytes are in a file of their own */
 };
 /* ERR_NOT_FOUND where nothing is known. */
 TACIT_MUST_CHECK int blob_row_find(struct store_conn *c, const struct digest *d,
@@ -23,6 +23,13 @@ TACIT_MUST_CHECK int blob_row_find(struct store_conn *c, const struct digest *d,
 TACIT_MUST_CHECK int blob_chunk_read(struct store_conn *c, const struct blob_row *b,
                                      uint64_t offset, void *out, size_t cap, size_t *got,
                                      struct err *e);
+/* Where a new blob of that size goes: pages that dropped rows left take large ones, too, since
+ * nothing else would use them. The writer's connection. */
+TACIT_MUST_CHECK int blob_choose_place(struct store_conn *c, uint64_t size, bool *apart,
+                                       struct err *e);
+/* So many bytes of it are durable. hash: of them; NULL: they are all, and it is complete. */
+TACIT_MUST_CHECK int blob_row_move(struct store_conn *c, uint64_t id, uint64_t durable,
+                                   const struct digest_state *hash, struct err *e);
 /* Makes a blob unknown at once; its chunks go later (store__drop_start after COMMIT). */
 TACIT_MUST_CHECK int blob_row_drop(struct store_conn *c, uint64_t id, struct err *e);
 

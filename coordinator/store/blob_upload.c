@@ -1,9 +1,10 @@
 /* Uploads. A handle holds the chunks being filled and the running hash; each flush writes the
- * chunks' rows, the hash's state, and moves `durable` in one transaction, so that whatever is
- * durable is there to go on from, at once: hashing gigabytes anew would keep the client waiting for
- * longer than it bears. Long uploads have two buffers: while one is written, the other is filled
- * and hashed. At most one flush of a handle is under way; what is asked for meanwhile starts when
- * it has ended, so that `durable` moves in order. */
+ * chunks (small blobs into rows; larger ones, which a log would write twice, into a file that is
+ * synced before COMMIT), the hash's state, and moves `durable` in one transaction, so that whatever
+ * is durable is there to go on from, at once: hashing gigabytes anew would keep the client waiting
+ * for longer than it bears. Long uploads have two buffers: while one is written, the other is
+ * filled and hashed. At most one flush of a handle is under way; what is asked for meanwhile starts
+ * when it has ended, so that `durable` moves in order. */
 #include "coordinator/store/blobs.h"
 
 #include <stdlib.h>
@@ -13,12 +14,15 @@
 #include "core/env/file.h"
 #include "core/env/thread.h"
 #include "core/protocol/messages.h"
+#include "coordinator/store/blob_file.h"
 #include "coordinator/store/blob_rows.h"
 #include "coordinator/store/ops.h"
 #include "coordinator/store/store_parts.h"
 
-/* The WAL grows to 64 MiB before it is written back; the rest is for tacit.db to live on. */
-#define SPACE_RESERVE (128ull << 20)
+/* What makes room in a file is made durable once it is so much or so old: a wait for the disk each
+ * time would leave it idle in between. A coordinator that is killed has lost no more than that. */
+#define SETTLE_BYTES (32ull << 20)
+#define SETTLE_MS 1000
 /* A flush waits for the disk once, so long uploads gather several chunks for it; only so many of
  * them at a time, since every buffer is memory (16 MiB in all; the others do with one chunk each,
  * and the disk is busy anyway). */
@@ -34,7 +38,8 @@ struct buffer {
     struct digest_state hash; /* of all bytes up to its end */
 };
 
-enum flush_kind { FLUSH_NONE, FLUSH_BEHIND, FLUSH_WHOLE, FLUSH_LAST };
+/* ROOM and BEHIND make room; the others make durable, too. */
+enum flush_kind { FLUSH_NONE, FLUSH_BEHIND, FLUSH_ROOM, FLUSH_WHOLE, FLUSH_LAST };
 
 struct blob_upload {
     struct store *store;
@@ -45,7 +50,10 @@ struct blob_upload {
     struct buffer written; /* by the flush under way; its data, when there is none, is spare */
     uint64_t durable;      /* bytes in blobs.db, from the blob's start */
     bool fresh; /* nothing durable was there of this size: the first flush makes the row */
-    bool mismatch;
+    struct blob_ahead ahead; /* beyond durable */
+    int64_t settled_ms;      /* when durable last moved; monotonic */
+    bool settles;            /* the flush under way moves durable */
+    bool mismatch, met;      /* it found wrong bytes; another upload's */
 
     struct env_mutex mutex; /* guards what follows; nothing is called while it is held */
     enum flush_kind going, next;
@@ -57,123 +65,6 @@ struct blob_upload {
 };
 
 /* --- opening --------------------------------------------------------------- */
-
-/* Pages that dropped blobs left in the file. */
-static int free_in_file(struct store *s, uint64_t *bytes, struct err *e)
-{
-    struct store_conn *c;
-    struct query q;
-    int rc = store__blob_read_begin(s, &c, e);
-    if (rc)
-        return rc;
-    query_open(&q, c, "PRAGMA freelist_count");
-    rc = query_step(&q, e);
-    *bytes = rc == 1 ? column_u64(&q, 0) * 65536 : 0;
-    query_close(&q);
-    store__blob_read_end(s, c);
-    return rc < 0 ? rc : 0;
-}
-
-int store_disk_free(struct store *s, uint64_t *bytes, struct err *e)
-{
-    uint64_t inside;
-    int rc = env_disk_free(s->dir, bytes, e);
-    if (!rc)
-        rc = free_in_file(s, &inside, e);
-    if (!rc)
-        *bytes += inside;
-    return rc;
-}
-
-int store_disk_used(struct store *s, uint64_t *bytes, struct err *e)
-{
-    static const char *const names[] = {"tacit.db", "tacit.db-wal", "blobs.db", "blobs.db-wal"};
-    int rc = 0;
-    *bytes = 0;
-    for (size_t i = 0; !rc && i < sizeof names / sizeof names[0]; i++) {
-        uint64_t size = 0;
-        char *path = env_path_join(s->dir, names[i]);
-        if (!path)
-            rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        else if (env_file_exists(path))
-            rc = env_file_size(path, &size, e);
-        *bytes += size;
-        free(path);
-    }
-    return rc;
-}
-
-int store__room_for_copy(struct store *s, uint64_t bytes, struct err *e)
-{
-    uint64_t file, all, taken = atomic_load(&s->upload_bytes) + SPACE_RESERVE;
-    char has[16], needs[16];
-    int rc = env_disk_free(s->dir, &file, e);
-    if (!rc)
-        rc = store_disk_free(s, &all, e);
-    if (rc || (file >= bytes + taken && all >= 2 * bytes + taken))
-        return rc;
-    return err_set(e, ERR_NO_SPACE,
-                   "no room for a backup: %s are free in %s, %s are needed while it is made; make "
-                   "room there, or see what `tacit gc` can let go",
-                   text_bytes(all, has), s->dir, text_bytes(2 * bytes + taken, needs));
-}
-
-static int check_space(struct store *s, uint64_t bytes, struct err *e)
-{
-    uint64_t room, inside;
-    uint64_t wanted = bytes + atomic_load(&s->upload_bytes) + SPACE_RESERVE;
-    int rc = env_disk_free(s->dir, &room, e);
-    if (!rc && room < wanted) {
-        rc = free_in_file(s, &inside, e);
-        room += inside;
-    }
-    if (rc)
-        return rc;
-    if (room >= wanted) {
-        atomic_store(&s->room_wanted, 0);
-        health_note(&s->health, HEALTH_ROOM, 0, NULL);
-        return 0;
-    }
-    char has[16], needs[16];
-    rc = err_set(e, ERR_NO_SPACE,
-                 "no room for the upload: %s are free in %s, %s are needed; make room there, or "
-                 "see what `tacit gc` can let go",
-                 text_bytes(room, has), s->dir, text_bytes(wanted, needs));
-    atomic_store(&s->room_wanted, bytes);
-    health_note(&s->health, HEALTH_ROOM, rc, e->message);
-    return rc;
-}
-
-static int touch_meta(struct store_conn *c, void *arg, struct err *e)
-{
-    struct msg_fence unused; /* counters of fences may have gaps */
-    (void)arg;
-    return op_fence_next(c, &unused, e);
-}
-
-/* Blob 0 never was; it is cleared away like any other. */
-static int touch_blobs(struct store_conn *c, void *arg, struct err *e)
-{
-    struct query q;
-    (void)arg;
-    query_open(&q, c, "INSERT OR REPLACE INTO dropped (blob) VALUES (0)");
-    return query_run(&q, NULL, e);
-}
-
-void store_probe(struct store *s)
-{
-    struct err e;
-    uint64_t wanted = atomic_load(&s->room_wanted);
-    if (health_is_bad(&s->health, HEALTH_TACIT))
-        (void)!store_write_wait(s, touch_meta, NULL, &e);
-    if (health_is_bad(&s->health, HEALTH_BLOBS) &&
-        !writer_wait(s->blob_writer, touch_blobs, NULL, &e))
-        store__drop_start(s);
-    if (!health_is_bad(&s->health, HEALTH_BLOBS))
-        blob_touch_again(s);
-    if (wanted)
-        (void)!check_space(s, wanted, &e);
-}
 
 /* The hash of what is durable. A row that has changed since is not found. */
 static int load_hash(struct store_conn *c, const struct blob_row *b, struct digest_state *hash,
@@ -282,7 +173,7 @@ int blob_upload_open(struct store *s, const struct digest *d, uint64_t size, uin
     if (offset != b.durable)
         return err_set(e, ERR_CONFLICT, "the upload goes on at offset %llu, not %llu",
                        (unsigned long long)b.durable, (unsigned long long)offset);
-    rc = check_space(s, size - b.durable, e);
+    rc = store__room_for_upload(s, size - b.durable, e);
     if (rc)
         return rc;
     struct blob_upload *u = upload_create(s, size - b.durable);
@@ -291,6 +182,7 @@ int blob_upload_open(struct store *s, const struct digest *d, uint64_t size, uin
     u->digest = *d;
     u->size = size;
     u->durable = b.durable;
+    u->settled_ms = env_monotonic_ms();
     u->fresh = fresh;
     rc = take_up(u, &b, e);
     if (rc)
@@ -303,6 +195,7 @@ int blob_upload_open(struct store *s, const struct digest *d, uint64_t size, uin
 static void upload_free(struct blob_upload *u)
 {
     atomic_fetch_sub(&u->store->upload_bytes, u->size - u->durable);
+    blob_ahead_end(u->store, &u->ahead);
     if (u->cap == WIDE_BYTES)
         atomic_fetch_sub(&u->store->uploads_wide, 1);
     env_mutex_destroy(&u->mutex);
@@ -353,39 +246,51 @@ size_t blob_upload_take(struct blob_upload *u, const void *data, size_t len)
 
 /* --- flushing -------------------------------------------------------------- */
 
-static int insert_blob(struct store_conn *c, const struct blob_upload *u, uint64_t *id,
+static int insert_blob(struct store_conn *c, const struct blob_upload *u, struct blob_row *b,
                        struct err *e)
 {
-    static const char insert[] =
-        "INSERT INTO blob (digest, size, durable, complete) VALUES (?, ?, 0, 0) RETURNING id";
+    static const char insert[] = "INSERT INTO blob (digest, size, durable, complete, apart)"
+                                 " VALUES (?, ?, 0, 0, ?) RETURNING id";
     struct query q;
+    *b = (struct blob_row){.size = u->size};
+    int rc = blob_choose_place(c, u->size, &b->apart, e);
+    if (rc)
+        return rc;
     query_open(&q, c, insert);
     query_digest(&q, &u->digest);
     query_u64(&q, u->size);
-    return query_returned(&q, id, e);
+    query_u64(&q, b->apart);
+    return query_returned(&q, &b->id, e);
 }
 
-/* The row that this upload goes on with: as the handle left it, or another upload was quicker. */
-static int own_row(struct store_conn *c, const struct blob_upload *u, uint64_t *id, struct err *e)
+static int changed(struct err *e)
 {
-    struct blob_row b;
-    int rc = blob_row_find(c, &u->digest, &b, e);
-    if (rc == ERR_NOT_FOUND && u->fresh)
-        return insert_blob(c, u, id, e);
+    return err_set(e, ERR_CONFLICT,
+                   "another upload of this blob has changed what is there; ask for its offset "
+                   "and go on from it");
+}
+
+/* The row that this upload goes on with: as the handle left it, or another upload was quicker.
+ * *made: it is a new one. */
+static int own_row(struct store_conn *c, const struct blob_upload *u, struct blob_row *b,
+                   bool *made, struct err *e)
+{
+    int rc = blob_row_find(c, &u->digest, b, e);
+    *made = rc == ERR_NOT_FOUND && u->fresh;
+    if (*made)
+        return insert_blob(c, u, b, e);
     if (rc && rc != ERR_NOT_FOUND)
         return rc;
-    bool going = !rc && b.complete && blob_is_going(u->store, &u->digest);
-    if (!rc && b.complete && !going)
+    bool going = !rc && b->complete && blob_is_going(u->store, &u->digest);
+    if (!rc && b->complete && !going)
         return err_set(e, ERR_EXISTS, "the blob is there already");
-    if (!rc && (going || b.size != u->size) && u->fresh) {
-        rc = blob_row_drop(c, b.id, e);
-        return rc ? rc : insert_blob(c, u, id, e);
+    *made = !rc && (going || b->size != u->size) && u->fresh;
+    if (*made) {
+        rc = blob_row_drop(c, b->id, e);
+        return rc ? rc : insert_blob(c, u, b, e);
     }
-    if (rc || b.size != u->size || b.durable != u->durable)
-        return err_set(e, ERR_CONFLICT,
-                       "another upload of this blob has changed what is there; ask for its offset "
-                       "and go on from it");
-    *id = b.id;
+    if (rc || b->size != u->size || b->durable != u->durable)
+        return changed(e);
     return 0;
 }
 
@@ -414,20 +319,53 @@ static int put_chunks(struct store_conn *c, struct blob_upload *u, uint64_t id, 
     return rc;
 }
 
+/* The same into the blob's file. After COMMIT the row says that they are durable: so they are,
+ * before. */
+static int put_file(struct store_conn *c, struct blob_upload *u, uint64_t id, bool made,
+                    struct err *e)
+{
+    const struct buffer *b = written(u);
+    uint64_t start = b->chunk * BLOB_CHUNK;
+    int rc = blob_ahead_meet(u->store, c, &u->ahead, id, &u->met, e);
+    if (rc || u->met)
+        return rc;
+    uint64_t have = u->ahead.id && !made ? u->ahead.end : u->durable;
+    size_t from = have > start ? (size_t)(have - start) : 0;
+    if (from < b->fill || made)
+        rc = blob_ahead_write(u->store, &u->ahead, id, made, start + from, b->data + from,
+                              b->fill - from, &b->hash, e);
+    if (!rc && u->settles && u->ahead.id)
+        rc = blob_ahead_sync(u->store, &u->ahead, e);
+    if (rc)
+        health_note(&u->store->health, HEALTH_BLOBS, rc, e->message);
+    return rc;
+}
+
+/* What is ahead of the handle must be of the row that it has now. */
+static int check_ahead(const struct blob_upload *u, const struct blob_row *row, bool made,
+                       struct err *e)
+{
+    if (u->ahead.lost && u->ahead.lost != ERR_CONFLICT)
+        return err_set(e, u->ahead.lost, "the disk has lost what was sent; send it again");
+    if (u->ahead.lost || (u->ahead.id && u->ahead.id != row->id && !made))
+        return changed(e);
+    return 0;
+}
+
 static int flush_fn(struct store_conn *c, void *arg, struct err *e)
 {
-    static const char move[] = "UPDATE blob SET durable = ?, complete = ?, hash = ?, hash_kind = ?,"
-                               " touched_ms = ? WHERE id = ?";
     struct blob_upload *u = arg;
-    char kind[64];
     const struct buffer *b = written(u);
-    bool last = u->going == FLUSH_LAST;
-    uint64_t id = 0, durable = buffer_end(b);
-    u->mismatch = false;
+    bool last = u->going == FLUSH_LAST, made;
+    uint64_t durable = buffer_end(b);
+    struct blob_row row;
+    u->mismatch = u->met = false;
     if (last && durable != u->size)
         return err_set(e, ERR_INVALID, "the upload ended after %llu of %llu bytes",
                        (unsigned long long)durable, (unsigned long long)u->size);
-    int rc = own_row(c, u, &id, e);
+    int rc = own_row(c, u, &row, &made, e);
+    if (!rc)
+        rc = check_ahead(u, &row, made, e);
     if (rc)
         return rc;
     if (last) {
@@ -436,19 +374,15 @@ static int flush_fn(struct store_conn *c, void *arg, struct err *e)
         digest_final(&hash, &d);
         u->mismatch = !digest_equal(&d, &u->digest);
         if (u->mismatch)
-            return blob_row_drop(c, id, e);
+            return blob_row_drop(c, row.id, e);
     }
-    if ((rc = put_chunks(c, u, id, e)))
+    u->settles = made || !row.apart || u->going > FLUSH_ROOM ||
+                 durable - u->durable >= SETTLE_BYTES ||
+                 env_monotonic_ms() - u->settled_ms >= SETTLE_MS;
+    rc = row.apart ? put_file(c, u, row.id, made, e) : put_chunks(c, u, row.id, e);
+    if (rc || u->met || !u->settles)
         return rc;
-    struct query q;
-    query_open(&q, c, move);
-    query_u64(&q, durable);
-    query_u64(&q, last);
-    query_bytes(&q, last ? NULL : b->hash.opaque, sizeof b->hash.opaque);
-    query_text(&q, last ? NULL : digest_state_kind(kind));
-    query_i64(&q, env_wall_ms());
-    query_u64(&q, id);
-    return query_run(&q, NULL, e);
+    return blob_row_move(c, row.id, durable, last ? NULL : &b->hash, e);
 }
 
 /* After the transaction: what the handle is now. Returns what the caller hears. */
@@ -466,10 +400,16 @@ static int flush_finish(struct blob_upload *u, int rc, struct err *e)
             "wrong; nothing of them is kept, send them again",
             digest_to_hex(&u->digest, hex));
     }
-    uint64_t durable = buffer_end(b);
-    atomic_fetch_sub(&u->store->upload_bytes, durable - u->durable);
-    u->durable = durable;
-    u->fresh = false;
+    if (u->met)
+        return changed(e);
+    if (u->settles) {
+        uint64_t durable = buffer_end(b);
+        atomic_fetch_sub(&u->store->upload_bytes, durable - u->durable);
+        u->durable = durable;
+        u->fresh = false;
+        u->settled_ms = env_monotonic_ms();
+        blob_ahead_end(u->store, &u->ahead);
+    }
     if (b->fill == u->cap) {
         b->chunk += u->cap / BLOB_CHUNK;
         b->fill = 0;
@@ -572,14 +512,14 @@ void blob_upload_flush(struct blob_upload *u, bool last, store_done_fn *done, vo
 void blob_upload_make_room(struct blob_upload *u, store_done_fn *done, void *arg)
 {
     bool behind = u->written.data && u->now.fill == u->cap;
-    flush_ask(u, behind ? FLUSH_BEHIND : FLUSH_WHOLE, done, arg);
+    flush_ask(u, behind ? FLUSH_BEHIND : FLUSH_ROOM, done, arg);
 }
 
 /* --- the coordinator's own ------------------------------------------------- */
 
 int blob_upload_flush_wait(struct blob_upload *u, bool last, struct err *e)
 {
-    u->going = last ? FLUSH_LAST : FLUSH_WHOLE; /* nobody else has the handle */
+    u->going = last ? FLUSH_LAST : FLUSH_ROOM; /* nobody else has the handle */
     int rc = flush_finish(u, writer_wait(u->store->blob_writer, flush_fn, u, e), e);
     u->going = FLUSH_NONE;
     return rc;

@@ -2,12 +2,14 @@
 #include "coordinator/store/blobs.h"
 
 #include <string.h>
+#include "core/env/clock.h"
+#include "coordinator/store/blob_file.h"
 #include "coordinator/store/blob_rows.h"
 #include "coordinator/store/store_parts.h"
 
 int blob_row_find(struct store_conn *c, const struct digest *d, struct blob_row *out, struct err *e)
 {
-    static const char find[] = "SELECT id, size, durable, complete, touched_ms"
+    static const char find[] = "SELECT id, size, durable, complete, touched_ms, apart"
                                " FROM blob WHERE digest = ?";
     struct query q;
     query_open(&q, c, find);
@@ -19,6 +21,7 @@ int blob_row_find(struct store_conn *c, const struct digest *d, struct blob_row 
         out->durable = column_u64(&q, 2);
         out->complete = column_u64(&q, 3) != 0;
         out->touched_ms = (int64_t)column_u64(&q, 4);
+        out->apart = column_u64(&q, 5) != 0;
     }
     query_close(&q);
     if (rc == 0) {
@@ -26,6 +29,23 @@ int blob_row_find(struct store_conn *c, const struct digest *d, struct blob_row 
         return err_set(e, ERR_NOT_FOUND, "there is no blob %s", digest_to_hex(d, hex));
     }
     return rc < 0 ? rc : 0;
+}
+
+int blob_row_move(struct store_conn *c, uint64_t id, uint64_t durable,
+                  const struct digest_state *hash, struct err *e)
+{
+    static const char move[] = "UPDATE blob SET durable = ?, complete = ?, hash = ?, hash_kind = ?,"
+                               " touched_ms = ? WHERE id = ?";
+    char kind[64];
+    struct query q;
+    query_open(&q, c, move);
+    query_u64(&q, durable);
+    query_u64(&q, hash == NULL);
+    query_bytes(&q, hash ? hash->opaque : NULL, sizeof hash->opaque);
+    query_text(&q, hash ? digest_state_kind(kind) : NULL);
+    query_i64(&q, env_wall_ms());
+    query_u64(&q, id);
+    return query_run(&q, NULL, e);
 }
 
 int blob_chunk_read(struct store_conn *c, const struct blob_row *b, uint64_t offset, void *out,
@@ -37,6 +57,9 @@ int blob_chunk_read(struct store_conn *c, const struct blob_row *b, uint64_t off
         len = (size_t)(b->durable - offset);
     if (len > cap)
         len = cap;
+    *got = len;
+    if (b->apart)
+        return blob_file_read(c->folder, b->id, offset, out, len, e);
     /* Incremental reading: the row is never held whole beside the caller's buffer. */
     sqlite3_blob *row;
     int rc = sqlite3_blob_open(c->db, "main", "chunk", "data",
@@ -50,7 +73,6 @@ int blob_chunk_read(struct store_conn *c, const struct blob_row *b, uint64_t off
                        (unsigned long long)chunk);
     if (rc != SQLITE_OK)
         return store_sqlite_error(c->db, rc, "reading a blob", e);
-    *got = len;
     return 0;
 }
 

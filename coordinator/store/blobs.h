@@ -45,17 +45,19 @@ TACIT_MUST_CHECK int blob_upload_open(struct store *s, const struct digest *d, u
  * Never blocks. */
 size_t blob_upload_take(struct blob_upload *u, const void *data, size_t len);
 /* Queues a full buffer for the blob writer. done once there is room for more bytes, on its thread
- * or, before this returns, on the caller's; what was taken is durable only after a flush. Where
+ * or, before this returns, on the caller's; what was taken is durable only after a flush, and of a
+ * large blob lost where the handle is closed before. Where
  * writing fails later, the next call of this or of blob_upload_flush says so. */
 void blob_upload_make_room(struct blob_upload *u, store_done_fn *done, void *arg);
 /* Queues what is buffered for the blob writer. done(arg, rc, e) after COMMIT, on its thread.
  * last: all bytes are in; the digest is checked, and only then is the blob visible (ERR_DIGEST: all
  * of it is dropped). A connection that breaks flushes what it has, then closes. */
 void blob_upload_flush(struct blob_upload *u, bool last, store_done_fn *done, void *arg);
-/* The same, waiting; never with blob_upload_make_room. Not on a writer's thread. */
+/* Waiting: with last the same, else what blob_upload_make_room does; never together with that. Not
+ * on a writer's thread. */
 TACIT_MUST_CHECK int blob_upload_flush_wait(struct blob_upload *u, bool last, struct err *e);
 uint64_t blob_upload_offset(const struct blob_upload *u); /* bytes taken, from the blob's start */
-/* Not before done has run. What blob_upload_make_room queued is written nevertheless. */
+/* Not before done has run. */
 void blob_upload_close(struct blob_upload *u);
 
 /* --- reading ---------------------------------------------------------------------------------- */

@@ -33,6 +33,7 @@ struct store_conn {
         sqlite3_stmt *st;
     } prepared[CONN_STATEMENTS];
     unsigned prepared_count;
+    const char *folder; /* of blobs.db: where large blobs' files are; borrowed */
     /* A writer's: */
     enum conn_file file;
     struct health *health;                   /* is told how writes go; or NULL */

@@ -30,6 +30,7 @@ static int pool_add(struct reader_pool *p, struct store_conn **out, struct err *
         p->opened--;
         env_cond_signal(&p->changed);
     } else {
+        (*out)->folder = p->folder;
         p->all[p->made++] = *out;
     }
     env_mutex_unlock(&p->mutex);
@@ -161,6 +162,7 @@ static int file_start(struct store *s, enum conn_file file, struct store_conn **
         return rc;
     }
     (*c)->health = &s->health;
+    (*c)->folder = s->blob_folder;
     *c = NULL;
     char *path = file_path(s, file, e);
     return path ? pool_open(tacit ? &s->readers : &s->blob_readers, path, file, e) : e->code;
@@ -193,6 +195,16 @@ static int start_incarnation(struct store_conn *c, void *arg, struct err *e)
     return rc < 0 ? rc : op_jobs_restart(c, e);
 }
 
+static int blob_folder_start(struct store *s, struct err *e)
+{
+    s->blob_folder = env_path_join(s->dir, "blobs");
+    s->blob_readers.folder = s->blob_folder;
+    if (!s->blob_folder)
+        return err_set(e, ERR_NO_MEMORY, "no memory to open %s", s->dir);
+    int rc = env_dir_make(s->blob_folder, e);
+    return rc ? rc : env_dir_keep(s->blob_folder, e);
+}
+
 static int store_start(struct store *s, int64_t lock_ms, struct err *e)
 {
     int rc = env_dir_make(s->dir, e);
@@ -205,6 +217,8 @@ static int store_start(struct store *s, int64_t lock_ms, struct err *e)
         err_prefix(e, "%s is in use; stop the other tacitd, or give this one another --data",
                    s->dir);
     free(path);
+    if (!rc)
+        rc = blob_folder_start(s, e);
     if (!rc)
         rc = files_start(s, e);
     if (!rc)
@@ -226,6 +240,7 @@ int store_open_with(struct store **out, const char *dir, const struct store_opti
     pool_init(&s->readers);
     pool_init(&s->blob_readers);
     env_mutex_init(&s->guard.mutex);
+    env_mutex_init(&s->files.mutex);
     health_init(&s->health);
     env_mutex_init(&s->gc);
     int rc = s->dir ? store_start(s, o->lock_ms, e)
@@ -257,9 +272,11 @@ void store_close(struct store *s)
     blob_guard_free(s);
     health_free(&s->health);
     env_mutex_destroy(&s->guard.mutex);
+    env_mutex_destroy(&s->files.mutex);
     env_mutex_destroy(&s->gc);
     if (s->lock >= 0)
         env_lock_release(s->lock);
+    free(s->blob_folder);
     free(s->dir);
     free(s);
 }

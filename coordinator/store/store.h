@@ -1,4 +1,5 @@
-/* The databases of a coordinator: DIR/tacit.db (what is known) and DIR/blobs.db (chunk rows).
+/* The databases of a coordinator: DIR/tacit.db (what is known) and DIR/blobs.db (blobs: small ones'
+ * bytes, and where those of large ones are durable, whose files are in DIR/blobs).
  * All SQL is in this folder. One writer thread a file: work that changes state is queued, each
  * piece runs in a SAVEPOINT of a shared transaction, and is answered after COMMIT; a failed COMMIT
  * fails all, and each is tried once more alone. Readers have connections of their own (WAL). */

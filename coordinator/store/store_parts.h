@@ -14,6 +14,7 @@
  * schema. */
 struct reader_pool {
     char *path;
+    const char *folder; /* for its connections */
     enum conn_file file;
     struct env_mutex mutex; /* guards the rest */
     struct env_cond changed;
@@ -35,8 +36,14 @@ struct blob_guard {
     struct touch *touching[BLOB_TOUCH_LISTS];
 };
 
+struct blob_ahead;
+struct blob_files {
+    struct env_mutex mutex; /* guards the rest, and what of its items others look at */
+    struct blob_ahead *ahead;
+};
+
 struct store {
-    char *dir;
+    char *dir, *blob_folder;
     int lock;
     uint64_t incarnation;
     struct writer *writer, *blob_writer;
@@ -45,6 +52,7 @@ struct store {
     _Atomic uint64_t room_wanted;  /* by the last upload that was refused for want of it */
     atomic_uint uploads_wide;      /* open ones with a buffer of several chunks */
     struct blob_guard guard;
+    struct blob_files files;
     struct health health;
     struct env_mutex gc; /* held through a collection; taken before any other */
     bool stepped;
@@ -57,6 +65,8 @@ void store__blob_read_end(struct store *s, struct store_conn *c);
 /* ERR_NO_SPACE where so many bytes can't be written as a file and as a blob, beside the uploads
  * under way and what tacit.db lives on. */
 TACIT_MUST_CHECK int store__room_for_copy(struct store *s, uint64_t bytes, struct err *e);
+/* The same for an upload of so many bytes, once. */
+TACIT_MUST_CHECK int store__room_for_upload(struct store *s, uint64_t bytes, struct err *e);
 /* Removes the chunks of dropped blobs, as long as there are any. */
 void store__drop_start(struct store *s);
 /* Drops abandoned uploads, and queues the removal of what earlier processes left behind. */

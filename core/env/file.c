@@ -74,6 +74,19 @@ int env_file_open_append(const char *path, int mode, int *fd, struct err *e)
     return 0;
 }
 
+int env_file_open_write(const char *path, bool fresh, int *fd, struct err *e)
+{
+    *fd = open(path, O_WRONLY | O_CLOEXEC | (fresh ? O_CREAT | O_EXCL : 0), 0600);
+    if (*fd < 0)
+        return err_set_errno(e, "cannot open '%s' for writing", path);
+    return 0;
+}
+
+int env_file_keep(const char *path, struct err *e)
+{
+    return folder_sync(path, e);
+}
+
 int env_file_read_some(int fd, void *out, size_t cap, size_t *got, struct err *e)
 {
     ssize_t n;
@@ -120,6 +133,32 @@ int env_file_write_all(int fd, const void *data, size_t len, struct err *e)
         len -= (size_t)n;
     }
     return 0;
+}
+
+int env_file_write_at(int fd, uint64_t offset, const void *data, size_t len, struct err *e)
+{
+    const char *at = data;
+
+    while (len > 0) {
+        ssize_t n = pwrite(fd, at, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_set_errno(e, "cannot write");
+        at += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+void env_file_write_out(int fd, uint64_t offset, size_t len)
+{
+#ifdef SYNC_FILE_RANGE_WRITE /* Linux; what fails here, the sync tells */
+    (void)!sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)fd, (void)offset, (void)len;
+#endif
 }
 
 int env_file_sync(int fd, struct err *e)

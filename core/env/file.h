@@ -34,12 +34,21 @@ void env_file_new_abandon(struct env_file_new *f); /* safe after commit and afte
 TACIT_MUST_CHECK int env_file_open_read(const char *path, int *fd, struct err *e);
 /* For writing at the end, made where absent: a download that goes on where it broke off. */
 TACIT_MUST_CHECK int env_file_open_append(const char *path, int mode, int *fd, struct err *e);
+/* For writing anywhere in it. fresh: made, and it must not be there; its name is not durable before
+ * env_file_keep. */
+TACIT_MUST_CHECK int env_file_open_write(const char *path, bool fresh, int *fd, struct err *e);
+TACIT_MUST_CHECK int env_file_keep(const char *path, struct err *e);
 /* At most cap bytes; *got = 0 at the end. */
 TACIT_MUST_CHECK int env_file_read_some(int fd, void *out, size_t cap, size_t *got, struct err *e);
 /* Exactly len bytes from offset; ERR_FORMAT where the file ends before. */
 TACIT_MUST_CHECK int env_file_read_at(int fd, uint64_t offset, void *out, size_t len,
                                       struct err *e);
 TACIT_MUST_CHECK int env_file_write_all(int fd, const void *data, size_t len, struct err *e);
+/* From offset on; the file grows where it ends before. */
+TACIT_MUST_CHECK int env_file_write_at(int fd, uint64_t offset, const void *data, size_t len,
+                                       struct err *e);
+/* Lets the disk begin with it, since it will be synced soon. */
+void env_file_write_out(int fd, uint64_t offset, size_t len);
 TACIT_MUST_CHECK int env_file_sync(int fd, struct err *e);
 void env_file_close(int fd); /* ignores -1 */
 

@@ -313,9 +313,9 @@ class Upload:
             [CLIENT, "upload", str(tacit.port), tacit.agent, str(mib * MIB),
              str(random.randrange(1 << 40))], stdout=subprocess.PIPE, text=True)
         # Making the bytes and their digest takes a while; the first of them arriving is the start.
-        before = os.path.getsize(tacit.data + "/blobs.db-wal")
+        before = os.listdir(tacit.data + "/blobs")
         while self.process.poll() is None:
-            if os.path.getsize(tacit.data + "/blobs.db-wal") != before:
+            if os.listdir(tacit.data + "/blobs") != before:
                 break
             time.sleep(0.01)
 

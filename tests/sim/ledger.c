@@ -333,12 +333,25 @@ static bool column_is_digest(sqlite3_stmt *s, int column, struct digest *out)
     return true;
 }
 
+/* Of the file of a large blob; how many there are. */
+static size_t file_bytes(sqlite3_int64 id, char *out, size_t size)
+{
+    struct sim_disk *disk = sim_disk_current();
+    char path[64];
+    snprintf(path, sizeof path, "/data/blobs/%lld.blob", (long long)id);
+    int fd = sim_disk_open(disk, path, 0);
+    int64_t got = fd < 0 ? 0 : sim_disk_read_at(disk, fd, 0, out, size);
+    if (fd >= 0)
+        sim_disk_close(disk, fd);
+    return got > 0 ? (size_t)got : 0;
+}
+
 /* The bytes of a blob; NULL, and a violation, where they are not there or others. */
 static char *blob_bytes(sqlite3 *blobs, const struct digest *d, size_t *len)
 {
     char hex[DIGEST_HEX + 1];
     sqlite3_stmt *find =
-        prepare(blobs, "SELECT id, size FROM blob WHERE digest = ? AND complete = 1");
+        prepare(blobs, "SELECT id, size, apart FROM blob WHERE digest = ? AND complete = 1");
     sqlite3_stmt *chunks =
         prepare(blobs, "SELECT data FROM chunk WHERE id >= ? AND id < ? ORDER BY id");
     char *bytes = NULL;
@@ -348,7 +361,10 @@ static char *blob_bytes(sqlite3 *blobs, const struct digest *d, size_t *len)
     if (step(blobs, find)) {
         sqlite3_int64 id = sqlite3_column_int64(find, 0);
         size = (size_t)sqlite3_column_int64(find, 1);
+        bool apart = sqlite3_column_int(find, 2);
         bytes = malloc(size + 1);
+        if (bytes && apart)
+            at = file_bytes(id, bytes, size);
         sqlite3_bind_int64(chunks, 1, id << 20);
         sqlite3_bind_int64(chunks, 2, (id + 1) << 20);
         while (bytes && step(blobs, chunks) &&

@@ -59,6 +59,17 @@ int env_file_open_append(const char *path, int mode, int *fd, struct err *e)
     return 0;
 }
 
+int env_file_open_write(const char *path, bool fresh, int *fd, struct err *e)
+{
+    int flags = SIM_DISK_WRITE | (fresh ? SIM_DISK_CREATE | SIM_DISK_EXCLUSIVE : 0);
+    return open_with(path, flags, fd) ? err_set_errno(e, "cannot open '%s' for writing", path) : 0;
+}
+
+int env_file_keep(const char *path, struct err *e)
+{
+    return folder_sync(path, e);
+}
+
 int env_file_read_some(int fd, void *out, size_t cap, size_t *got, struct err *e)
 {
     int64_t n = answer(sim_disk_read(sim_disk_current(), fd, out, cap));
@@ -83,6 +94,20 @@ int env_file_write_all(int fd, const void *data, size_t len, struct err *e)
     if (len > 0 && answer(sim_disk_write(sim_disk_current(), fd, data, len)) < 0)
         return err_set_errno(e, "cannot write");
     return 0;
+}
+
+int env_file_write_at(int fd, uint64_t offset, const void *data, size_t len, struct err *e)
+{
+    if (answer(sim_disk_write_at(sim_disk_current(), fd, offset, data, len)) < 0)
+        return err_set_errno(e, "cannot write");
+    return 0;
+}
+
+void env_file_write_out(int fd, uint64_t offset, size_t len)
+{
+    (void)fd;
+    (void)offset;
+    (void)len;
 }
 
 int env_file_sync(int fd, struct err *e)

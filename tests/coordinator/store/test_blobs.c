@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include "core/env/clock.h"
 #include "core/env/file.h"
@@ -185,10 +186,22 @@ static void break_upload(struct fixture *f, unsigned seed, bool narrow)
     free(data);
 }
 
-static void test_broken_upload_goes_on(void **state)
+/* Free pages in blobs.db, as rows of earlier blobs left them: they take large ones, too. */
+static void make_pages(struct fixture *f, unsigned mib)
 {
-    break_upload(*state, 7, false);
-    break_upload(*state, 8, true);
+    char sql[128];
+    snprintf(sql, sizeof sql, "CREATE TABLE filler AS SELECT zeroblob(%u) AS x; DROP TABLE filler",
+             mib << 20);
+    run_sql(f->dir, "blobs.db", sql);
+}
+
+static size_t files(struct fixture *f)
+{
+    char **names;
+    size_t count;
+    OK(env_dir_list(f->s->blob_folder, &names, &count, &err));
+    env_dir_list_free(names, count);
+    return count;
 }
 
 static uint64_t chunk_rows(struct store *s)
@@ -202,6 +215,19 @@ static uint64_t chunk_rows(struct store *s)
     query_close(&q);
     store__blob_read_end(s, c);
     return rows;
+}
+
+static void test_broken_upload_goes_on(void **state)
+{
+    break_upload(*state, 7, false);
+    break_upload(*state, 8, true);
+    assert_int_equal(files(*state), 2);
+    assert_int_equal(chunk_rows(((struct fixture *)*state)->s), 0);
+    make_pages(*state, 14);
+    break_upload(*state, 9, false);
+    break_upload(*state, 10, true);
+    assert_int_equal(files(*state), 2);
+    assert_int_equal(chunk_rows(((struct fixture *)*state)->s), 12);
 }
 
 static void send_part(struct fixture *f, const struct digest *d, const uint8_t *data, size_t len,
@@ -224,6 +250,7 @@ static void test_going_on_reads_nothing_anew(void **state)
     uint8_t *data = some_bytes(len, 20, &d);
     struct blob_upload *u;
     uint64_t durable;
+    make_pages(f, 8);
     send_part(f, &d, data, len, at);
     reopen(f);
     run_sql(f->dir, "blobs.db",
@@ -259,7 +286,8 @@ static void test_start_drops_abandoned_uploads(void **state)
             ;
         int rc = blob_stat(f->s, &d, &info, &err);
         assert_int_equal(rc, i == 1 ? 0 : ERR_NOT_FOUND);
-        assert_int_equal(chunk_rows(f->s), i == 1 ? 3 : 1);
+        assert_int_equal(chunk_rows(f->s), 1);
+        assert_int_equal(files(f), i == 1);
         if (i == 1) {
             run_sql(f->dir, "blobs.db", age[0]);
             reopen(f);
@@ -285,7 +313,7 @@ static void test_wrong_bytes_leave_nothing(void **state)
     assert_int_equal(blob_stat(f->s, &d, &info, &err), ERR_NOT_FOUND);
     while (store_writer_step(f->s))
         ;
-    assert_int_equal(chunk_rows(f->s), 0);
+    assert_int_equal(files(f), 0);
     data[5 * MIB] ^= 1; /* and now the right ones */
     OK(blob_upload_open(f->s, &d, len, 0, &u, &durable, &err));
     OK(send(f->s, u, data, 0, len, true));
@@ -303,6 +331,7 @@ static void test_interrupted_removal_goes_on(void **state)
     uint8_t *data = some_bytes(len, 4, &d);
     struct blob_upload *u;
     uint64_t durable;
+    make_pages(f, 42);
     data[0] ^= 1;
     OK(blob_upload_open(f->s, &d, len, 0, &u, &durable, &err));
     assert_int_equal(send(f->s, u, data, 0, len, true), ERR_DIGEST);
@@ -343,11 +372,13 @@ static void test_short_and_oversized_uploads_are_refused(void **state)
     free(data);
 }
 
-static int limit_pages(struct store_conn *c, void *arg, struct err *e)
+/* As if the disk had no room for more than so many bytes of a file. */
+static void limit_files(uint64_t bytes, struct rlimit *before)
 {
-    static const char *const limits[] = {"PRAGMA max_page_count = 40",
-                                         "PRAGMA max_page_count = 1073741823"};
-    return conn_run(c, limits[*(int *)arg], e);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, before), 0);
+    struct rlimit full = {(rlim_t)bytes, before->rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
 }
 
 /* The disk fills up in the middle: the uploader hears so, what was durable stays, and once there is
@@ -361,16 +392,16 @@ static void test_full_disk_is_said_and_survived(void **state)
     struct blob_upload *u;
     struct blob_info info;
     uint64_t durable;
-    int full = 0, room = 1;
+    struct rlimit before;
     atomic_store(&f->s->uploads_wide, 100);
-    OK(writer_wait(f->s->blob_writer, limit_pages, &full, &err));
+    limit_files(5 * MIB / 2, &before);
     OK(blob_upload_open(f->s, &d, len, 0, &u, &durable, &err));
-    assert_int_equal(send(f->s, u, data, 0, len, true), ERR_NO_SPACE);
+    assert_int_equal(send(f->s, u, data, 0, len, true), ERR_TOO_LARGE);
     blob_upload_close(u);
     OK(blob_put(f->s, "small", 5, &small, &err)); /* others still get in */
     OK(blob_stat(f->s, &d, &info, &err));
     assert_true(info.offset >= MIB && info.offset < len && info.offset % MIB == 0);
-    OK(writer_wait(f->s->blob_writer, limit_pages, &room, &err));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     OK(blob_upload_open(f->s, &d, len, info.offset, &u, &durable, &err));
     OK(send(f->s, u, data, info.offset, len, true));
     blob_upload_close(u);
@@ -415,8 +446,8 @@ static void test_takes_on_while_it_writes(void **state)
     OK(blob_stat(f->s, &d, &info, &err));
     assert_int_equal(info.offset, first);
     /* The connection breaks while the second is being written; it is kept. */
+    OK(flush(f->s, u, false));
     blob_upload_close(u);
-    store_writer_step(f->s);
     OK(blob_stat(f->s, &d, &info, &err));
     assert_true(info.offset == 2 * first && !info.complete);
     assert_int_equal(f->s->upload_bytes, 0);
@@ -445,8 +476,8 @@ static void test_failure_behind_is_told(void **state)
     struct blob_upload *u;
     struct blob_info info;
     uint64_t durable;
-    int full = 0;
-    OK(writer_wait(f->s->blob_writer, limit_pages, &full, &err));
+    struct rlimit limit;
+    limit_files(2 * MIB, &limit);
     for (int before = 0; before < 2; before++) {
         struct answer a = {0}, b = {0};
         size_t at = 0;
@@ -461,11 +492,88 @@ static void test_failure_behind_is_told(void **state)
         if (before)
             store_writer_step(f->s);
         assert_int_equal(b.calls, 1);
-        assert_int_equal(b.rc, ERR_NO_SPACE);
+        assert_int_equal(b.rc, ERR_TOO_LARGE);
         blob_upload_close(u);
         assert_int_equal(f->s->upload_bytes, 0);
         assert_int_equal(blob_stat(f->s, &d, &info, &err), ERR_NOT_FOUND);
     }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    free(data);
+}
+
+static void make_room(struct store *s, struct blob_upload *u, int want)
+{
+    struct answer a = {0};
+    blob_upload_make_room(u, on_done, &a);
+    while (store_writer_step(s))
+        ;
+    assert_true(a.calls == 1 && a.rc == want);
+}
+
+/* Bytes that are written and not durable yet: nobody is told of them; another upload of the blob,
+ * with wrong bytes even, does not write over them, but makes them durable and goes on after them;
+ * and a broken connection keeps them. */
+static void test_nobody_writes_over_what_is_ahead(void **state)
+{
+    struct fixture *f = *state;
+    struct digest d, other;
+    size_t len = 21 * MIB + 9, at = 0;
+    uint8_t *wrong = some_bytes(len, 31, &other), *data = some_bytes(len, 30, &d);
+    struct blob_upload *a, *b;
+    struct blob_info info;
+    uint64_t durable, first, ahead;
+    OK(blob_upload_open(f->s, &d, len, 0, &a, &durable, &err));
+    fill_up(a, data, &at, len);
+    first = at;
+    make_room(f->s, a, 0); /* makes the row */
+    fill_up(a, data, &at, len);
+    ahead = at;
+    make_room(f->s, a, 0);
+    OK(blob_stat(f->s, &d, &info, &err));
+    assert_int_equal(info.offset, first);
+    OK(blob_upload_open(f->s, &d, len, first, &b, &durable, &err));
+    assert_int_equal(send(f->s, b, wrong, first, first + 5, false), ERR_CONFLICT);
+    blob_upload_close(b);
+    OK(blob_stat(f->s, &d, &info, &err));
+    assert_int_equal(info.offset, ahead);
+    fill_up(a, data, &at, len);
+    assert_int_equal(flush(f->s, a, false), ERR_CONFLICT);
+    blob_upload_close(a);
+    OK(blob_upload_open(f->s, &d, len, ahead, &b, &durable, &err));
+    at = ahead;
+    fill_up(b, data, &at, len);
+    make_room(f->s, b, 0);
+    OK(flush(f->s, b, false)); /* nothing but what is ahead */
+    blob_upload_close(b);
+    OK(blob_stat(f->s, &d, &info, &err));
+    assert_int_equal(info.offset, at);
+    OK(blob_upload_open(f->s, &d, len, at, &b, &durable, &err));
+    OK(send(f->s, b, data, at, len, true));
+    blob_upload_close(b);
+    expect_bytes(f->s, &d, data, len);
+    assert_int_equal(f->s->upload_bytes, 0);
+    free(data);
+    free(wrong);
+}
+
+/* What a coordinator that was killed has left in the folder goes; what is not ours stays. */
+static void test_start_removes_files_without_blobs(void **state)
+{
+    struct fixture *f = *state;
+    struct digest d;
+    uint8_t *data = some_bytes(3 * MIB, 33, &d);
+    char path[128];
+    OK(blob_put(f->s, data, 3 * MIB, &d, &err));
+    static const char *const names[] = {"77.blob", "notes"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", f->s->blob_folder, names[i]);
+        OK(env_file_write_atomic(path, "x", 1, 0600, &err));
+    }
+    assert_int_equal(files(f), 3);
+    reopen(f);
+    assert_int_equal(files(f), 2);
+    assert_true(env_file_exists(path));
+    expect_bytes(f->s, &d, data, 3 * MIB);
     free(data);
 }
 
@@ -669,6 +777,8 @@ int main(void)
         TEST(test_full_disk_is_said_and_survived),
         TEST(test_takes_on_while_it_writes),
         TEST(test_failure_behind_is_told),
+        TEST(test_nobody_writes_over_what_is_ahead),
+        TEST(test_start_removes_files_without_blobs),
         TEST(test_two_uploaders_of_one_digest),
         TEST(test_wrong_size_does_not_block_the_name),
         TEST(test_put_goes_on_from_a_broken_upload),

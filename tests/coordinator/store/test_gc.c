@@ -158,6 +158,16 @@ static int teardown(void **state)
     return 0;
 }
 
+static size_t files(void)
+{
+    char path[80], **names;
+    size_t count;
+    snprintf(path, sizeof path, "%s/blobs", w.dir);
+    OK(env_dir_list(path, &names, &count, &err));
+    env_dir_list_free(names, count);
+    return count;
+}
+
 static void unnamed_goes_after_its_grace_and_leaves_room(void **state)
 {
     (void)state;
@@ -166,6 +176,7 @@ static void unnamed_goes_after_its_grace_and_leaves_room(void **state)
     struct digest d = stored(1, 20 * MIB), kept = stored(2, 5);
     named = kept;
     write_with(publish);
+    assert_int_equal(files(), 1);
     assert_int_equal(collect(GRACE / 2, &gone), 1);
     assert_int_equal(gone, 0);
     assert_true(is_there(&d));
@@ -176,7 +187,11 @@ static void unnamed_goes_after_its_grace_and_leaves_room(void **state)
     uint64_t blobs, bytes;
     OK(blob_totals(w.s, &blobs, &bytes, &err));
     assert_int_equal(blobs, 4);
-    /* Its pages take the next ones. */
+    drain();
+    assert_int_equal(files(), 0);
+    /* Pages of rows that went take the next ones. */
+    run_sql(w.dir, "blobs.db",
+            "CREATE TABLE filler AS SELECT zeroblob(24 << 20) AS x; DROP TABLE filler");
     snprintf(path, sizeof path, "%s/blobs.db", w.dir);
     sqlite3 *db;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
@@ -190,6 +205,7 @@ static void unnamed_goes_after_its_grace_and_leaves_room(void **state)
     sqlite3_close(db);
     OK(env_file_size(path, &after, &err));
     assert_true(after < before + MIB);
+    assert_int_equal(files(), 0);
 }
 
 static struct retention rule;
@@ -606,6 +622,26 @@ static struct msg_scrub check_all(uint64_t run, struct scrub **out)
     return *scrub_found(*out);
 }
 
+/* Three bytes of a blob's file become others, or it ends there. */
+static void change_file(const struct digest *d, uint64_t offset, const char *bytes)
+{
+    struct store_conn *c;
+    struct blob_row row;
+    char path[100];
+    OK(store__blob_read_begin(w.s, &c, &err));
+    OK(blob_row_find(c, d, &row, &err));
+    store__blob_read_end(w.s, c);
+    snprintf(path, sizeof path, "%s/blobs/%llu.blob", w.dir, (unsigned long long)row.id);
+    assert_int_equal(truncate(path, (off_t)(bytes ? row.size : offset)), 0);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    if (bytes) {
+        assert_int_equal(fseek(f, (long)offset, SEEK_SET), 0);
+        assert_int_equal(fwrite(bytes, 1, 3, f), 3);
+    }
+    fclose(f);
+}
+
 static void check_finds_and_names_what_is_bad(void **state)
 {
     (void)state;
@@ -627,16 +663,14 @@ static void check_finds_and_names_what_is_bad(void **state)
     scrub_destroy(k);
 
     /* A byte flips in the last chunk of one, a chunk of the other is lost, then all of it. */
-    run_sql(w.dir, "blobs.db", "UPDATE chunk SET data = x'000102' WHERE length(data) = 3");
+    change_file(&d[0], 5 * MIB, "\0\1\2");
     found = check_all(w.run, &k);
     assert_true(found.bad_total == 1 && found.bad_count == 1);
     assert_true(digest_equal(&found.bad[0].digest, &d[0]));
     assert_string_equal(found.bad[0].named, "run demo: train expert 0, steps 0 to 10: model");
     assert_string_equal(found.bad[0].problem, "its bytes are others");
     scrub_destroy(k);
-    run_sql(w.dir, "blobs.db",
-            "DELETE FROM chunk WHERE (id & 1048575) = 2 AND length(data) = 1048576 AND"
-            " (id >> 20) = (SELECT id FROM blob WHERE size = 3145728)");
+    change_file(&d[1], 2 * MIB, NULL);
     found = check_all(0, &k);
     assert_int_equal(found.bad_total, 2);
     scrub_destroy(k);

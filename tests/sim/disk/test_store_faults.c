@@ -178,12 +178,16 @@ static int send_some(struct world *w, unsigned b, unsigned pieces)
         if (len > BLOB_BYTES - at)
             len = BLOB_BYTES - at;
         size_t took = blob_upload_take(u, w->blobs[b].data + at, len);
-        blob_upload_flush(u, at + took == BLOB_BYTES, flushed, &f);
+        bool room = at + took < BLOB_BYTES && draw(w, 2);
+        if (room) /* not durable yet: nothing is promised */
+            blob_upload_make_room(u, flushed, &f);
+        else
+            blob_upload_flush(u, at + took == BLOB_BYTES, flushed, &f);
         while (store_writer_step(w->store) > 0)
             ;
         assert_true(f.done);
         rc = f.rc;
-        if (!rc)
+        if (!rc && !room)
             w->blobs[b].durable = blob_upload_offset(u);
     }
     blob_upload_close(u);

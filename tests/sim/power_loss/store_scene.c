@@ -225,15 +225,30 @@ static int flush(struct store *s, struct blob_upload *u, bool last)
     return f.rc;
 }
 
-/* Sends bytes [at, to), `step` a flush. */
+/* What was taken goes on its way; nothing is promised of it. */
+static int make_room(struct store *s, struct blob_upload *u)
+{
+    struct flush f = {0};
+    blob_upload_make_room(u, flushed, &f);
+    while (!f.done)
+        store_writer_step(s);
+    return f.rc;
+}
+
+/* Sends bytes [at, to), `step` a flush; before it, half of a step where something is written ahead
+ * of what is durable. */
 static int send_range(struct store *s, struct blob_upload *u, const uint8_t *data, size_t at,
                       size_t to, size_t step, size_t len, struct world *acknowledge,
                       const struct digest *d)
 {
     int rc = 0;
     while (!rc && at < to) {
-        size_t part = to - at < step ? to - at : step;
-        at += blob_upload_take(u, data + at, part);
+        size_t part = to - at < step ? to - at : step, ahead = part / 2;
+        at += blob_upload_take(u, data + at, ahead);
+        rc = acknowledge ? make_room(s, u) : 0;
+        if (rc)
+            break;
+        at += blob_upload_take(u, data + at, part - ahead);
         rc = flush(s, u, at == len);
         if (rc || !acknowledge)
             continue;
@@ -396,7 +411,7 @@ void scene_play(struct scene *s, unsigned rounds)
     struct request r = {.fn = make_run, .out = &w, .acknowledge = run_made};
     queue(&w, &r);
     run_queue(&w);
-    upload(&w, (1 << 20) + 5, 600 * KIB, 600 * KIB);
+    upload(&w, (1 << 20) + 500 * KIB, 400 * KIB, 800 * KIB);
     upload_wrong(&w, 500 * KIB);
     for (unsigned i = 0; i < rounds; i++)
         play_round(&w, i);

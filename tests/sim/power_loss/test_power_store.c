@@ -51,6 +51,10 @@ static void test_what_was_acknowledged_survives(void **state)
     r = replay("tacit.db-wal", false);
     print_message("without the log's: %s\n", r.first);
     assert_non_null(strstr(r.first, "from before what was acknowledged"));
+    /* And so must a blob's file that is not synced before its row. */
+    r = replay(".blob", false);
+    print_message("without the files': %s\n", r.first);
+    assert_true(r.violations > 0);
     scene_free(&scene);
 }
 
