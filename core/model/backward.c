@@ -70,6 +70,10 @@ void engine__backward(struct engine *g, const float *parameters, float *gradient
     for (uint32_t i = g->c.layers; i-- > 0;) {
         const struct engine_weights w = engine__weights(&g->c, parameters, i);
         const struct engine_weights d = engine__weights(&g->c, gradients, i);
+        /* The last layer's values are still there. What the layer gives is known: d_normed, free
+         * here, takes it. */
+        if (g->recompute && i + 1 < g->c.layers)
+            engine__layer_forward(g, i, &g->layers[i], &w, b, g->d_normed);
         layer_backward(g, &g->layers[i], &w, &d, b);
     }
     kern_embed_backward(g->kern, g->embed_in, g->d_stream, g->inputs, b->rows, g->c.hidden);

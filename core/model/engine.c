@@ -58,6 +58,7 @@ static int choose_rows(struct engine *g, const struct engine_options *o, struct 
 {
     const size_t seq = g->c.seq;
     const uint64_t max = o->memory_max ? o->memory_max : env_memory_bytes() / 2;
+    g->recompute = g->train && memory_of(g, o->threads, o->arithmetic, seq) > max;
     const uint64_t none = memory_of(g, o->threads, o->arithmetic, 0);
     const uint64_t one = memory_of(g, o->threads, o->arithmetic, seq);
     /* Over many sequences the rounding to cache lines does not show. */
@@ -98,8 +99,9 @@ static int create_parts(struct engine *g, const struct engine_options *o, struct
     kern_rotary_table(g->cos, g->sin, g->c.seq, g->head);
     static const char *const words[] = {
         [ENGINE_EXACT] = "exact", [ENGINE_BLAS] = "blas", [ENGINE_BF16] = "exact bf16"};
-    snprintf(g->description, sizeof g->description, "%s %s, %d thread%s", words[o->arithmetic],
-             kern_isa(g->kern), o->threads, o->threads == 1 ? "" : "s");
+    snprintf(g->description, sizeof g->description, "%s %s, %d thread%s%s", words[o->arithmetic],
+             kern_isa(g->kern), o->threads, o->threads == 1 ? "" : "s",
+             g->recompute ? ", recomputing" : "");
     return 0;
 }
 

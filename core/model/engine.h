@@ -26,14 +26,16 @@ struct engine_options {
     bool train;               /* room for gradients too */
     enum optimizer optimizer; /* of engine_train_step */
     uint64_t memory_max; /* bytes the workspaces may take; 0: half of the machine's memory. Batches
-                            that do not fit are computed in micro-batches, to the same bits */
+                            that do not fit are computed in micro-batches; where one sequence does
+                            not, the backward pass computes each layer's values a second time. Both
+                            to the same bits */
 };
 
 TACIT_MUST_CHECK int engine_create(struct engine **out, const struct model_config *c,
                                    const struct engine_options *o, struct err *e);
 void engine_destroy(struct engine *g); /* accepts NULL */
-/* Bytes of workspace that engine_create takes for one sequence at least, parameters, gradients and
- * moments included where train: what `tacit plan` prints as memory per agent. */
+/* Bytes of workspace that engine_create takes for one sequence, nothing computed twice; parameters,
+ * gradients and moments included where train: what `tacit plan` prints as memory per agent. */
 uint64_t engine_memory(const struct model_config *c, bool train, enum optimizer optimizer);
 /* "exact avx512, 2 threads", "exact bf16 avx512bf16, 1 thread": for logs. Static storage of the
  * engine. */

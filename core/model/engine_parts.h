@@ -34,6 +34,7 @@ struct engine {
     struct pool *pool;
     struct arena arena; /* everything below that is a pointer */
     bool train;
+    bool recompute; /* layers keep what enters them alone; the backward pass makes the rest again */
     enum optimizer optimizer;
     size_t rows;         /* tokens of a micro-batch at most */
     size_t head_rows;    /* rows of logits at a time */
@@ -85,6 +86,10 @@ struct engine_weights engine__weights(const struct model_config *c, const float 
  * needs stays. */
 void engine__forward(struct engine *g, const float *parameters, const struct engine_batch *b,
                      bool keep);
+/* One layer of it: next (R,H) is where its output goes. */
+void engine__layer_forward(struct engine *g, uint32_t layer, const struct engine_layer *l,
+                           const struct engine_weights *w, const struct engine_batch *b,
+                           float *next);
 /* losses[rows] from last_normed and targets, by chunks of head_rows. */
 void engine__losses(struct engine *g, const float *parameters, size_t rows);
 /* After a forward pass with keep: losses[rows], and gradients and embed_in continue. */

@@ -27,9 +27,9 @@ static void attend(struct engine *g, uint32_t layer, const struct engine_layer *
         kern_attention_forward(g->kern, &shape, l->mixed, l->attn_stats, l->qkv);
 }
 
-/* next: where the layer's output goes, (R,H). */
-static void layer_forward(struct engine *g, uint32_t layer, const struct engine_layer *l,
-                          const struct engine_weights *w, const struct engine_batch *b, float *next)
+void engine__layer_forward(struct engine *g, uint32_t layer, const struct engine_layer *l,
+                           const struct engine_weights *w, const struct engine_batch *b,
+                           float *next)
 {
     const struct model_config *c = &g->c;
     const size_t h = c->hidden, rows = b->rows;
@@ -53,7 +53,7 @@ void engine__forward(struct engine *g, const float *parameters, const struct eng
     for (uint32_t i = 0; i < c->layers; i++) {
         const struct engine_weights w = engine__weights(c, parameters, i);
         float *next = keep && i + 1 < c->layers ? g->layers[i + 1].x : g->last;
-        layer_forward(g, i, keep ? &g->layers[i] : &g->flat, &w, b, next);
+        engine__layer_forward(g, i, keep ? &g->layers[i] : &g->flat, &w, b, next);
     }
     kern_layernorm_forward(g->kern, g->last_normed, keep ? g->last_stats : NULL, g->last, norm,
                            b->rows, c->hidden);

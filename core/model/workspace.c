@@ -58,10 +58,17 @@ static void walk_train(struct engine *g, struct walk *w, uint64_t rows)
 {
     const struct model_config *c = &g->c;
     const uint64_t wide = c->ffn > 3 * c->hidden ? c->ffn : 3 * (uint64_t)c->hidden;
-    struct engine_layer unused;
+    struct engine_layer unused = {0};
     g->layers = take(w, c->layers, sizeof *g->layers);
-    for (uint32_t i = 0; i < c->layers; i++)
-        walk_layer(c, g->layers ? &g->layers[i] : &unused, w, rows);
+    for (uint32_t i = 0; i < c->layers; i++) {
+        struct engine_layer *l = g->layers ? &g->layers[i] : &unused;
+        if (g->recompute && i > 0) {
+            *l = g->layers ? g->layers[0] : unused;
+            l->x = floats(w, rows * c->hidden);
+        } else {
+            walk_layer(c, l, w, rows);
+        }
+    }
     g->last_stats = floats(w, rows * 2);
     g->d_stream = floats(w, rows * c->hidden);
     g->d_normed = floats(w, rows * c->hidden);
