@@ -6,23 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 #include "core/base/text.h"
-#include "core/checkpoint/checkpoint.h"
-#include "core/data/tokenizer.h"
-#include "core/env/file.h"
 #include "core/env/process.h"
 #include "core/mixture/scores.h"
 #include "core/model/engine.h"
 #include "core/protocol/messages.h"
-#include "core/protocol/spec.h"
-#include "ops/cli/blob_cache.h"
 #include "ops/cli/command.h"
-#include "ops/cli/format.h"
+#include "ops/cli/mixture.h"
 #include "ops/cli/sampler.h"
 
 #define TOKENS_DEFAULT 64
 #define TOKENS_MAX 10000
 #define TEMPERATURE_DEFAULT 0.8 /* greedy text of small models goes in circles */
-#define TOKENIZER_MAX (64u << 20)
 #define TEXT_JSON_MAX (16u << 20)
 #define SCORES_SHOWN 4
 
@@ -38,11 +32,7 @@ struct sample_input {
 struct sample {
     struct cli *cli;
     const struct sample_input *in;
-    struct blob_cache cache;
-    struct msg_run run;
-    struct msg_dataset dataset;
-    struct run_spec spec;
-    struct tokenizer *tokenizer;
+    struct mixture mixture;
     uint32_t *ids; /* the prompt's tokens, then those that are drawn */
     size_t count, prompt_count, cap;
     uint32_t expert, routed_on; /* routed_on: tokens that decided; 0: none did */
@@ -69,52 +59,6 @@ static int set_sample(void *input, int key, const char *arg, struct err *e)
     }
 }
 
-/* --- what the coordinator knows --------------------------------------------------------------- */
-
-static int load_spec(struct sample *s, struct err *e)
-{
-    const char *path;
-    struct buf b;
-    int rc = blob_cache_get(&s->cache, &s->run.spec, "the run's spec", &path, e);
-    if (!rc && (rc = env_file_read(path, SPEC_BYTES_MAX, &b, e)) == 0) {
-        rc = spec_parse(b.data, b.len, "the run's spec", &s->spec, e);
-        buf_free(&b);
-    }
-    return rc;
-}
-
-static int load_tokenizer(struct sample *s, struct err *e)
-{
-    const char *path;
-    struct buf b;
-    int rc = blob_cache_get(&s->cache, &s->dataset.tokenizer, "the tokenizer", &path, e);
-    if (!rc && (rc = env_file_read(path, TOKENIZER_MAX, &b, e)) == 0) {
-        rc = tokenizer_open(&s->tokenizer, b.data, b.len, e);
-        buf_free(&b);
-    }
-    return rc;
-}
-
-static int load_facts(struct sample *s, struct err *e)
-{
-    struct cli *cli = s->cli;
-    const char *path = cli_path(cli, "/v1/runs/", cli->args[0], "");
-    int rc = cli_connect(cli, e);
-    if (!rc)
-        rc = client_call(cli->client, "GET", path, NULL, NULL, &message_run, &s->run, &cli->arena,
-                         0, e);
-    if (!rc) {
-        path = cli_path(cli, "/v1/datasets/", s->run.dataset, "");
-        rc = client_call(cli->client, "GET", path, NULL, NULL, &message_dataset, &s->dataset,
-                         &cli->arena, 0, e);
-    }
-    if (!rc)
-        rc = blob_cache_open(&s->cache, cli, e);
-    if (!rc)
-        rc = load_spec(s, e);
-    return rc ? rc : load_tokenizer(s, e);
-}
-
 static int encode_prompt(struct sample *s, struct err *e)
 {
     const char *prompt = s->cli->args[1];
@@ -122,83 +66,23 @@ static int encode_prompt(struct sample *s, struct err *e)
         return err_set(e, ERR_INVALID, "the prompt is empty: there is nothing to route on");
     if (!text_is_utf8(prompt, strlen(prompt)))
         return err_set(e, ERR_INVALID, "the prompt is not valid UTF-8");
-    int rc = tokenizer_encode(s->tokenizer, prompt, strlen(prompt), &s->ids, &s->count, &s->cap, e);
+    int rc = tokenizer_encode(s->mixture.tokenizer, prompt, strlen(prompt), &s->ids, &s->count,
+                              &s->cap, e);
     if (!rc && s->count == 0)
         rc = err_set(e, ERR_INVALID, "the prompt has no token: there is nothing to route on");
     s->prompt_count = s->count;
     return rc;
 }
 
-/* --- models ----------------------------------------------------------------------------------- */
-
-static int load_model(struct sample *s, int target, uint32_t index, const struct model_config *c,
-                      float *parameters, struct err *e)
-{
-    const struct msg_model_progress *m = NULL;
-    const char *path,
-        *what = arena_printf(&s->cli->arena, "%s %u", job_target_words[target], index);
-    struct digest content;
-    for (uint32_t i = 0; i < s->run.model_count; i++)
-        if (s->run.models[i].target == target && s->run.models[i].index == index)
-            m = &s->run.models[i];
-    if (!what)
-        return err_set(e, ERR_NO_MEMORY, "no memory");
-    if (!m || m->model_bytes == 0)
-        return err_set(e, ERR_CONFLICT,
-                       "%s of run %s has not been published yet: `tacit run wait %s` waits for it",
-                       what, s->run.name, s->run.name);
-    int rc = blob_cache_get(&s->cache, &m->model, what, &path, e);
-    if (rc)
-        return rc;
-    rc = checkpoint_model_load(path, c, parameters, &content, e);
-    if (!rc && !digest_equal(&content, &m->content))
-        rc = err_set(e, ERR_DIGEST, "%s is not what the coordinator says it is", what);
-    return rc;
-}
-
-static int make_engine(struct sample *s, const struct model_config *c, struct engine **engine,
-                       float **parameters, struct err *e)
-{
-    struct engine_options o = {.arithmetic = spec_engine_arithmetic(&s->spec),
-                               .threads = env_cpu_count()};
-    *engine = NULL;
-    *parameters = calloc(model_parameters(c), sizeof **parameters);
-    if (!*parameters)
-        return err_set(e, ERR_NO_MEMORY, "no memory for a model");
-    return engine_create(engine, c, &o, e);
-}
-
 /* --- routing ---------------------------------------------------------------------------------- */
-
-static int score_em(struct sample *s, uint32_t prefix, float *scores, struct err *e)
-{
-    struct model_config c;
-    struct engine *engine;
-    float *parameters, *cumulative = calloc(prefix, sizeof *cumulative);
-    spec_router_model(&s->spec, (uint32_t)s->dataset.vocab, (uint32_t)s->dataset.seq, &c);
-    int rc = cumulative ? make_engine(s, &c, &engine, &parameters, e)
-                        : err_set(e, ERR_NO_MEMORY, "no memory for scores");
-    if (!cumulative)
-        return rc;
-    for (uint32_t r = 0; !rc && r < s->spec.experts; r++) {
-        rc = load_model(s, TARGET_ROUTER, r, &c, parameters, e);
-        if (!rc)
-            rc = engine_scores(engine, parameters, s->ids, 1, prefix, prefix, cumulative, e);
-        scores[r] = cumulative[prefix - 1];
-    }
-    engine_destroy(engine);
-    free(parameters);
-    free(cumulative);
-    return rc;
-}
 
 static int choose_expert(struct sample *s, struct err *e)
 {
-    uint32_t experts = s->spec.experts, seq = (uint32_t)s->dataset.seq;
-    uint32_t prefix = s->in->prefix ? (uint32_t)s->in->prefix : s->spec.router.prefix;
+    uint32_t experts = s->mixture.spec.experts, seq = (uint32_t)s->mixture.dataset.seq;
+    uint32_t prefix = s->in->prefix ? (uint32_t)s->in->prefix : s->mixture.spec.router.prefix;
     if (s->in->forced && s->in->expert >= experts)
         return err_set(e, ERR_INVALID, "--expert %llu: run %s has experts 0 to %u",
-                       (unsigned long long)s->in->expert, s->run.name, experts - 1);
+                       (unsigned long long)s->in->expert, s->mixture.run.name, experts - 1);
     if (prefix > seq)
         return err_set(e, ERR_INVALID, "--prefix %u: the models read at most %u tokens", prefix,
                        seq);
@@ -208,20 +92,15 @@ static int choose_expert(struct sample *s, struct err *e)
     }
     if (s->prompt_count < prefix)
         prefix = (uint32_t)s->prompt_count;
-    if (prefix == 1 && s->spec.router.mode == SPEC_EM)
+    if (prefix == 1 && s->mixture.spec.router.mode == SPEC_EM)
         return 0; /* nothing is predicted from one token: expert 0 (METHOD, "Short prompts") */
     float *scores = arena_alloc_array(&s->cli->arena, experts, sizeof *scores);
     s->scores = arena_alloc_array(&s->cli->arena, experts, sizeof *s->scores);
     if (!scores || !s->scores)
         return err_set(e, ERR_NO_MEMORY, "no memory for scores");
-    int rc = 0;
-    if (s->spec.router.mode == SPEC_EM)
-        rc = score_em(s, prefix, scores, e);
-    for (uint32_t r = 0; !rc && r < experts; r++) {
-        if (s->spec.router.mode == SPEC_RANDOM)
-            scores[r] = scores_random(s->spec.seed, s->ids, prefix, r);
+    int rc = mixture_scores(&s->mixture, s->ids, prefix, scores, e);
+    for (uint32_t r = 0; !rc && r < experts; r++)
         s->scores[r] = scores[r];
-    }
     s->expert = scores_route(scores, experts);
     s->routed_on = prefix;
     return rc;
@@ -239,7 +118,7 @@ static void tell_choice(const struct sample *s)
         fprintf(stderr, "expert 0 answers: one token is too short to route on\n");
         return;
     }
-    if (s->spec.router.mode == SPEC_RANDOM) {
+    if (s->mixture.spec.router.mode == SPEC_RANDOM) {
         fprintf(stderr, "expert %u answers: this run routes at random (control)\n", s->expert);
         return;
     }
@@ -248,9 +127,9 @@ static void tell_choice(const struct sample *s)
     /* The best ones, from the best on. */
     double below = INFINITY;
     uint32_t shown = 0;
-    for (; shown < SCORES_SHOWN && shown < s->spec.experts; shown++) {
+    for (; shown < SCORES_SHOWN && shown < s->mixture.spec.experts; shown++) {
         uint32_t best = UINT32_MAX;
-        for (uint32_t r = 0; r < s->spec.experts; r++)
+        for (uint32_t r = 0; r < s->mixture.spec.experts; r++)
             if (s->scores[r] < below && (best == UINT32_MAX || s->scores[r] > s->scores[best]))
                 best = r;
         if (best == UINT32_MAX)
@@ -258,7 +137,7 @@ static void tell_choice(const struct sample *s)
         below = s->scores[best];
         fprintf(stderr, "%sexpert %u %.2f", shown ? ", " : "", best, s->scores[best]);
     }
-    fprintf(stderr, shown < s->spec.experts ? ", …\n" : "\n");
+    fprintf(stderr, shown < s->mixture.spec.experts ? ", …\n" : "\n");
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */
@@ -297,7 +176,7 @@ static int append(struct sample *s, uint32_t id, struct err *e)
 static int read_context(struct sample *s, struct engine *engine, const float *parameters,
                         float *logits, uint32_t *held, struct err *e)
 {
-    uint32_t seq = (uint32_t)s->dataset.seq;
+    uint32_t seq = (uint32_t)s->mixture.dataset.seq;
     size_t from = s->count < seq ? 0 : s->count - (seq + 1) / 2;
     engine_decode_begin(engine);
     *held = 0;
@@ -312,8 +191,9 @@ static int read_context(struct sample *s, struct engine *engine, const float *pa
 static int generate(struct sample *s, struct engine *engine, const float *parameters, float *logits,
                     struct err *e)
 {
-    uint32_t held = 0, vocab = (uint32_t)s->dataset.vocab, seq = (uint32_t)s->dataset.seq;
-    uint32_t end = tokenizer_end(s->tokenizer);
+    uint32_t held = 0, vocab = (uint32_t)s->mixture.dataset.vocab,
+             seq = (uint32_t)s->mixture.dataset.seq;
+    uint32_t end = tokenizer_end(s->mixture.tokenizer);
     int rc = read_context(s, engine, parameters, logits, &held, e);
     for (uint64_t n = 0; !rc && n < s->in->tokens && !env_stop_requested(); n++) {
         uint32_t id = sampler_pick(logits, vocab, s->in->temperature, s->in->seed, s->count);
@@ -340,15 +220,16 @@ static int answer(struct sample *s, struct err *e)
 {
     struct model_config c;
     struct engine *engine;
-    float *parameters, *logits = calloc(s->dataset.vocab, sizeof *logits);
-    spec_expert_model(&s->spec, (uint32_t)s->dataset.vocab, (uint32_t)s->dataset.seq, &c);
+    float *parameters, *logits = calloc(s->mixture.dataset.vocab, sizeof *logits);
+    spec_expert_model(&s->mixture.spec, (uint32_t)s->mixture.dataset.vocab,
+                      (uint32_t)s->mixture.dataset.seq, &c);
     if (!logits)
         return err_set(e, ERR_NO_MEMORY, "no memory for logits");
-    int rc = make_engine(s, &c, &engine, &parameters, e);
+    int rc = mixture_engine(&s->mixture, &c, &engine, &parameters, e);
     if (!rc)
-        rc = load_model(s, TARGET_EXPERT, s->expert, &c, parameters, e);
+        rc = mixture_model(&s->mixture, TARGET_EXPERT, s->expert, &c, parameters, e);
     if (!rc)
-        rc = sampler_text_begin(&s->text, s->tokenizer, s->ids, s->count, e);
+        rc = sampler_text_begin(&s->text, s->mixture.tokenizer, s->ids, s->count, e);
     if (!rc && !s->cli->json) {
         tell_choice(s);
         printf(s->cli->color ? "\033[1m%s\033[0m" : "%s", s->cli->args[1]);
@@ -403,14 +284,14 @@ static int print_json(struct sample *s, struct err *e)
         return err_set(e, ERR_NO_MEMORY, "no memory for the text");
     for (size_t i = 0; i < len; i++) /* a byte that no JSON string holds here */
         text[i] = text[i] ? text[i] : ' ';
-    struct sample_json j = {.run = s->run.name,
+    struct sample_json j = {.run = s->mixture.run.name,
                             .prompt = s->cli->args[1],
                             .text = text,
                             .expert = s->expert,
                             .routed_on = s->routed_on,
                             .tokens = s->count - s->prompt_count,
                             .scores = s->scores,
-                            .score_count = s->scores ? s->spec.experts : 0,
+                            .score_count = s->scores ? s->mixture.spec.experts : 0,
                             .forced = s->in->forced,
                             .ended = s->ended};
     return cli_print_json(&message_sample, &j, e);
@@ -447,7 +328,9 @@ int cmd_sample(struct cli *cli, int argc, char **argv)
     int code;
     if (!cli_parse(cli, &o, argc, argv, &in, &code))
         return code;
-    int rc = load_facts(&s, &e);
+    int rc = cli_connect(cli, &e);
+    if (!rc)
+        rc = mixture_open(&s.mixture, cli, cli->args[0], &e);
     if (!rc)
         rc = encode_prompt(&s, &e);
     if (!rc)
@@ -457,7 +340,7 @@ int cmd_sample(struct cli *cli, int argc, char **argv)
     if (!rc && cli->json)
         rc = print_json(&s, &e);
     sampler_text_free(&s.text);
-    tokenizer_close(s.tokenizer);
+    mixture_close(&s.mixture);
     free(s.ids);
     return rc ? cli_fail(cli, &e) : 0;
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include "core/base/arena.h"
 
-#define TABLE_COLUMNS_MAX 12
+#define TABLE_COLUMNS_MAX 20
 
 struct table {
     struct arena *arena;

@@ -1,0 +1,137 @@
+/* Held-out beginnings, continued by mixture and dense model: the first sequence of each source in
+ * the first held-out shard, its routing prefix as the prompt. */
+#include <stdlib.h>
+#include <string.h>
+#include "core/data/shard.h"
+#include "core/env/file.h"
+#include "core/mixture/scores.h"
+#include "ops/cli/mixture.h"
+#include "ops/cli/report.h"
+#include "ops/cli/sampler.h"
+
+struct sampling {
+    struct mixture *mixture;
+    struct report_facts *facts;
+    struct engine *engine;
+    float *parameters, *logits;
+    struct model_config config;
+    uint32_t prefix, more; /* tokens of the prompt, and after it */
+    uint32_t *ids;         /* prefix + more */
+};
+
+/* Shown in a page: control characters but line ends as blanks. */
+static int words_of(struct sampling *s, const uint32_t *ids, uint32_t count, const char **out,
+                    struct err *e)
+{
+    struct buf text;
+    buf_init(&text, 1u << 20);
+    int rc = tokenizer_decode(s->mixture->tokenizer, ids, count, &text, e);
+    char *kept = rc ? NULL : arena_strndup(&s->mixture->cli->arena, text.data, text.len);
+    if (!rc && !kept)
+        rc = err_set(e, ERR_NO_MEMORY, "no memory for a text");
+    for (char *c = kept; c && *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7F)
+            *c = ' ';
+    buf_free(&text);
+    *out = kept;
+    return rc;
+}
+
+/* The likeliest token, again and again. */
+static int go_on(struct sampling *s, const uint32_t *prompt, const char **out, struct err *e)
+{
+    uint32_t end = tokenizer_end(s->mixture->tokenizer), n = 0;
+    int rc = 0;
+    engine_decode_begin(s->engine);
+    for (uint32_t i = 0; !rc && i < s->prefix; i++)
+        rc = engine_decode_next(s->engine, s->parameters, prompt[i], s->logits, e);
+    while (!rc && n < s->more) {
+        uint32_t id = sampler_pick(s->logits, s->config.vocab, 0, 0, 0);
+        if (id == end)
+            break;
+        s->ids[n++] = id;
+        if (n < s->more)
+            rc = engine_decode_next(s->engine, s->parameters, id, s->logits, e);
+    }
+    return rc ? rc : words_of(s, s->ids, n, out, e);
+}
+
+static int one(struct sampling *s, const struct shard *shard, uint32_t at,
+               struct report_sample *out, struct err *e)
+{
+    struct mixture *m = s->mixture;
+    uint32_t tokens[1u << 10], n = s->prefix + s->more;
+    float *scores = arena_alloc_array(&m->cli->arena, m->spec.experts, sizeof *scores);
+    if (!scores)
+        return err_set(e, ERR_NO_MEMORY, "no memory for scores");
+    shard_tokens(shard, at, n, tokens);
+    int rc = words_of(s, tokens, s->prefix, &out->prompt, e);
+    if (!rc)
+        rc = words_of(s, tokens + s->prefix, s->more, &out->truth, e);
+    if (!rc)
+        rc = mixture_scores(m, tokens, s->prefix, scores, e);
+    if (rc)
+        return rc;
+    out->source = m->dataset.labels[shard_label(shard, at)].name;
+    out->expert = scores_route(scores, m->spec.experts);
+    rc = mixture_model(m, TARGET_EXPERT, (uint32_t)out->expert, &s->config, s->parameters, e);
+    if (!rc)
+        rc = go_on(s, tokens, &out->mixture, e);
+    if (rc || !s->facts->report.dense)
+        return rc;
+    rc = mixture_model(m, TARGET_DENSE, 0, &s->config, s->parameters, e);
+    return rc ? rc : go_on(s, tokens, &out->dense, e);
+}
+
+static int from_shard(struct sampling *s, const struct shard *shard, uint32_t wanted, struct err *e)
+{
+    bool seen[SHARD_LABELS_MAX] = {false};
+    struct report_facts *f = s->facts;
+    int rc = 0;
+    f->samples = arena_alloc_array(&s->mixture->cli->arena, wanted, sizeof *f->samples);
+    if (!f->samples)
+        return err_set(e, ERR_NO_MEMORY, "no memory for samples");
+    for (uint32_t i = 0; !rc && i < shard->count && f->sample_count < wanted; i++) {
+        uint32_t label = shard_label(shard, i);
+        if (seen[label] || label >= s->mixture->dataset.label_count)
+            continue;
+        seen[label] = true;
+        f->samples[f->sample_count] = (struct report_sample){0};
+        rc = one(s, shard, i, &f->samples[f->sample_count++], e);
+    }
+    return rc;
+}
+
+int report_samples_get(struct mixture *m, uint32_t wanted, uint32_t tokens, struct report_facts *f,
+                       struct err *e)
+{
+    struct sampling s = {.mixture = m, .facts = f, .prefix = m->spec.router.prefix};
+    uint32_t seq = (uint32_t)m->dataset.seq;
+    struct env_map map = {0};
+    struct shard shard;
+    const char *path;
+    if (wanted == 0 || m->dataset.heldout_count == 0 || s.prefix >= seq || seq > 1u << 10)
+        return 0; /* nothing to continue */
+    s.more = seq - s.prefix < tokens ? seq - s.prefix : tokens;
+    spec_expert_model(&m->spec, (uint32_t)m->dataset.vocab, seq, &s.config);
+    s.logits = calloc(m->dataset.vocab, sizeof *s.logits);
+    s.ids = calloc(s.more, sizeof *s.ids);
+    int rc = s.logits && s.ids ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for samples");
+    if (!rc)
+        rc = mixture_engine(m, &s.config, &s.engine, &s.parameters, e);
+    if (!rc)
+        rc = blob_cache_get(&m->cache, &m->dataset.heldout[0].digest, "held-out text", &path, e);
+    if (!rc)
+        rc = env_file_map(path, &map, e);
+    if (!rc) {
+        rc = shard_open(&shard, map.data, map.size, e);
+        if (!rc)
+            rc = from_shard(&s, &shard, wanted, e);
+        env_file_unmap(&map);
+    }
+    engine_destroy(s.engine);
+    free(s.parameters);
+    free(s.logits);
+    free(s.ids);
+    return rc;
+}
