@@ -5,6 +5,7 @@
 #ifndef TACIT_COORDINATOR_SERVICE_H
 #define TACIT_COORDINATOR_SERVICE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "core/base/arena.h"
@@ -23,7 +24,9 @@ struct service {
     const char *dir;
     int64_t started_ms;
     _Atomic uint64_t disk_planned; /* that active runs may still store: keep/ looks now and then */
-    bool no_duplicates;            /* idle agents do not do what others are slow with */
+    _Atomic uint64_t answers[4];   /* since the start: 2xx, 3xx, 4xx, 5xx */
+    bool open_figures; /* it listens on loopback alone: figures over all are read without a token */
+    bool no_duplicates; /* idle agents do not do what others are slow with */
     /* Called after a COMMIT that made `jobs` more jobs ready to claim: wakes as many waiting
      * claims. Any thread. Set by api/ before the works start. */
     void (*jobs_ready)(void *arg, uint64_t jobs);
@@ -46,8 +49,9 @@ struct call {
     bool checked;         /* out of a prepare: what the agent sent was checked, all of it */
     const void *prepared; /* out of a prepare: what the operation is to answer */
     uint64_t ready;       /* out: jobs that became ready to claim in this call */
-    const char *raw;      /* out: a ready-made JSON body instead of `out` */
+    const char *raw;      /* out: a ready-made body instead of `out` */
     size_t raw_len;
+    const char *raw_type; /* out: of it; NULL: JSON */
 };
 typedef int call_fn(struct call *c, const void *in, void *out, struct err *e);
 

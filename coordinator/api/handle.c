@@ -182,6 +182,16 @@ static int authenticate(struct exchange *x)
     return 0;
 }
 
+/* What anybody on this machine may read, where only this machine can ask at all. */
+static bool is_open(const struct exchange *x)
+{
+    const struct api_request *r = &x->public.request;
+    bool reads = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
+
+    return x->api->service->open_figures && !r->authorization && reads &&
+           strcmp(r->path, "/metrics") == 0;
+}
+
 static enum api_step refuse_caller(struct exchange *x)
 {
     static const char *const names[] = {"nobody's", "the join token", "an agent's token",
@@ -219,7 +229,7 @@ static bool other_version(const char *path, uint64_t *version)
     return text_to_u64(number, version) && *version != PROTOCOL_VERSION;
 }
 
-/* Paths below /v1; what is elsewhere has been answered where it returns API_REPLY. */
+/* Paths that lead to a route; what is elsewhere has been answered where it returns API_REPLY. */
 static enum api_step outside(struct exchange *x)
 {
     const char *path = x->public.request.path;
@@ -238,6 +248,8 @@ static enum api_step outside(struct exchange *x)
                              "this coordinator speaks protocol %d, the request is of protocol "
                              "%llu: install the same version of tacit on both sides",
                              PROTOCOL_VERSION, (unsigned long long)version);
+    if (strcmp(path, "/metrics") == 0)
+        return API_BODY;
     if (strncmp(path, "/v1/", 4) != 0 && strcmp(path, "/v1") != 0)
         return exchange_fail(x, 404, ERR_NOT_FOUND,
                              "there is nothing at this path; the API is below /v%d",
@@ -310,7 +322,8 @@ enum api_step api_begin(struct api_exchange *public)
     env_mutex_unlock(&x->api->mutex);
     if (stopping)
         return refuse_stopping(x);
-    x->rc = authenticate(x);
+    if (!is_open(x))
+        x->rc = authenticate(x);
     if (x->rc)
         return exchange_refuse(x, x->rc == ERR_DENIED ? 401 : 0);
     if (find_route(x) == API_REPLY)
@@ -335,6 +348,7 @@ int exchange_run(struct store_conn *c, void *arg, struct err *e)
     x->call.ready = 0;
     x->call.raw = NULL;
     x->call.raw_len = 0;
+    x->call.raw_type = NULL;
     x->call.now_ms = env_monotonic_ms();
     x->call.wall_ms = env_wall_ms();
     if (x->route->out)
@@ -400,7 +414,7 @@ static enum api_step success(struct exchange *x)
         r->len = b->len;
     }
     r->status = r->body ? 200 : 204;
-    r->type = r->body ? "application/json" : NULL;
+    r->type = !r->body ? NULL : x->call.raw_type ? x->call.raw_type : "application/json";
     return API_REPLY;
 }
 

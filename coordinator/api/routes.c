@@ -59,6 +59,7 @@ static const struct route routes[] = {
     {"GET", "/v1/jobs/{id}/made", ROUTE_READ, ADMIN, NULL, &message_made, jobs_made, NULL},
     {"GET", "/v1/lineage/{name}", ROUTE_READ, ADMIN, NULL, &message_made, lineage_show, NULL},
 
+    {"GET", "/metrics", ROUTE_READ, ADMIN | MAY(CALLER_NONE), NULL, NULL, status_metrics, NULL},
     {"GET", "/v1/status", ROUTE_READ, ADMIN, NULL, &message_status, status_show, NULL},
 
     {"GET", "/v1/gc", ROUTE_WORK, ADMIN, NULL, &message_gc, keep_gc_show, NULL},

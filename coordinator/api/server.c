@@ -107,6 +107,9 @@ static enum MHD_Result send_reply(struct request *r, struct MHD_Response *respon
         log_warn("answered status=%d method=%s path=%s problem=%.*s", reply->status,
                  r->exchange->request.method, r->exchange->request.path, (int)reply->len,
                  reply->body ? reply->body : "");
+    if (reply->status >= 200 && reply->status < 600)
+        atomic_fetch_add_explicit(&r->server->service->answers[reply->status / 100 - 2], 1,
+                                  memory_order_relaxed);
     done = MHD_queue_response(r->connection, (unsigned)reply->status, response);
     MHD_destroy_response(response);
     return done;
