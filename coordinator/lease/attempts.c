@@ -50,7 +50,7 @@ static int note(struct store_conn *c, struct arena *a, struct attempt_row *row,
     int rc = join_logs(a, row->log, heard ? heard->log : NULL, end ? end->log : NULL, &n.log, e);
     if (!rc)
         rc = op_attempt_note(c, &row->fence, &n, e);
-    if (!rc && heard)
+    if (!rc && heard && row->outcome == ATTEMPT_OPEN) /* its end has written them, or more */
         rc = op_curve_put(c, row->job, heard->points, heard->point_count, row->started_ms,
                           (uint64_t)wall_ms, e);
     row->step = n.step;
