@@ -31,15 +31,15 @@ static const char style[] =
     ".heat td.h{background:rgb(var(--heat)/calc(var(--v)*.75));padding-left:.5rem;"
     "border:1px solid var(--paper)}\n"
     "pre{background:var(--tint);padding:.8rem;overflow-x:auto;font-size:.85rem;"
-    "white-space:pre-wrap}figure{margin:1rem 0}figcaption,.legend{color:var(--soft);"
-    "font-size:.9rem}\n"
+    "white-space:pre-wrap}figure{margin:1rem 0}figcaption{font-weight:600;font-size:.95rem;"
+    "margin-bottom:.3rem}.legend{color:var(--soft);font-size:.9rem}\n"
     ".figures{display:flex;flex-wrap:wrap;gap:1rem 2.5rem;margin:1rem 0;padding:0}"
     ".figures div{max-width:17rem}.figures dt{font-size:2rem;font-weight:650;line-height:1.2}"
     ".figures dd{margin:0;color:var(--soft)}\n"
     "svg{width:100%;height:auto}svg text{font-size:12px;fill:var(--soft)}"
     "svg .name{fill:var(--ink)}.grid{stroke:var(--rule);stroke-width:1}"
     ".axis{stroke:var(--soft);stroke-width:1;fill:none}.line{fill:none;stroke-width:2.2;"
-    "stroke-linejoin:round}.thin{stroke-width:1.1;opacity:.65}\n"
+    "stroke-linejoin:round}.thin{stroke-width:1.1;opacity:.65;stroke-dasharray:none!important}\n"
     ".c0{stroke:var(--c0)}.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}"
     ".c1{stroke-dasharray:7 3}.c2{stroke-dasharray:2 3}.c3{stroke-dasharray:9 3 2 3}"
     ".gain{fill:var(--c0)}.loss{fill:var(--c1)}\n"
@@ -298,29 +298,29 @@ void doc_heat(struct doc *d, const struct table *t)
 
 /* --- charts ----------------------------------------------------------------------------------- */
 
-static void caption(struct doc *d, const char *title)
+static void figure(struct doc *d, const char *title)
 {
-    put(d, "<figcaption>");
+    put(d, "<figure><figcaption>");
     escaped(d, title);
-    put(d, "</figcaption></figure>\n");
+    put(d, "</figcaption>\n");
 }
 
 void doc_lines(struct doc *d, const struct chart_lines *c)
 {
     if (d->form != DOC_HTML)
         return;
-    put(d, "<figure>\n");
+    figure(d, c->title);
     if (!d->rc)
         d->rc = chart_lines(&d->out, c, &d->err);
-    caption(d, c->title);
+    put(d, "</figure>\n");
 }
 
 void doc_bars(struct doc *d, const struct chart_bars *c)
 {
     if (d->form != DOC_HTML)
         return;
-    put(d, "<figure>\n");
+    figure(d, c->title);
     if (!d->rc)
         d->rc = chart_bars(&d->out, c, &d->err);
-    caption(d, c->title);
+    put(d, "</figure>\n");
 }

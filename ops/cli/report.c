@@ -102,7 +102,8 @@ static void say_headline(struct doc *d, const struct msg_report *r)
         if (against[i].dense)
             figures[n++] = (struct doc_figure){
                 format_gap(a, m->perplexity, against[i].dense->perplexity),
-                arena_printf(a, "to a dense model of %s (%s after the prefix)", against[i].words,
+                arena_printf(a, "against a dense model of %s (%s after the prefix)",
+                             against[i].words,
                              format_gap(a, m->perplexity_after_prefix,
                                         against[i].dense->perplexity_after_prefix))};
     doc_figures(d, figures, n);

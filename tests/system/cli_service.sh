@@ -258,6 +258,23 @@ jq -e '.experts | length == 3' "$dir/report.json" >/dev/null || fail "report --j
 perplexity=$(jq '.mixture.perplexity * 1000 | round / 1000' "$dir/report.json")
 grep -qF "$perplexity" "$dir/report" || fail "report for people and for scripts differ ($perplexity)"
 
+"$tacit" report small --html "$dir/report.html" --md "$dir/report.md" || fail "report --html --md"
+python3 - "$dir/report.html" <<'PY' || fail "a chart of the report's page is no SVG"
+import re, sys
+from xml.dom import minidom
+page = open(sys.argv[1]).read()
+charts = re.findall(r"<svg.*?</svg>", page, re.S)
+for chart in charts:
+    minidom.parseString(chart)
+sys.exit(len(charts) < 5 or "<script" in page or "://" in page)
+PY
+for words in "Learning curves" "Training loss" "Machines that took part" "tacit verify small --all" \
+    "experts = 3" "mixture, expert"; do
+    grep -qF "$words" "$dir/report.html" || fail "the report's page does not say \"$words\""
+done
+grep -q '^## Exactly what was run' "$dir/report.md" || fail "report --md"
+expect 66 "no-folder" "$tacit" report small --html "$dir/no-folder/report.html"
+
 # --- sample --------------------------------------------------------------------------------------
 prompt=$(cut -d' ' -f1-6 "$dir/text/digits/0.txt")
 "$tacit" sample small "$prompt" --tokens 20 --json >"$dir/a.json" || fail "sample"
