@@ -178,11 +178,11 @@ void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, s
     if (j.by_rows) {
         size_t even = (M + parts - 1) / parts;
         size_t grain =
-            at_least(even, M / (size_t)k->threads < ROWS_A_PACKING ? 12 : ROWS_A_PACKING);
-        pool_for(k->pool, M, (grain + 11) / 12 * 12, product_part, &j);
+            at_least(even, M / (size_t)k->threads < ROWS_A_PACKING ? 24 : ROWS_A_PACKING);
+        pool_for(k->pool, M, (grain + 23) / 24 * 24, product_part, &j);
     } else {
         size_t even = (N + parts - 1) / parts;
-        pool_for(k->pool, N, (even + 31) / 32 * 32, product_part, &j);
+        pool_for(k->pool, N, (even + 47) / 48 * 48, product_part, &j);
     }
 }
 

@@ -27,9 +27,10 @@ struct kern_adamw_f {
 
 /* Attention goes by strips of this many tokens at most, one a lane. */
 #define KERN_STRIP 32
-/* Floats of scratch for products: packed blocks of A and B. */
-#define KERN_PACK_A (96 * 384)
-#define KERN_PACK_B (384 * 512)
+/* Floats of scratch for products: a packed block of A and a panel of B, so many steps of k deep. */
+#define KERN_PACK_DEPTH 256
+#define KERN_PACK_A (392 * KERN_PACK_DEPTH)
+#define KERN_PACK_B (48 * KERN_PACK_DEPTH)
 #define KERN_PACK (KERN_PACK_A + KERN_PACK_B)
 /* Elements a block of the sum of squares. */
 #define KERN_SQUARES 4096

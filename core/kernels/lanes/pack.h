@@ -6,8 +6,8 @@
 
 /* A tile of C: rows and columns. */
 #if defined(LANES_ISA_avx512) || defined(LANES_ISA_avx512bf16)
-#define TILE_M 12
-#define TILE_V 2
+#define TILE_M 8
+#define TILE_V 3
 #elif defined(LANES_ISA_avx2) || defined(LANES_ISA_neon)
 #define TILE_M 6
 #define TILE_V 1
@@ -17,9 +17,6 @@
 #endif
 #define TILE_N (16 * TILE_V)
 
-#define BLOCK_M 96
-#define BLOCK_K 384
-#define BLOCK_N 512
 /* How far ahead packing asks the memory: it reads in steps that processors do not foresee. */
 #define AHEAD_ROWS 8
 #define AHEAD_COLUMNS 64
@@ -28,7 +25,7 @@
 static inline void pack_panel(float *P, const float *B, size_t b_row, size_t b_col, size_t K,
                               size_t n)
 {
-    size_t padded = n > TILE_N - 16 ? TILE_N : 16;
+    size_t padded = (n + 15) / 16 * 16;
 
     if (b_col == 1) {
         for (size_t k = 0; k < K; k++) {
@@ -40,7 +37,8 @@ static inline void pack_panel(float *P, const float *B, size_t b_row, size_t b_c
         return;
     }
     size_t k = 0;
-    for (; b_row == 1 && k + 16 <= K; k += 16) {
+    for (; b_row == 1 && k < K; k += 16) {
+        const size_t some = K - k;
         for (size_t c = 0; c < padded; c += 16) {
             v16 r[16];
             UNROLL(16)
@@ -50,11 +48,13 @@ static inline void pack_panel(float *P, const float *B, size_t b_row, size_t b_c
             }
             UNROLL(16)
             for (size_t i = 0; i < 16; i++)
-                r[i] = c + i < n ? v_load(B + k + (c + i) * b_col) : v_zero();
+                r[i] = c + i < n ? v_load_some(B + k + (c + i) * b_col, some) : v_zero();
             v_transpose(r);
             UNROLL(16)
-            for (size_t i = 0; i < 16; i++)
-                v_store(P + (k + i) * TILE_N + c, r[i]);
+            for (size_t i = 0; i < 16; i++) {
+                if (i < some)
+                    v_store(P + (k + i) * TILE_N + c, r[i]);
+            }
         }
     }
     for (; k < K; k++) {
@@ -63,18 +63,17 @@ static inline void pack_panel(float *P, const float *B, size_t b_row, size_t b_c
     }
 }
 
-/* Copies M rows of A, K columns: unit a_row by panels of TILE_M rows (k-major), otherwise row by
- * row. */
-static inline void pack_rows(float *P, const float *A, size_t a_row, size_t a_col, size_t M,
-                             size_t K)
+/* Copies M rows of A, K columns: unit a_row by panels of TILE_M rows (k-major), stride apart,
+ * otherwise row by row, stride apart. */
+static inline void pack_rows(float *P, size_t stride, const float *A, size_t a_row, size_t a_col,
+                             size_t M, size_t K)
 {
     if (a_row != 1) {
-        for (size_t m = 0; m < M; m++) {
-            if (a_col == 1)
-                memcpy(P + m * BLOCK_K, A + m * a_row, K * sizeof *P);
-            else
-                for (size_t k = 0; k < K; k++)
-                    P[m * BLOCK_K + k] = A[m * a_row + k * a_col];
+        for (size_t m = 0; m < M; m++, P += stride, A += a_row) {
+            for (size_t k = 0; a_col == 1 && k < K; k += 16)
+                v_store_some(P + k, v_load_some(A + k, K - k), K - k);
+            for (size_t k = 0; a_col != 1 && k < K; k++)
+                P[k] = A[k * a_col];
         }
         return;
     }
@@ -84,10 +83,8 @@ static inline void pack_rows(float *P, const float *A, size_t a_row, size_t a_co
             __builtin_prefetch(from + AHEAD_ROWS * a_col + m);
         for (size_t m = 0; m < M; m += TILE_M) {
             size_t n = M - m < TILE_M ? M - m : TILE_M;
-            float *to = P + m * K + k * TILE_M;
-            if (M - m >= 16 && k + 1 < K && TILE_M > 8)
-                v_store(to, v_load(from + m)); /* what is too much, the next k overwrites */
-            else if (n == TILE_M)
+            float *to = P + m / TILE_M * stride + k * TILE_M;
+            if (n == TILE_M)
                 memcpy(to, from + m, TILE_M * sizeof *to);
             else
                 memcpy(to, from + m, n * sizeof *to);

@@ -18,7 +18,7 @@ INLINE float pair_of(float first, float second)
 static inline void pack_panel_pairs(float *P, const float *B, size_t b_row, size_t b_col, size_t K,
                                     size_t n)
 {
-    size_t padded = n > TILE_N - 16 ? TILE_N : 16;
+    size_t padded = (n + 15) / 16 * 16;
 
     if (b_col == 1) {
         for (size_t k = 0; k < K; k += 2, P += TILE_N) {
@@ -74,15 +74,13 @@ INLINE v16 pair_load(const float *p, size_t n)
     return n >= 16 ? v_load(p) : v_select(v_first(n), v_load_n(p, n), v_set1(-0.0f));
 }
 
-/* Copies M rows of A, K columns: unit a_row by panels of TILE_M rows (step-major), otherwise row by
- * row, BLOCK_K lanes apart. */
-static inline void pack_rows_pairs(float *P, const float *A, size_t a_row, size_t a_col, size_t M,
-                                   size_t K)
+/* Copies M rows of A, K columns: unit a_row by panels of TILE_M rows (step-major), stride lanes
+ * apart, otherwise row by row, stride lanes apart. */
+static inline void pack_rows_pairs(float *P, size_t stride, const float *A, size_t a_row,
+                                   size_t a_col, size_t M, size_t K)
 {
-    size_t steps = (K + 1) / 2;
-
     if (a_row != 1) {
-        for (size_t m = 0; m < M; m++, P += BLOCK_K, A += a_row) {
+        for (size_t m = 0; m < M; m++, P += stride, A += a_row) {
             for (size_t k = 0; a_col == 1 && k < K; k += 32)
                 v_store(P + k / 2,
                         v_pairs_along(pair_load(A + k, K - k),
@@ -100,7 +98,7 @@ static inline void pack_rows_pairs(float *P, const float *A, size_t a_row, size_
         }
         for (size_t m = 0; m < M; m += TILE_M) {
             size_t rest = M - m, n = rest < TILE_M ? rest : TILE_M;
-            float *to = P + m * steps + k / 2 * TILE_M;
+            float *to = P + m / TILE_M * stride + k / 2 * TILE_M;
             v16 second = k + 1 < K ? v_load_some(from + a_col + m, rest) : v_set1(-0.0f);
             v16 both = v_pairs_across(v_load_some(from + m, rest), second);
             if (rest >= 16 && k + 2 < K)

@@ -10,16 +10,16 @@ INLINE double rounds_of(float *out, size_t rounds, const bool pairs)
 {
     v16 c[TILE_M][TILE_V], a = v_set1(out[0]), b = v_set1(out[1]);
 
-    UNROLL(12)
+    UNROLL(8)
     for (int m = 0; m < TILE_M; m++) {
-        UNROLL(2)
+        UNROLL(3)
         for (int v = 0; v < TILE_V; v++)
             c[m][v] = v_set1(out[m * TILE_V + v]); /* all different, or they would be one */
     }
     for (size_t i = 0; i < rounds; i++) {
-        UNROLL(12)
+        UNROLL(8)
         for (int m = 0; m < TILE_M; m++) {
-            UNROLL(2)
+            UNROLL(3)
             for (int v = 0; v < TILE_V; v++) {
 #if LANES_PAIRS
                 c[m][v] = pairs ? v_fma_pairs(a, b, c[m][v]) : v_fma(a, b, c[m][v]);
@@ -29,9 +29,9 @@ INLINE double rounds_of(float *out, size_t rounds, const bool pairs)
             }
         }
     }
-    UNROLL(12)
+    UNROLL(8)
     for (int m = 0; m < TILE_M; m++) {
-        UNROLL(2)
+        UNROLL(3)
         for (int v = 0; v < TILE_V; v++)
             v_store(out, v_add(v_load(out), c[m][v]));
     }

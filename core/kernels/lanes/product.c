@@ -1,208 +1,71 @@
 /* C[m][n] = chain over k of fma(A[m][k], B[k][n], c): any strides, rows m0…m1 and columns n0…n1.
  *
- * Lanes run across n. A tile of C stays in registers while k runs over a block: per step of k,
- * TILE_N/16 vectors of B are loaded and each element of A, broadcast, meets all of them. With
- * AVX-512 12×32 is 24 accumulators, which hides the latency of two multiply-adds a cycle eight
- * times over and needs 14 loads for 24 of them; with AVX2 6×16 (12 of 16 registers), with NEON 6×16
- * (24 of 32). Between blocks of k the chain waits in C, exact, so blocking changes no bit.
+ * Lanes run across n. A block of A, some hundred rows by DEPTH steps of k, is copied once into the
+ * second-level cache (392 KiB of 1 MiB). Panels of B, TILE_N columns wide, pass over it one after
+ * the other: each is copied into a buffer of 48 KiB right before its use and meets all tiles of the
+ * block's rows (tile.h); meanwhile the memory is asked for the next panel. So B comes from memory
+ * once a block of A, and copying it is a fiftieth of the work. Between blocks of k the chain waits
+ * in C, exact, so blocking changes no bit.
  *
- * Blocks: B 384×512 (a panel of 32 columns is 48 KiB: first-level cache; the block 768 KiB:
- * second), A 96×384 (144 KiB). Small or contiguous operands are read where they are: for H = 32
- * packing would cost as much as the product.
- *
- * With bf16, elements are rounded as they are packed. Where the set multiplies pairs of them, a
- * step of k takes two elements and a block twice as many; all else is the same. */
+ * Small or contiguous operands are read where they are: for H = 32 packing would cost as much as
+ * the product. With bf16, elements are rounded as they are packed. Where the set multiplies pairs
+ * of them, a step of k takes two elements and a block twice as many; all else is the same. */
 #include "core/kernels/simd.h"
 #include "core/kernels/lanes_table.h"
 
-#include <stdbool.h>
 #include "core/kernels/lanes/lanes.h"
 #include "core/kernels/lanes/pack.h"
 #include "core/kernels/lanes/pack_pairs.h"
+#include "core/kernels/lanes/tile.h"
 
-struct tile {
-    size_t K; /* steps */
-    const float *A;
-    size_t a_row, a_col;
-    const float *B;
-    size_t b_row;
-    float *C;
-    size_t c_row;
-    size_t columns; /* of the last vector, 1…16 */
-    bool accumulate;
-    bool pairs;
+#define DEPTH KERN_PACK_DEPTH
+/* Products of so few columns read A where it is: packing it by panels costs a few columns' work,
+ * copying its rows less. */
+#define DIRECT_PANELS 96
+#define DIRECT_ROWS 384
+/* Over so many panels at the end of a block, the next block of A is asked for. */
+#define AHEAD_PANELS 4
+
+/* One block: rows m… and elements of k from k, and what follows. */
+struct block {
+    const struct kern_product *p;
+    size_t m, M, k, K, n0, n1;
+    float *pack_a, *pack_b;
+    size_t next_m, next_M, next_k, next_K; /* next_M = 0: none */
 };
-
-INLINE v16 tile_load(const float *p, size_t n)
-{
-    return n == 16 ? v_load(p) : v_load_n(p, n);
-}
-
-INLINE void tile_store(float *p, v16 v, size_t n)
-{
-    if (n == 16)
-        v_store(p, v);
-    else
-        v_store_n(p, v, n);
-}
-
-INLINE v16 tile_step(v16 a, v16 b, v16 c, const bool pairs)
-{
-#if LANES_PAIRS
-    if (pairs)
-        return v_fma_pairs(a, b, c);
-#endif
-    (void)pairs;
-    return v_fma(a, b, c);
-}
-
-/* M and V are constants where this is inlined, so that all of c lives in registers. Rows are
- * addressed from every third one: x86 can add one and two strides to a pointer for nothing. */
-INLINE void tile_run(const struct tile *t, const int M, const int V, const bool unit,
-                     const bool pairs)
-{
-    v16 c[TILE_M][TILE_V];
-    const float *a[(TILE_M + 2) / 3], *b = t->B;
-    const size_t a_row = unit ? 1 : t->a_row, a_col = t->a_col, b_row = t->b_row;
-
-    UNROLL(12)
-    for (int m = 0; m < M; m++) {
-        UNROLL(2)
-        for (int v = 0; v < V; v++)
-            c[m][v] = !t->accumulate ? v_zero()
-                                     : tile_load(t->C + (size_t)m * t->c_row + 16 * v,
-                                                 v == V - 1 ? t->columns : 16);
-        if (m % 3 == 0)
-            a[m / 3] = t->A + (size_t)m * a_row;
-    }
-    for (size_t k = t->K; k > 0; k--) {
-        v16 bv[TILE_V];
-        UNROLL(2)
-        for (int v = 0; v < V; v++)
-            bv[v] = v_load(b + 16 * v);
-        UNROLL(12)
-        for (int m = 0; m < M; m++) {
-            v16 x = v_set1(a[m / 3][(size_t)(m % 3) * a_row]);
-            UNROLL(2)
-            for (int v = 0; v < V; v++)
-                c[m][v] = tile_step(x, bv[v], c[m][v], pairs);
-        }
-        UNROLL(4)
-        for (int m = 0; m < (M + 2) / 3; m++)
-            a[m] += a_col;
-        b += b_row;
-    }
-    UNROLL(12)
-    for (int m = 0; m < M; m++) {
-        UNROLL(2)
-        for (int v = 0; v < V; v++)
-            tile_store(t->C + (size_t)m * t->c_row + 16 * v, c[m][v], v == V - 1 ? t->columns : 16);
-    }
-}
-
-#define TILE_CASE_(M, V, unit, pairs)                                                              \
-    case M:                                                                                        \
-        tile_run(t, M, V, unit, pairs);                                                            \
-        return;
-#if TILE_M == 12
-#define TILE_CASES_(V, unit, pairs)                                                                \
-    TILE_CASE_(1, V, unit, pairs)                                                                  \
-    TILE_CASE_(2, V, unit, pairs)                                                                  \
-    TILE_CASE_(3, V, unit, pairs)                                                                  \
-    TILE_CASE_(4, V, unit, pairs)                                                                  \
-    TILE_CASE_(5, V, unit, pairs)                                                                  \
-    TILE_CASE_(6, V, unit, pairs)                                                                  \
-    TILE_CASE_(7, V, unit, pairs)                                                                  \
-    TILE_CASE_(8, V, unit, pairs)                                                                  \
-    TILE_CASE_(9, V, unit, pairs)                                                                  \
-    TILE_CASE_(10, V, unit, pairs)                                                                 \
-    TILE_CASE_(11, V, unit, pairs)                                                                 \
-    TILE_CASE_(12, V, unit, pairs)
-#elif TILE_M == 6
-#define TILE_CASES_(V, unit, pairs)                                                                \
-    TILE_CASE_(1, V, unit, pairs)                                                                  \
-    TILE_CASE_(2, V, unit, pairs)                                                                  \
-    TILE_CASE_(3, V, unit, pairs)                                                                  \
-    TILE_CASE_(4, V, unit, pairs)                                                                  \
-    TILE_CASE_(5, V, unit, pairs)                                                                  \
-    TILE_CASE_(6, V, unit, pairs)
-#else
-#define TILE_CASES_(V, unit, pairs)                                                                \
-    TILE_CASE_(1, V, unit, pairs)                                                                  \
-    TILE_CASE_(2, V, unit, pairs)                                                                  \
-    TILE_CASE_(3, V, unit, pairs)
-#endif
-
-#define TILES_(name, V, unit, pairs)                                                               \
-    static void name(const struct tile *t, int rows)                                               \
-    {                                                                                              \
-        switch (rows) {                                                                            \
-            TILE_CASES_(V, unit, pairs)                                                            \
-        }                                                                                          \
-    }
-TILES_(tile_one, 1, false, false)
-TILES_(tile_one_unit, 1, true, false)
-#if TILE_V == 2
-TILES_(tile_two, 2, false, false)
-TILES_(tile_two_unit, 2, true, false)
-#endif
-#if LANES_PAIRS
-TILES_(pairs_one, 1, false, true)
-TILES_(pairs_one_unit, 1, true, true)
-TILES_(pairs_two, 2, false, true)
-TILES_(pairs_two_unit, 2, true, true)
-#endif
-
-/* rows ≤ TILE_M, columns ≤ TILE_N of a tile; t->columns is set here. */
-static void tile(struct tile *t, size_t rows, size_t columns)
-{
-    bool unit = t->a_row == 1;
-    t->columns = (columns - 1) % 16 + 1;
-#if LANES_PAIRS
-    if (t->pairs) {
-        if (columns > 16)
-            (unit ? pairs_two_unit : pairs_two)(t, (int)rows);
-        else
-            (unit ? pairs_one_unit : pairs_one)(t, (int)rows);
-        return;
-    }
-#endif
-#if TILE_V == 2
-    if (columns > 16) {
-        (unit ? tile_two_unit : tile_two)(t, (int)rows);
-        return;
-    }
-#endif
-    (unit ? tile_one_unit : tile_one)(t, (int)rows);
-}
-
-/* The next tile's part of C, while this one is computed: it may come from memory. */
-INLINE void prefetch_rows(const float *C, size_t c_row, size_t rows)
-{
-    for (size_t m = 0; m < rows; m++) {
-        for (size_t v = 0; v < TILE_V; v++)
-            __builtin_prefetch(C + m * c_row + 16 * v, 1);
-    }
-}
-
-static bool reads_a_directly(const struct kern_product *p, size_t M, size_t N, size_t K)
-{
-    if (M <= TILE_M)
-        return true; /* each element is read once a panel, from the first-level cache */
-    if (p->a_col == 1)
-        return N <= 4 * TILE_N && (p->a_row % 1024 != 0 || K < 64);
-    return p->a_row == 1 && (p->a_col <= 64 || N <= TILE_N);
-}
-
-static bool reads_b_directly(const struct kern_product *p, size_t M, size_t K)
-{
-    return p->b_col == 1 && (p->b_row <= 64 || M <= 4 * TILE_M || p->b_row * K <= 8192);
-}
 
 /* Whether a step of k takes two elements. */
 INLINE bool in_pairs(const struct kern_product *p)
 {
     return LANES_PAIRS && p->bf16;
+}
+
+INLINE size_t steps_of(const struct kern_product *p, size_t K)
+{
+    return in_pairs(p) ? (K + 1) / 2 : K;
+}
+
+/* From row to row, or from panel to panel of TILE_M rows, of a packed block of A. The latter are
+ * written side by side: a line more keeps them from meeting in one set of the cache. */
+INLINE size_t stride_of(size_t steps, bool unit)
+{
+    return unit ? (steps * TILE_M + 15) / 16 * 16 + 16 : (steps + 15) / 16 * 16;
+}
+
+static bool reads_a_directly(const struct kern_product *p, size_t M, size_t N, size_t K)
+{
+    if (p->bf16)
+        return false;
+    if (M <= TILE_M)
+        return true; /* each element is read once a panel, from the first-level cache */
+    if (p->a_col == 1)
+        return N <= DIRECT_ROWS && (p->a_row % 1024 != 0 || K < 64);
+    return p->a_row == 1 && (p->a_col <= 64 || (N <= DIRECT_PANELS && p->a_col % 1024 != 0));
+}
+
+static bool reads_b_directly(const struct kern_product *p, size_t M)
+{
+    return !p->bf16 && p->b_col == 1 && (p->b_row <= 64 || M <= 4 * TILE_M);
 }
 
 static void take_panel(const struct kern_product *p, float *P, const float *B, size_t K, size_t n)
@@ -218,88 +81,125 @@ static void take_panel(const struct kern_product *p, float *P, const float *B, s
         pack_round(P, K * TILE_N);
 }
 
-static void take_rows(const struct kern_product *p, float *P, const float *A, size_t M, size_t K)
+static void take_rows(const struct kern_product *p, float *P, size_t stride, const float *A,
+                      size_t M, size_t K)
 {
 #if LANES_PAIRS
     if (p->bf16) {
-        pack_rows_pairs(P, A, p->a_row, p->a_col, M, K);
+        pack_rows_pairs(P, stride, A, p->a_row, p->a_col, M, K);
         return;
     }
 #endif
-    pack_rows(P, A, p->a_row, p->a_col, M, K);
+    pack_rows(P, stride, A, p->a_row, p->a_col, M, K);
     if (p->bf16)
-        pack_round(P, p->a_row == 1 ? (M + TILE_M - 1) / TILE_M * TILE_M * K : M * BLOCK_K);
+        pack_round(P, (p->a_row == 1 ? (M + TILE_M - 1) / TILE_M : M) * stride);
 }
 
-/* One block of k (K of them from k0) and columns (N of them from n0), all rows. */
-static void block_run(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t N,
-                      size_t k0, size_t K, float *scratch)
+/* Part (rows, columns) of a matrix, to be asked for where one of its strides is 1. */
+INLINE struct ahead ahead_of(const float *x, size_t row, size_t col, size_t rows, size_t columns)
 {
-    float *pack_a = scratch, *pack_b = scratch + KERN_PACK_A;
-    const float *B = p->B + k0 * p->b_row + n0 * p->b_col;
-    bool a_direct = !p->bf16 && reads_a_directly(p, m1 - m0, N, K);
-    bool b_direct = !p->bf16 && reads_b_directly(p, m1 - m0, K);
-    struct tile t = {.K = in_pairs(p) ? (K + 1) / 2 : K,
-                     .c_row = p->c_row,
-                     .accumulate = p->accumulate || k0 > 0,
-                     .pairs = in_pairs(p)};
+    if (row != 1 && col != 1)
+        return (struct ahead){0};
+    size_t along = col == 1 ? columns : rows;
+    return (struct ahead){x, col == 1 ? row : col, col == 1 ? rows : columns, (along + 15) / 16, 0};
+}
 
-    for (size_t n = 0; n < N; n += TILE_N) {
-        size_t columns = N - n < TILE_N ? N - n : TILE_N;
-        if (!b_direct || columns % 16 != 0)
-            take_panel(p, pack_b + n * t.K, B + n * p->b_col, K, columns);
-    }
-    for (size_t m = m0; m < m1; m += BLOCK_M) {
-        size_t M = m1 - m < BLOCK_M ? m1 - m : BLOCK_M;
-        const float *A = p->A + m * p->a_row + k0 * p->a_col;
-        t.a_row = p->a_row, t.a_col = p->a_col;
-        size_t step = TILE_M * p->a_row; /* from tile to tile */
-        if (!a_direct) {
-            take_rows(p, pack_a, A, M, K);
-            A = pack_a;
-            t.a_row = p->a_row == 1 ? 1 : BLOCK_K;
-            t.a_col = p->a_row == 1 ? TILE_M : 1;
-            step = TILE_M * (p->a_row == 1 ? t.K : BLOCK_K);
-        }
-        for (size_t n = 0; n < N; n += TILE_N) {
-            size_t columns = N - n < TILE_N ? N - n : TILE_N;
-            bool packed = !b_direct || columns % 16 != 0;
-            t.B = packed ? pack_b + n * t.K : B + n;
-            t.b_row = packed ? TILE_N : p->b_row;
-            for (size_t i = 0; i < M; i += TILE_M) {
-                if (t.accumulate && K >= 64)
-                    prefetch_rows(p->C + (m + i + TILE_M) * p->c_row + n0 + n, p->c_row,
-                                  i + 2 * TILE_M <= M ? TILE_M : 0);
-                t.A = A + i / TILE_M * step;
-                t.C = p->C + (m + i) * p->c_row + n0 + n;
-                tile(&t, M - i < TILE_M ? M - i : TILE_M, columns);
-            }
-        }
+INLINE size_t ahead_each(const struct ahead *a, size_t times)
+{
+    return times == 0 ? 0 : (a->rows * a->lines + times - 1) / times;
+}
+
+/* What tiles of the panel at n should ask for. */
+static void look_ahead(const struct block *b, struct column *t, size_t n)
+{
+    const struct kern_product *p = b->p;
+    const size_t tiles = b->M / TILE_M, panels = (b->n1 - b->n0 + TILE_N - 1) / TILE_N;
+    const size_t next = n + TILE_N < b->n1 ? n + TILE_N : b->n0;
+    const size_t columns = b->n1 - next < TILE_N ? b->n1 - next : TILE_N;
+    const size_t k = next > n ? b->k : b->next_k, K = next > n ? b->K : b->next_K;
+
+    t->b = ahead_of(p->B + k * p->b_row + next * p->b_col, p->b_row, p->b_col, K, columns);
+    t->each_b = ahead_each(&t->b, tiles);
+    const size_t over = panels < AHEAD_PANELS ? panels : AHEAD_PANELS;
+    if ((n - b->n0) / TILE_N == panels - over && b->next_M > 0) {
+        t->a = ahead_of(p->A + b->next_m * p->a_row + b->next_k * p->a_col, p->a_row, p->a_col,
+                        b->next_M, b->next_K);
+        t->each_a = ahead_each(&t->a, tiles * over);
     }
 }
 
-/* Columns of a block of B: more where it is shallow, since each block packs A anew (the head at
- * H = 96 gained a sixth in float32 and a fifth in bf16). */
-static size_t columns_of(size_t steps)
+static void block_run(const struct block *b)
 {
-    size_t most = BLOCK_K * BLOCK_N / (steps > 0 ? steps : 1) / TILE_N * TILE_N;
-    return most < 4 * BLOCK_N ? most : 4 * BLOCK_N;
+    const struct kern_product *p = b->p;
+    const size_t steps = steps_of(p, b->K);
+    struct column t = {.K = steps,
+                       .A = p->A + b->m * p->a_row + b->k * p->a_col,
+                       .a_row = p->a_row,
+                       .a_col = p->a_col,
+                       .a_step = TILE_M * p->a_row,
+                       .c_row = p->c_row,
+                       .accumulate = p->accumulate || b->k > 0,
+                       .pairs = in_pairs(p)};
+
+    if (!reads_a_directly(p, b->M, b->n1 - b->n0, b->K)) {
+        const bool unit = p->a_row == 1;
+        const size_t stride = stride_of(steps, unit);
+        take_rows(p, b->pack_a, stride, t.A, b->M, b->K);
+        t.A = b->pack_a;
+        t.a_row = unit ? 1 : stride;
+        t.a_col = unit ? TILE_M : 1;
+        t.a_step = unit ? stride : TILE_M * stride;
+    }
+    const bool b_direct = reads_b_directly(p, b->M);
+    for (size_t n = b->n0; n < b->n1; n += TILE_N) {
+        const size_t columns = b->n1 - n < TILE_N ? b->n1 - n : TILE_N;
+        const float *B = p->B + b->k * p->b_row + n * p->b_col;
+        t.B = B;
+        t.b_row = p->b_row;
+        if (!b_direct || columns % 16 != 0) {
+            take_panel(p, b->pack_b, B, b->K, columns);
+            t.B = b->pack_b;
+            t.b_row = TILE_N;
+        }
+        t.C = p->C + b->m * p->c_row + n;
+        look_ahead(b, &t, n);
+        column_run(&t, b->M, columns);
+    }
+}
+
+/* n cut into as few equal parts of at most most as there can be, multiples of unit. */
+INLINE size_t equal_parts(size_t n, size_t most, size_t unit)
+{
+    const size_t parts = (n + most - 1) / most;
+    return parts == 0 ? unit : ((n + parts - 1) / parts + unit - 1) / unit * unit;
 }
 
 void LANES(lanes_product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                           float *scratch)
 {
-    size_t each = in_pairs(p) ? 2 : 1, depth = each * BLOCK_K;
-    size_t steps = p->K < depth ? (p->K + each - 1) / each : BLOCK_K;
-    size_t width = columns_of(steps);
+    const size_t each = in_pairs(p) ? 2 : 1;
+    const size_t depth = each * equal_parts(steps_of(p, p->K), DEPTH, 1);
+    const size_t panel = stride_of(depth / each, true);
+    const size_t height = equal_parts(m1 - m0, KERN_PACK_A / panel * TILE_M, TILE_M);
+    struct block b = {
+        .p = p, .n0 = n0, .n1 = n1, .pack_a = scratch, .pack_b = scratch + KERN_PACK_A};
 
     if (p->K == 0 && !p->accumulate) {
         for (size_t m = m0; m < m1; m++)
             memset(p->C + m * p->c_row + n0, 0, (n1 - n0) * sizeof *p->C);
     }
-    for (size_t n = n0; n < n1; n += width) {
-        size_t N = n1 - n < width ? n1 - n : width;
-        for (size_t k = 0; k < p->K; k += depth)
-            block_run(p, m0, m1, n, N, k, p->K - k < depth ? p->K - k : depth, scratch);
+    for (size_t m = m0; m < m1; m += height) {
+        for (size_t k = 0; k < p->K; k += depth) {
+            const bool last = k + depth >= p->K;
+            b.m = m;
+            b.M = m1 - m < height ? m1 - m : height;
+            b.k = k;
+            b.K = p->K - k < depth ? p->K - k : depth;
+            b.next_m = last ? m + height : m;
+            b.next_M = b.next_m >= m1 ? 0 : m1 - b.next_m < height ? m1 - b.next_m : height;
+            b.next_k = last ? 0 : k + depth;
+            b.next_K = p->K - b.next_k < depth ? p->K - b.next_k : depth;
+            block_run(&b);
+        }
     }
 }
