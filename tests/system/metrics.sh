@@ -41,10 +41,10 @@ asked() {
         jq -r '.data.result[0].value[1] // ""'
 }
 is() { [ "$(asked "$1")" = "$2" ]; }
-until_true 60 is 'up{job="tacit"}' 1 || fail "Prometheus does not reach the coordinator"
+until_true is 'up{job="tacit"}' 1 || fail "Prometheus does not reach the coordinator"
 is 'tacit_runs{state="active"}' 1 || fail "Prometheus has no runs"
 agent worker
 synthetic wait shown 120
-until_true 30 is 'tacit_runs{state="done"}' 1 || fail "Prometheus does not see the run end"
-until_true 30 is 'sum(tacit_jobs)' 0 || fail "jobs are left"
+until_true is 'tacit_runs{state="done"}' 1 || fail "Prometheus does not see the run end"
+until_true is 'sum(tacit_jobs)' 0 || fail "jobs are left"
 is 'tacit_http_responses_total{code="5xx"}' 0 || fail "there were failures of the coordinator"
