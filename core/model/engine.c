@@ -16,10 +16,19 @@
 /* Columns of their gradient at a time: with 256 rows 512 KiB, half a second-level cache. Made where
  * the two products then read it, B ran a twentieth faster than with a pass over all of V. */
 #define HEAD_COLUMNS 512
+/* With more threads each block costs them three meetings, which outweigh the cache (B lost a sixth
+ * by 512). */
+#define HEAD_COLUMNS_SHARED 4096
 /* A micro-batch whose values fit the caches runs faster than a large one (H = 32: by a sixth
  * against 4,096 rows), once products have enough rows. */
 #define MICRO_BYTES_A_THREAD ((uint64_t)1 << 20)
 #define MICRO_ROWS_MIN 512
+
+static void set_columns(struct engine *g, int threads)
+{
+    const size_t most = threads == 1 ? HEAD_COLUMNS : HEAD_COLUMNS_SHARED;
+    g->head_columns = g->c.vocab < most ? (g->c.vocab + 15) / 16 * 16 : most;
+}
 
 static void set_sizes(struct engine *g, const struct model_config *c, bool train,
                       enum optimizer optimizer)
@@ -31,7 +40,7 @@ static void set_sizes(struct engine *g, const struct model_config *c, bool train
     g->optimizer = optimizer;
     rows = rows > HEAD_ROWS_MAX ? HEAD_ROWS_MAX : rows;
     g->head_rows = rows < HEAD_ROWS_MIN ? HEAD_ROWS_MIN : rows;
-    g->head_columns = c->vocab < HEAD_COLUMNS ? (c->vocab + 15) / 16 * 16 : HEAD_COLUMNS;
+    set_columns(g, 1);
     /* Rows start at a cache line, but not a multiple of 1,024 floats apart (kernels.h). */
     g->logits_stride = ((size_t)c->vocab + 15) / 16 * 16;
     if (g->logits_stride % 1024 == 0)
@@ -82,6 +91,7 @@ static int choose_rows(struct engine *g, const struct engine_options *o, struct 
 
 static int create_parts(struct engine *g, const struct engine_options *o, struct err *e)
 {
+    set_columns(g, o->threads);
     int rc = choose_rows(g, o, e);
     if (rc)
         return rc;
