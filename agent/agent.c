@@ -287,9 +287,10 @@ static int do_handover(struct agent *a)
     if (h->finished || h->result.saved_step == 0) {
         return 1;
     }
+    bool limited = h->upload_until_ms > 0; /* by the grace of a stop */
     double left = (double)(h->upload_until_ms - env_monotonic_ms()) / 1000;
     double seconds = hold_upload_seconds(h);
-    if (seconds > left) {
+    if (limited && seconds > left) {
         job_log_say(&a->log,
                     "job=%" PRIu64 " saved at step %" PRIu64
                     ", not handed over: that would take %s, of which %s are left",
@@ -430,6 +431,12 @@ static void say(struct agent *a, const struct agent_action *action)
     case AGENT_SAY_BENCHED:
         log_line("benched: %s", why);
         break;
+    case AGENT_SAY_DRAINED:
+        log_line("drained: %s", why);
+        break;
+    case AGENT_SAY_GIVE:
+        job_log_say(&a->log, "job=%" PRIu64 " is handed over: %s", a->hold.grant.job, why);
+        break;
     case AGENT_SAY_END:
         log_line("giving up: %s", why);
         break;
@@ -524,6 +531,8 @@ static int loop(struct agent *a)
         int rc = perform(a, &action);
         event.result = rc == 0 ? AGENT_OK : rc > 0 ? AGENT_NONE : AGENT_ERROR;
         event.code = rc;
+        event.hand_over = rc == ERR_STOPPED && atomic_load(&a->hold.progress.hand_over) &&
+                          !atomic_load(&a->hold.progress.abandon);
         event.retry_after_ms = rc < 0 ? client_retry_after_ms(a->client) : 0;
     }
 }

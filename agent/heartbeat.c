@@ -36,6 +36,7 @@ struct heartbeat {
     bool heard;                /* the coordinator has had a heartbeat of the job */
     uint64_t first_step, step; /* what it was told first, and last */
     int64_t beat_ms, look_ms;
+    uint32_t denied; /* heartbeats in a row whose token was not taken */
 };
 
 /* One exchange for the job as it was when it began. Called without the lock. */
@@ -63,6 +64,10 @@ static void take_command(struct heartbeat *h, int rc, const struct msg_command *
         atomic_store(&h->progress->abandon, true);
         h->active = false;
     } else if (rc == 0) {
+        h->denied = 0;
+        if (c->command == COMMAND_HAND_OVER) { /* and the lease goes on until it is given back */
+            atomic_store(&h->progress->hand_over, true);
+        }
         if (c->lease_ms > 0) {
             h->lease_ms = c->lease_ms;
         }
@@ -70,6 +75,11 @@ static void take_command(struct heartbeat *h, int rc, const struct msg_command *
         h->beat_ms = now;
         h->look_ms = now + BEAT_LOOK_MS;
     } else {
+        /* Twice, since a new token may just be on its way here: the agent is revoked, or must join
+         * again. Its main thread finds out which once the job is put aside. */
+        if (rc == ERR_DENIED && h->denied++ > 0) {
+            atomic_store(&h->progress->hand_over, true);
+        }
         uint32_t random;
         env_random(&random, sizeof random);
         h->due_ms = now + BEAT_AGAIN_MS / 2 + random % BEAT_AGAIN_MS;
@@ -221,6 +231,7 @@ void heartbeat_begin(struct heartbeat *h, uint64_t job, const struct msg_fence *
     env_mutex_lock(&h->lock);
     h->generation++;
     h->active = true;
+    h->denied = 0;
     h->look_ms = INT64_MAX;
     h->heard = false;
     h->job = job;

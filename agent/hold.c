@@ -74,6 +74,9 @@ void hold_key(const struct msg_grant *g, char key[33])
         add_u64(&s, numbers[i]);
     }
     bool trains = g->kind == JOB_TRAIN || g->kind == JOB_TRAIN_ROUTER;
+    if (g->cycle > 0) {
+        add_u64(&s, g->cycle);
+    }
     for (uint32_t i = 0; i < g->input_count; i++) {
         const struct msg_blob *b = &g->inputs[i];
         if (trains && (b->role == ROLE_MODEL || b->role == ROLE_STATE)) {
@@ -143,6 +146,7 @@ void hold_take(struct hold *h, const struct msg_grant *g, struct arena *arena)
     atomic_store(&h->progress.rate, 0);
     atomic_store(&h->progress.abandon, false);
     atomic_store(&h->progress.point_count, 0);
+    atomic_store(&h->progress.hand_over, false);
     free(h->dir);
     free(h->inputs);
     h->dir = NULL;
@@ -314,6 +318,7 @@ int hold_upload(struct hold *h, struct client *c, struct err *e)
 {
     int rc = 0;
     atomic_store(&h->progress.phase, PHASE_UPLOADING);
+    client_set_job(c, h->grant.job);
     while (!rc && h->uploaded < h->result.count) {
         const struct job_output *o = &h->result.outputs[h->uploaded];
         uint64_t before = h->bytes_up;

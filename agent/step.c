@@ -11,6 +11,7 @@
     8                          /* … up to four minutes: a broken machine must not eat the queue  \
                                 */
 #define WAIT_BENCHED_MS 240000 /* a bench lasts ten minutes or more */
+#define WAIT_DRAINED_MS 20000  /* an operator changes his mind within minutes, and looks */
 #define BAD_DIGESTS_MAX 3
 #define BAD_UPLOADS_LOOK 5 /* then the files here are looked at once more … */
 #define BAD_UPLOADS_MAX 10 /* … and then another agent is to try */
@@ -283,8 +284,12 @@ static void after_job_error(struct agent_state *s, const struct agent_event *ev,
                             struct agent_action *a)
 {
     int code = ev->code;
-    if (code == ERR_FENCED || (lease_is_gone(code) && s->doing == AGENT_DO_COMPLETE) ||
-        (code == ERR_STOPPED && !s->stopping)) {
+    if (code == ERR_STOPPED && s->doing == AGENT_DO_RUN && ev->hand_over) {
+        s->giving = true;
+        a->say = AGENT_SAY_GIVE;
+        go(s, a, AGENT_DO_HANDOVER);
+    } else if (code == ERR_FENCED || (lease_is_gone(code) && s->doing == AGENT_DO_COMPLETE) ||
+               (code == ERR_STOPPED && !s->stopping)) {
         drop_job(s, a);
     } else if (s->doing == AGENT_DO_FAIL) {
         after_fail(s, ev, a);
@@ -321,6 +326,8 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
         } else {
             stop_now(s, a);
         }
+    } else if (s->doing == AGENT_DO_HANDOVER) { /* without its save, then: that stays here */
+        go(s, a, AGENT_DO_RELEASE);
     } else if (exchange && ev->code == ERR_DENIED) {
         after_denied(s, a);
     } else if (exchange &&
@@ -342,6 +349,10 @@ static void after_error(struct agent_state *s, const struct agent_event *ev, boo
         a->say = s->benched ? AGENT_SAY_NOTHING : AGENT_SAY_BENCHED; /* its owner reads it once */
         s->benched = true;
         wait_then(s, a, AGENT_DO_CLAIM, jittered(WAIT_BENCHED_MS, ev->random));
+    } else if (ev->code == ERR_DRAINED) {
+        a->say = s->benched ? AGENT_SAY_NOTHING : AGENT_SAY_DRAINED;
+        s->benched = true;
+        wait_then(s, a, AGENT_DO_CLAIM, jittered(WAIT_DRAINED_MS, ev->random));
     } else if (s->doing == AGENT_DO_JOIN && s->has_token && !s->rejoined) {
         s->rejoined = true; /* the join token's file is gone, say: the agent's own token will do */
         go(s, a, s->resume);
@@ -386,7 +397,11 @@ static void after_event(struct agent_state *s, const struct agent_event *ev, boo
     if (ev->result != AGENT_ERROR) {
         s->full = s->broken = 0;
     }
-    if (s->doing == AGENT_DO_RELEASE) {
+    if (s->doing == AGENT_DO_RELEASE && s->giving && !s->stopping) {
+        s->giving = false;
+        a->drop = a->keep = true;
+        next_job(s, a);
+    } else if (s->doing == AGENT_DO_RELEASE) {
         end(a, s->exit_code); /* heard or not: the lease ends by itself */
     } else if (ev->result == AGENT_OK) {
         after_ok(s, ev, a);

@@ -33,7 +33,7 @@ enum agent_do {
     AGENT_DO_UPLOAD,   /* the outputs */
     AGENT_DO_COMPLETE, /* ok: the next link is held; none: nothing is */
     AGENT_DO_FAIL,     /* tell that the job failed */
-    AGENT_DO_HANDOVER, /* upload the save of a job that a stop cut short; none: it does not fit */
+    AGENT_DO_HANDOVER, /* upload the save of a job that was cut short; none: it does not fit */
     AGENT_DO_RELEASE,  /* give the job back, with the save that was handed over */
     AGENT_DO_WAIT,     /* wait_ms, or until a stop is requested */
     AGENT_DO_EXIT,     /* with exit_code */
@@ -52,6 +52,8 @@ enum agent_say {
     AGENT_SAY_ROOM,    /* there is room again */
     AGENT_SAY_BROKEN,  /* this machine's disk does not read or write */
     AGENT_SAY_BENCHED, /* the coordinator gives this agent no jobs, as the error says */
+    AGENT_SAY_DRAINED, /* an operator wants it to have none, as the error says */
+    AGENT_SAY_GIVE,    /* the job is handed over, as the coordinator asked */
     AGENT_SAY_END,     /* nothing can be done about this error */
 };
 
@@ -61,6 +63,7 @@ struct agent_event {
     enum agent_result result; /* of what was asked; ignored at the first step */
     int code;                 /* AGENT_ERROR: ERR_…; ERR_STOPPED: by a stop or a dropped lease */
     bool stop;                /* a stop is requested */
+    bool hand_over;           /* the coordinator asked for the job back */
     uint32_t random;          /* for jitter */
     int64_t retry_after_ms;   /* the other side's wish, with an error; 0: none */
 };
@@ -91,7 +94,8 @@ struct agent_state {
     uint32_t away;        /* failures in a row to reach the coordinator */
     uint32_t bad_digests; /* downloads in a row whose digest was wrong */
     uint32_t bad_uploads; /* uploads in a row that did not come to the store as they were sent */
-    bool benched;         /* the last claim was refused for that */
+    bool benched;         /* the last claim was refused for that, or for being drained */
+    bool giving;          /* the job in hand goes back, and then the next is asked for */
     uint32_t bad_jobs;    /* failed jobs in a row: this machine may be at fault */
     bool spooled;         /* there may be finished results of before */
     uint32_t full;        /* times in a row that there was no room on this machine's disk */

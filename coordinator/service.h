@@ -31,6 +31,9 @@ struct service {
      * claims. Any thread. Set by api/ before the works start. */
     void (*jobs_ready)(void *arg, uint64_t jobs);
     void *jobs_ready_arg;
+    /* Makes another join token, writes it to dir, and takes no other from then on; api/ sets it. */
+    int (*rotate_join)(void *arg, char *token, struct err *e);
+    void *rotate_join_arg;
 };
 
 enum caller { CALLER_NONE, CALLER_JOIN, CALLER_AGENT, CALLER_ADMIN };
@@ -40,11 +43,12 @@ struct call {
     struct store_conn *conn;
     struct arena *arena; /* lives until the reply is sent: strings of `out` may point into it */
     enum caller caller;
-    uint64_t agent;   /* CALLER_AGENT */
-    const char *name; /* the path's {name}, or NULL */
-    uint64_t id;      /* the path's {id}, or 0 */
+    uint64_t agent;      /* CALLER_AGENT */
+    uint64_t invitation; /* CALLER_JOIN: by which one; 0: the join token */
+    const char *name;    /* the path's {name}, or NULL */
+    uint64_t id;         /* the path's {id}, or 0 */
     const char *query_run, *query_state;
-    uint64_t query_limit, query_after;
+    uint64_t query_limit, query_after, query_since;
     int64_t now_ms, wall_ms;
     bool checked;         /* out of a prepare: what the agent sent was checked, all of it */
     const void *prepared; /* out of a prepare: what the operation is to answer */

@@ -64,7 +64,8 @@ struct api_request {
     const char *method, *path; /* path: decoded, without query */
     const char *authorization, *content_length, *transfer_encoding, *range;
     const char *upload_offset, *upload_length;
-    const char *query_run, *query_state, *query_limit, *query_after;
+    const char *query_run, *query_state, *query_limit, *query_after, *query_since;
+    const char *query_job; /* of a PUT of a blob: for which job it is */
 };
 
 struct api_exchange {

@@ -11,12 +11,13 @@ struct exchange;
 
 struct api {
     struct service *service;
-    struct digest admin, join; /* of the tokens */
+    struct digest admin; /* of the token */
     void (*poke)(void *arg);
     void *poke_arg;
 
     struct env_mutex
         mutex;            /* guards what follows; nothing outside this struct is called under it */
+    struct digest join;   /* of the join token, which may be rotated */
     struct env_cond calm; /* deferred has become 0 */
     struct exchange *first, *last; /* claims that wait, oldest first */
     uint64_t sequence;             /* of the newest claim */

@@ -8,12 +8,30 @@
 #include "core/protocol/messages.h"
 #include "coordinator/api/exchange.h"
 #include "coordinator/api/problem.h"
+#include "coordinator/api/tokens.h"
 #include "coordinator/lease/lease.h"
 #include "coordinator/log.h"
 #include "coordinator/run/works.h"
+#include "coordinator/store/ops_steer.h"
 
 /* Of one request: a long list as JSON (run/reply.c), or a body's message. */
 #define ARENA_MAX (96u << 20)
+
+/* Whoever asks in this moment is let in by the one or the other. */
+static int rotate_join(void *arg, char *token, struct err *e)
+{
+    struct api *a = arg;
+    struct digest d;
+    int rc = tokens_renew_join(a->service->dir, token, e);
+
+    if (rc)
+        return rc;
+    digest_of(token, strlen(token), &d);
+    env_mutex_lock(&a->mutex);
+    a->join = d;
+    env_mutex_unlock(&a->mutex);
+    return 0;
+}
 
 int api_create(struct api **out, struct service *s, const struct api_tokens *t, struct err *e)
 {
@@ -28,6 +46,8 @@ int api_create(struct api **out, struct service *s, const struct api_tokens *t, 
     env_cond_init(&a->calm);
     s->jobs_ready_arg = a;
     s->jobs_ready = waiters_jobs_ready;
+    s->rotate_join_arg = a;
+    s->rotate_join = rotate_join;
     *out = a;
     return 0;
 }
@@ -135,14 +155,21 @@ static bool token_is(const struct digest *given, const struct digest *wanted)
     return difference == 0;
 }
 
-static int find_agent(struct exchange *x, const char *token)
+/* Of an agent, or of an invitation. */
+static int find_agent(struct exchange *x, const char *token, const struct digest *hash)
 {
     struct store_conn *c;
+    struct err ignored;
     int rc = store_read_begin(x->api->service->store, &c, &x->err);
 
     if (rc)
         return rc;
+    x->call.caller = CALLER_AGENT;
     rc = lease_agent_of_token(c, token, &x->call.agent, &x->err);
+    if (rc == ERR_DENIED && op_invitation_by_token(c, hash, &x->call.invitation, &ignored) == 0) {
+        x->call.caller = CALLER_JOIN;
+        rc = 0;
+    }
     store_read_end(x->api->service->store, c);
     return rc;
 }
@@ -163,21 +190,23 @@ static int authenticate(struct exchange *x)
     token = header + sizeof scheme - 1;
     token += strspn(token, " ");
     digest_of(token, strlen(token), &d);
+    env_mutex_lock(&x->api->mutex);
+    struct digest join = x->api->join;
+    env_mutex_unlock(&x->api->mutex);
     if (token_is(&d, &x->api->admin)) {
         x->call.caller = CALLER_ADMIN;
-    } else if (token_is(&d, &x->api->join)) {
+    } else if (token_is(&d, &join)) {
         x->call.caller = CALLER_JOIN;
     } else if (strlen(token) > PROTOCOL_TOKEN_MAX) {
         return err_set(&x->err, ERR_DENIED, "the token is not known here");
     } else {
-        int rc = find_agent(x, token);
+        int rc = find_agent(x, token, &d);
         if (rc == ERR_DENIED || rc == ERR_NOT_FOUND)
             return err_set(&x->err, ERR_DENIED,
                            "the token is not known here: it is another coordinator's, or was "
                            "replaced");
         if (rc)
             return rc;
-        x->call.caller = CALLER_AGENT;
     }
     return 0;
 }
@@ -280,6 +309,8 @@ static enum api_step read_query(struct exchange *x)
     x->call.query_state = r->query_state;
     if (r->query_limit && !text_to_u64(r->query_limit, &x->call.query_limit))
         return exchange_fail(x, 400, ERR_INVALID, "limit: not a whole number");
+    if (r->query_since && !text_to_u64(r->query_since, &x->call.query_since))
+        return exchange_fail(x, 400, ERR_INVALID, "since: not a whole number");
     if (r->query_after && !text_to_u64(r->query_after, &x->call.query_after))
         return exchange_fail(x, 400, ERR_INVALID, "after: not a whole number");
     return API_BODY;

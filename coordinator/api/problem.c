@@ -21,6 +21,7 @@ int problem_status(int code)
         return 422;
     case ERR_DENIED:
     case ERR_BENCHED:
+    case ERR_DRAINED:
         return 403;
     case ERR_NOT_FOUND:
     case ERR_VERSION:

@@ -3,8 +3,10 @@
 #include <string.h>
 #include "core/base/text.h"
 #include "core/protocol/messages.h"
+#include "coordinator/api/tokens.h"
 #include "coordinator/keep/keeper.h"
 #include "coordinator/lease/lease.h"
+#include "coordinator/run/events.h"
 
 #define ADMIN MAY(CALLER_ADMIN)
 #define AGENT MAY(CALLER_AGENT)
@@ -16,6 +18,27 @@ static const struct route routes[] = {
     {"GET", "/v1/agents", ROUTE_READ, ADMIN, NULL, NULL, status_agents, NULL},
     {"POST", "/v1/agents/{name}/unbench", ROUTE_WRITE, ADMIN, NULL, &message_empty, agents_unbench,
      NULL},
+
+    {"POST", "/v1/agents/drain", ROUTE_WRITE, ADMIN, &message_fleet, &message_fleet_done,
+     agents_drain, NULL},
+    {"POST", "/v1/agents/undrain", ROUTE_WRITE, ADMIN, &message_fleet, &message_fleet_done,
+     agents_undrain, NULL},
+    {"POST", "/v1/agents/revoke", ROUTE_WRITE, ADMIN, &message_fleet, &message_fleet_done,
+     agents_revoke, NULL},
+    {"POST", "/v1/agents/restore", ROUTE_WRITE, ADMIN, &message_fleet, &message_fleet_done,
+     agents_restore, NULL},
+    {"POST", "/v1/agents/label", ROUTE_WRITE, ADMIN, &message_fleet, &message_fleet_done,
+     agents_label, NULL},
+    {"GET", "/v1/quotas", ROUTE_READ, ADMIN, NULL, NULL, quotas_list, NULL},
+    {"POST", "/v1/quotas", ROUTE_WRITE, ADMIN, &message_quota, &message_quota, quotas_set, NULL},
+    {"GET", "/v1/invitations", ROUTE_READ, ADMIN, NULL, NULL, invitations_list, NULL},
+    {"POST", "/v1/invitations", ROUTE_WRITE, ADMIN, &message_invitation, &message_invitation,
+     invitations_make, NULL},
+    {"POST", "/v1/invitations/{id}/end", ROUTE_WRITE, ADMIN, NULL, &message_empty, invitations_end,
+     NULL},
+    {"POST", "/v1/tokens/join/rotate", ROUTE_WORK, ADMIN, NULL, &message_token, tokens_rotate_join,
+     NULL},
+    {"GET", "/v1/history", ROUTE_READ, ADMIN, NULL, NULL, events_list, NULL},
 
     {"POST", "/v1/claims", ROUTE_CLAIM, AGENT, &message_claim, &message_grant, lease_claim, NULL},
     {"POST", "/v1/jobs/{id}/heartbeat", ROUTE_READ, AGENT, &message_heartbeat, &message_command,
@@ -36,6 +59,8 @@ static const struct route routes[] = {
     {"POST", "/v1/datasets", ROUTE_WRITE, ADMIN, &message_dataset, &message_dataset,
      datasets_create, NULL},
     {"GET", "/v1/datasets", ROUTE_READ, ADMIN, NULL, NULL, datasets_list, NULL},
+    {"POST", "/v1/datasets/{name}/delete", ROUTE_WRITE, ADMIN, &message_delete, &message_empty,
+     datasets_delete, NULL},
     {"GET", "/v1/datasets/{name}", ROUTE_READ, ADMIN, NULL, &message_dataset, datasets_show, NULL},
 
     {"POST", "/v1/runs", ROUTE_WRITE, ADMIN, &message_run_create, &message_run, runs_create,
@@ -43,6 +68,13 @@ static const struct route routes[] = {
     {"GET", "/v1/runs", ROUTE_READ, ADMIN, NULL, NULL, runs_list, NULL},
     {"GET", "/v1/runs/{name}", ROUTE_READ, ADMIN, NULL, &message_run, runs_show, NULL},
     {"POST", "/v1/runs/{name}/cancel", ROUTE_WRITE, ADMIN, NULL, &message_run, runs_cancel, NULL},
+    {"POST", "/v1/runs/{name}/pause", ROUTE_WRITE, ADMIN, &message_pause, &message_run, runs_pause,
+     NULL},
+    {"POST", "/v1/runs/{name}/resume", ROUTE_WRITE, ADMIN, NULL, &message_run, runs_resume, NULL},
+    {"POST", "/v1/runs/{name}/extend", ROUTE_WRITE, ADMIN, &message_extend, &message_run,
+     runs_extend, NULL},
+    {"POST", "/v1/runs/{name}/priority", ROUTE_WRITE, ADMIN, &message_priority, &message_run,
+     runs_priority, NULL},
     {"POST", "/v1/runs/{name}/retry", ROUTE_WRITE, ADMIN, NULL, &message_run, runs_retry, NULL},
     {"GET", "/v1/runs/{name}/report", ROUTE_READ, ADMIN, NULL, NULL, runs_report, NULL},
 

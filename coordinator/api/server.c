@@ -179,7 +179,9 @@ static struct request *request_create(struct server *s, struct MHD_Connection *c
                                       .query_run = QUERY("run"),
                                       .query_state = QUERY("state"),
                                       .query_limit = QUERY("limit"),
-                                      .query_after = QUERY("after")};
+                                      .query_after = QUERY("after"),
+                                      .query_since = QUERY("since"),
+                                      .query_job = QUERY("job")};
     atomic_fetch_add(&s->exchanges, 1);
     return r;
 }

@@ -6,6 +6,8 @@
 #include "core/base/digest.h"
 #include "core/env/clock.h"
 #include "core/env/file.h"
+#include "coordinator/run/events.h"
+#include "coordinator/service.h"
 
 #define TOKEN_FILE_MAX 512
 #define TOKEN_CHARACTERS_MIN 16 /* shorter ones could be guessed */
@@ -67,4 +69,36 @@ int tokens_open(const char *dir, struct tokens *out, struct err *e)
     int rc = token_open(dir, "admin.token", out->admin, e);
 
     return rc ? rc : token_open(dir, "join.token", out->join, e);
+}
+
+int tokens_renew_join(const char *dir, char *token, struct err *e)
+{
+    char *path = env_path_join(dir, "join.token");
+    int rc = path ? token_make(path, token, e) : err_set(e, ERR_NO_MEMORY, "no memory for a token");
+
+    free(path);
+    return rc;
+}
+
+static int tell_rotated(struct store_conn *conn, void *arg, struct err *e)
+{
+    struct call c = *(const struct call *)arg;
+
+    c.conn = conn;
+    return event_tell(&c, &(struct event){.kind = "token.rotated"}, e,
+                      "the join token of before lets nobody in any more");
+}
+
+int tokens_rotate_join(struct call *c, const void *in, void *out, struct err *e)
+{
+    struct msg_token *m = out;
+    struct service *s = c->service;
+    char *token = arena_alloc(c->arena, PROTOCOL_TOKEN_MAX + 1);
+
+    (void)in;
+    if (!token)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a token");
+    m->token = token;
+    int rc = s->rotate_join(s->rotate_join_arg, token, e);
+    return rc ? rc : store_write_wait(s->store, tell_rotated, c, e);
 }

@@ -10,6 +10,7 @@
 #include "core/protocol/messages.h"
 #include "coordinator/api/exchange.h"
 #include "coordinator/api/problem.h"
+#include "coordinator/store/ops.h"
 
 /* Each holds a chunk: a gigabyte in all would be too much of a small machine's memory. */
 #define UPLOADS_MAX 256
@@ -201,8 +202,35 @@ static enum api_step read_sizes(struct exchange *x)
     return API_BODY;
 }
 
+/* What a cancelled job has made is of no use to anybody. */
+static enum api_step check_job(struct exchange *x)
+{
+    const char *job = x->public.request.query_job;
+    struct store_conn *c;
+    struct job_row row;
+    uint64_t id;
+
+    if (!job || x->call.caller != CALLER_AGENT)
+        return API_BODY;
+    if (!text_to_u64(job, &id))
+        return exchange_fail(x, 400, ERR_INVALID, "job: not a whole number");
+    x->rc = store_read_begin(x->api->service->store, &c, &x->err);
+    if (x->rc)
+        return exchange_refuse(x, 0);
+    x->rc = op_job_get(c, id, &x->arena, &row, &x->err);
+    store_read_end(x->api->service->store, c);
+    if (x->rc)
+        return exchange_refuse(x, 0);
+    if (row.state == JOB_CANCELLED)
+        return exchange_fail(x, 0, ERR_FENCED, "job %llu is cancelled: drop it and claim again",
+                             ull(id));
+    return API_BODY;
+}
+
 static enum api_step up(struct exchange *x)
 {
+    if (check_job(x) == API_REPLY)
+        return API_REPLY;
     if (read_sizes(x) == API_REPLY)
         return API_REPLY;
     if (!upload_slot_take(x->api))

@@ -6,6 +6,7 @@
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/lease/poison.h"
 #include "coordinator/log.h"
+#include "coordinator/run/events.h"
 #include "coordinator/run/runs.h"
 #include "coordinator/store/ops_poison.h"
 
@@ -46,6 +47,9 @@ int bench(struct call *c, uint64_t agent, uint64_t jobs, const char *error, stru
     rc = op_bench_put(c->conn, agent, ms, reason, (uint64_t)c->wall_ms, e);
     if (!rc)
         rc = free_unproved(c, agent, e);
+    if (!rc)
+        rc = event_tell(c, &(struct event){.kind = "agent.benched", .agent = agent}, e, "%s",
+                        reason);
     if (rc)
         return rc;
     (void)lease_clock_bench(c->service->leases, agent, (uint64_t)c->wall_ms, c->now_ms, ms);
@@ -89,5 +93,8 @@ int agents_unbench(struct call *c, const void *in, void *out, struct err *e)
                      c->name);
     for (uint32_t i = 0; !rc && i < count; i++)
         rc = op_bench_lift(c->conn, agents[i], true, e);
+    for (uint32_t i = 0; !rc && i < count; i++)
+        rc = event_tell(c, &(struct event){.kind = "agent.unbenched", .agent = agents[i]}, e,
+                        "it gets jobs again");
     return rc;
 }

@@ -1,6 +1,7 @@
 #include "coordinator/lease/handover.h"
 
 #include <inttypes.h>
+#include "coordinator/store/ops_queue.h"
 
 int handover_keep(struct call *c, const struct job_row *job, const struct msg_release *m,
                   struct err *e)
@@ -21,7 +22,13 @@ int handover_claim(struct call *c, const struct msg_claim *m, const struct msg_f
             job->state != JOB_WAITING || !job->ready || job->failed_agent == c->agent ||
             job->key.kind == JOB_ASSIGN || job->key.kind == JOB_REPORT)
             continue;
-        int rc = op_job_take(c->conn, job->id, c->agent, fence, (uint64_t)c->wall_ms, e);
+        bool open = false;
+        int rc = op_run_is_open(c->conn, job->run, c->agent, &open, e);
+        if (rc)
+            return rc;
+        if (!open)
+            continue;
+        rc = op_job_take(c->conn, job->id, c->agent, fence, (uint64_t)c->wall_ms, e);
         return rc ? rc : op_job_get(c->conn, job->id, c->arena, job, e);
     }
     return err_set(e, ERR_NOT_FOUND, "none of the jobs that were offered waits");

@@ -15,60 +15,14 @@
 #include "coordinator/store/ops_verify.h"
 #include "coordinator/lease/lease_parts.h"
 #include "coordinator/lease/poison.h"
+#include "coordinator/lease/steering.h"
 #include "coordinator/run/advance.h"
 #include "coordinator/run/settle.h"
 #include "coordinator/store/blobs.h"
 #include "coordinator/store/ops.h"
 #include "coordinator/store/ops_queue.h"
 
-#define TOKEN_BYTES 32
 #define GIVEN_UP_MAX 16
-
-/* --- joining --------------------------------------------------------------- */
-
-static char *new_token(struct arena *a)
-{
-    uint8_t bytes[TOKEN_BYTES];
-    char *hex = arena_alloc(a, 2 * TOKEN_BYTES + 1);
-    env_random(bytes, sizeof bytes);
-    for (size_t i = 0; hex && i < TOKEN_BYTES; i++) {
-        hex[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        hex[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-    return hex;
-}
-
-int lease_join(struct call *c, const void *in, void *out, struct err *e)
-{
-    const struct msg_join *m = in;
-    struct msg_joined *joined = out;
-    struct digest identity, hash;
-    if (!m->identity || !digest_from_hex(&identity, m->identity, strlen(m->identity)))
-        return err_set(e, ERR_INVALID, "join.identity must be 64 hexadecimal digits");
-    if (!m->name || !text_is_name(m->name))
-        return err_set(
-            e, ERR_INVALID,
-            "join.name must be 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', and not start "
-            "with '.' or '-'");
-    joined->token = new_token(c->arena);
-    if (!joined->token)
-        return err_set(e, ERR_NO_MEMORY, "no memory for a token");
-    digest_of(joined->token, 2 * TOKEN_BYTES, &hash);
-    int rc = op_agent_put(c->conn, m, &hash, (uint64_t)c->wall_ms, &joined->agent, e);
-    if (!rc)
-        lease_clock_seen(c->service->leases, joined->agent, c->now_ms);
-    return rc;
-}
-
-int lease_agent_of_token(struct store_conn *c, const char *token, uint64_t *agent, struct err *e)
-{
-    struct digest hash;
-    digest_of(token, strlen(token), &hash);
-    int rc = op_agent_by_token(c, &hash, agent, e);
-    if (rc == ERR_NOT_FOUND)
-        return err_set(e, ERR_DENIED, "the token is not known here; join (again) for a new one");
-    return rc;
-}
 
 /* --- claiming -------------------------------------------------------------- */
 
@@ -137,7 +91,9 @@ static int held_job(struct call *c, struct job_row *job, struct err *e)
 static int next_job(struct call *c, const struct msg_claim *m, struct msg_fence *fence,
                     struct job_row *job, bool *failed, struct err *e)
 {
-    int rc = op_fence_next(c->conn, fence, e);
+    int rc = steering_trusts(c, e);
+    if (!rc)
+        rc = op_fence_next(c->conn, fence, e);
     if (rc)
         return rc;
     rc = held_job(c, job, e);
@@ -145,13 +101,21 @@ static int next_job(struct call *c, const struct msg_claim *m, struct msg_fence 
         rc = lease__claimed_again(c, job, failed, e);
     if (!rc && !*failed)
         return op_job_refence(c->conn, job->id, fence, e);
-    if ((rc == ERR_NOT_FOUND || (!rc && *failed)) && (rc = bench_check(c, e)) == 0)
-        rc = handover_claim(c, m, fence, job, e);
+    if (rc && rc != ERR_NOT_FOUND)
+        return rc;
+    rc = bench_check(c, e);
+    if (!rc)
+        rc = steering_allows(c, e);
+    if (rc)
+        return rc;
+    rc = handover_claim(c, m, fence, job, e);
     if (rc == ERR_NOT_FOUND)
         rc = op_job_claim(c->conn, false, c->agent, fence, (uint64_t)c->wall_ms, c->arena, job, e);
     if (rc == ERR_NOT_FOUND)
         rc = claim_withheld(c, fence, job, e);
-    return rc == ERR_NOT_FOUND ? replay_claim(c, fence, job, e) : rc;
+    if (rc == ERR_NOT_FOUND)
+        rc = replay_claim(c, fence, job, e);
+    return rc == ERR_NOT_FOUND ? steering_pass_on(c, e) : rc;
 }
 
 /* The job has just been taken, and cannot be handed out: it does not stand in front of the queue
@@ -179,7 +143,7 @@ int lease_claim(struct call *c, const void *in, void *out, struct err *e)
         int rc = next_job(c, in, &fence, &job, &failed, e);
         kept = kept || failed || given_up > 0;
         if (rc) /* no work: the fence is rolled back with the rest, or stays with what changed */
-            return (rc == ERR_NOT_FOUND || rc == ERR_BENCHED) && kept ? 0 : rc;
+            return (rc == ERR_NOT_FOUND || rc == ERR_BENCHED || rc == ERR_DRAINED) && kept ? 0 : rc;
         rc = grant(c, &job, &fence, g, e);
         if (!rc)
             return op_agent_seen(c->conn, c->agent, (uint64_t)c->wall_ms, e);
@@ -297,7 +261,7 @@ static int grant_next(struct call *c, const struct job_row *done, struct msg_com
     if (done->key.kind != JOB_TRAIN ||
         op_job_next_link(c->conn, done->run, done->key.target, done->key.index, done->key.step_last,
                          c->arena, &next, &ignored) ||
-        next.state != JOB_WAITING || !next.ready)
+        next.state != JOB_WAITING || !next.ready || !steering_goes_on(c, done->run))
         return 0;
     struct msg_grant *g = arena_alloc(c->arena, sizeof *g);
     if (!g)
@@ -355,5 +319,7 @@ int lease_complete(struct call *c, const void *in, void *out, struct err *e)
         rc = run_advance(c, job.run, &job.key, e);
     if (!rc)
         rc = run_settle(c->conn, c->arena, job.run, (uint64_t)c->wall_ms, e);
-    return rc ? rc : grant_next(c, &job, completed, e);
+    if (!rc)
+        rc = grant_next(c, &job, completed, e);
+    return rc || completed->next ? rc : steering_freed(c, e);
 }

@@ -47,7 +47,14 @@ call_fn jobs_retry;      /* → msg_job: out of quarantine, failures forgotten; 
                             active again */
 call_fn runs_retry;      /* → msg_run: the same for all of a run's */
 call_fn agents_unbench;  /* all of this name */
-call_fn lease_words;     /* msg_words → msg_empty; whoever holds the job now */
+/* msg_fleet → msg_fleet_done: of all agents that it means. */
+call_fn agents_drain, agents_undrain, agents_revoke, agents_restore, agents_label;
+call_fn quotas_set;       /* msg_quota → msg_quota */
+call_fn quotas_list;      /* → raw array of msg_quota */
+call_fn invitations_make; /* msg_invitation → msg_invitation, with its token */
+call_fn invitations_list; /* → raw array of msg_invitation */
+call_fn invitations_end;  /* {id} */
+call_fn lease_words;      /* msg_words → msg_empty; whoever holds the job now */
 
 /* Whether the caller may deliver the job under this fence: it holds the lease, or its lease ran out
  * and nobody has taken the job since (an agent that cannot be reached has not failed). Else
@@ -63,6 +70,8 @@ TACIT_MUST_CHECK int lease_differs_late(const struct call *c, struct store_conn 
                                         const struct job_row *job, const struct msg_complete *m,
                                         struct arena *a, bool *yes, struct err *e);
 
+/* 64 hexadecimal digits that nobody guesses; NULL without memory. */
+char *lease_new_token(struct arena *a);
 /* Agent whose token this is (BLAKE2b of it is stored): ERR_DENIED. */
 TACIT_MUST_CHECK int lease_agent_of_token(struct store_conn *c, const char *token, uint64_t *agent,
                                           struct err *e);

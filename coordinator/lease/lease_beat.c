@@ -9,6 +9,7 @@
 #include "coordinator/run/advance.h"
 #include "coordinator/store/ops_attempts.h"
 #include "coordinator/store/ops_poison.h"
+#include "coordinator/store/ops_steer.h"
 
 /* A lease that ran out, of an agent that was cut off and is back. */
 struct retake {
@@ -98,6 +99,12 @@ int lease_heartbeat(struct call *c, const void *in, void *out, struct err *e)
     }
     if (news)
         tell(c, &job, v, &p);
+    bool hands_over = false;
+    rc = op_hands_over(c->conn, job.run, c->agent, &hands_over, e);
+    if (rc)
+        return rc;
+    if (hands_over && v == TRAIL_WELL)
+        command->command = COMMAND_HAND_OVER;
     if (former) {
         retake(c, &job);
         return 0;

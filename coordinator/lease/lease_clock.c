@@ -25,6 +25,7 @@ struct lease_clock {
     struct env_mutex mutex; /* guards everything; nothing is called while it is held */
     bool started;
     int64_t notes_ms; /* when the attempts' notes were last written */
+    int64_t rests_ms; /* when pauses were last looked at */
     struct job_entry *jobs[BUCKETS];
     struct agent_entry *agents[BUCKETS];
 };
@@ -76,6 +77,16 @@ bool lease_clock_notes_due(struct lease_clock *l, int64_t now_ms)
     bool due = now_ms - l->notes_ms >= LEASE_NOTES_MS;
     if (due)
         l->notes_ms = now_ms;
+    env_mutex_unlock(&l->mutex);
+    return due;
+}
+
+bool lease_clock_rests_due(struct lease_clock *l, int64_t now_ms)
+{
+    env_mutex_lock(&l->mutex);
+    bool due = now_ms - l->rests_ms >= LEASE_RESTS_MS;
+    if (due)
+        l->rests_ms = now_ms;
     env_mutex_unlock(&l->mutex);
     return due;
 }

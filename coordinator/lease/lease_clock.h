@@ -30,6 +30,9 @@ struct trails *lease_clock_trails(struct lease_clock *l);
 /* Whether it is time to write that down; every LEASE_NOTES_MS. */
 #define LEASE_NOTES_MS 60000
 bool lease_clock_notes_due(struct lease_clock *l, int64_t now_ms);
+/* Whether it is time to see which runs' pauses are over; every LEASE_RESTS_MS. */
+#define LEASE_RESTS_MS 1000
+bool lease_clock_rests_due(struct lease_clock *l, int64_t now_ms);
 
 struct lease_due {
     uint64_t job;

@@ -7,6 +7,7 @@
 #include "coordinator/lease/lease_parts.h"
 #include "coordinator/lease/poison.h"
 #include "coordinator/lease/replays.h"
+#include "coordinator/lease/steering.h"
 #include "coordinator/store/ops_poison.h"
 
 #define BACKOFF_MS_MAX (5 * 60 * 1000)
@@ -41,7 +42,7 @@ int lease_release(struct call *c, const void *in, void *out, struct err *e)
         rc = op_job_return(c->conn, job.id, true, NULL, (uint64_t)c->wall_ms, e);
     if (!rc)
         c->ready++;
-    return rc;
+    return rc ? rc : steering_freed(c, e);
 }
 
 static int64_t backoff_ms(uint64_t failures)

@@ -7,8 +7,10 @@
 #include "coordinator/lease/poison.h"
 #include "coordinator/lease/replays.h"
 #include "coordinator/log.h"
+#include "coordinator/run/steer.h"
 #include "coordinator/run/works.h"
 #include "coordinator/store/ops.h"
+#include "coordinator/store/ops_steer.h"
 
 #define TICK_MS 1000
 #define TICK_DUE_MAX 256 /* a transaction; the rest at once in the next */
@@ -48,7 +50,7 @@ struct tick {
     enum outcome outcome[TICK_DUE_MAX];
     size_t count;
     size_t from, to; /* what the transaction is for */
-    uint64_t ready;
+    uint64_t ready, rested;
 };
 
 static int tick_backoff(struct tick *t, struct store_conn *c, const struct job_row *job,
@@ -195,6 +197,36 @@ static int tick_all(struct tick *t, struct err *e)
     return rc;
 }
 
+static int rest_fn(struct store_conn *c, void *arg, struct err *e)
+{
+    struct tick *t = arg;
+    struct arena a;
+    arena_init(&a, ARENA_MAX);
+    struct call call = {
+        .service = t->service, .conn = c, .arena = &a, .now_ms = t->now_ms, .wall_ms = t->wall_ms};
+    int rc = runs_rested(&call, e);
+    t->rested = rc ? 0 : call.ready;
+    arena_free(&a);
+    return rc;
+}
+
+/* Runs whose pause is over go on. Nothing is written where there are none. */
+static int tick_rests(struct tick *t, struct err *e)
+{
+    struct store_conn *c;
+    uint64_t at_ms = 0;
+    int rc = store_read_begin(t->service->store, &c, e);
+    if (rc)
+        return rc;
+    rc = op_runs_rest_until(c, &at_ms, e);
+    store_read_end(t->service->store, c);
+    if (rc || at_ms == 0 || (int64_t)at_ms > t->wall_ms)
+        return rc;
+    rc = store_write_wait(t->service->store, rest_fn, t, e);
+    t->ready += t->rested;
+    return rc;
+}
+
 int lease_tick_at(struct service *s, int64_t now_ms, int64_t wall_ms, int64_t *next_ms,
                   struct err *e)
 {
@@ -221,6 +253,8 @@ int lease_tick_at(struct service *s, int64_t now_ms, int64_t wall_ms, int64_t *n
     }
     if (!rc && lease_clock_notes_due(s->leases, now_ms))
         rc = attempts_flush(s, now_ms, e);
+    if (!rc && lease_clock_rests_due(s->leases, now_ms))
+        rc = tick_rests(&t, e);
     if (t.ready > 0 && s->jobs_ready)
         s->jobs_ready(s->jobs_ready_arg, t.ready);
     if (t.ready > 0 && s->works) /* the coordinator's own back off, too */

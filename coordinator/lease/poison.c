@@ -7,6 +7,7 @@
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/log.h"
 #include "coordinator/run/advance.h"
+#include "coordinator/run/events.h"
 #include "coordinator/run/settle.h"
 #include "coordinator/store/ops_poison.h"
 
@@ -42,6 +43,11 @@ int poison_quarantine(struct call *c, const struct job_row *job, const char *err
         rc = op_failing_forgive(c->conn, job->id, e);
     if (!rc)
         rc = run_settle(c->conn, c->arena, job->run, (uint64_t)c->wall_ms, e);
+    if (!rc)
+        rc = event_tell(c,
+                        &(struct event){.kind = "job.quarantined", .run = job->run, .job = job->id},
+                        e, "%s: `tacit logs %" PRIu64 "` shows what happened",
+                        run_job_words(c->arena, &job->key), job->id);
     if (!rc)
         log_warn("quarantined job=%" PRIu64 " run=%" PRIu64 " what=\"%s\"", job->id, job->run,
                  run_job_words(c->arena, &job->key));

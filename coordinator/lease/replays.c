@@ -9,7 +9,9 @@
 #include "coordinator/lease/lease_parts.h"
 #include "coordinator/log.h"
 #include "coordinator/run/advance.h"
+#include "coordinator/run/events.h"
 #include "coordinator/store/ops_attempts.h"
+#include "coordinator/store/ops_queue.h"
 #include "coordinator/store/ops_storage.h"
 #include "coordinator/store/ops_verify.h"
 
@@ -81,10 +83,14 @@ static int would_overtake(struct call *c, const struct job_row *job, struct usua
                           struct err *e)
 {
     double usual, elapsed = ((double)c->wall_ms - (double)job->since_ms) / 1000;
+    bool open = false;
     *yes = false;
     if (elapsed * 1000 < REPLAY_ELAPSED_MS_MIN)
         return 0;
-    int rc = usual_seconds(c, job, u, &usual, e);
+    int rc = op_run_is_open(c->conn, job->run, c->agent, &open, e);
+    if (rc || !open)
+        return rc;
+    rc = usual_seconds(c, job, u, &usual, e);
     if (rc || isnan(usual) || elapsed <= usual)
         return rc;
     double done = share_done(c, job);
@@ -167,13 +173,16 @@ static uint32_t first_difference(const struct msg_blob *a, uint32_t count,
     return count;
 }
 
-static void tell(struct call *c, const struct job_row *job, const struct alarm_row *a)
+static int tell(struct call *c, const struct job_row *job, const struct alarm_row *a, struct err *e)
 {
     char published[DIGEST_HEX + 1], found[DIGEST_HEX + 1];
     log_error("ALARM two results of one job run=%" PRIu64 " job=%" PRIu64
               " what=\"%s\" agent=%" PRIu64 " published=%s other=%" PRIu64 " found=%s",
               job->run, job->id, run_job_words(c->arena, &job->key), a->agent,
               digest_to_hex(&a->published, published), a->other, digest_to_hex(&a->found, found));
+    return event_tell(
+        c, &(struct event){.kind = "alarm", .run = job->run, .job = job->id, .agent = a->other}, e,
+        "two results of %s: `tacit alarms` names them", run_job_words(c->arena, &job->key));
 }
 
 /* The caller's result of a job that is done, beside the one that was published. *fresh: they
@@ -204,7 +213,7 @@ static int compare(struct call *c, const struct job_row *job, const struct msg_c
                           .found = at < m->output_count ? *name_of(&m->outputs[at]) : nothing};
     rc = op_alarm_insert(c->conn, &a, fresh, e);
     if (!rc && *fresh)
-        tell(c, job, &a);
+        rc = tell(c, job, &a, e);
     return rc;
 }
 

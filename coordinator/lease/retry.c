@@ -1,6 +1,7 @@
 /* Once more: what was given up waits again. */
 #include <inttypes.h>
 #include "coordinator/lease/lease.h"
+#include "coordinator/run/find.h"
 #include "coordinator/run/runs.h"
 #include "coordinator/run/settle.h"
 #include "coordinator/store/ops_poison.h"
@@ -39,9 +40,7 @@ int runs_retry(struct call *c, const void *in, void *out, struct err *e)
     struct run_row run;
     uint64_t *jobs;
     uint32_t count;
-    int rc = op_run_find(c->conn, c->name, c->arena, &run, e);
-    if (rc == ERR_NOT_FOUND)
-        return err_set(e, rc, "there is no run \"%s\": `tacit run list` shows them", c->name);
+    int rc = run_find(c, &run, e);
     if (!rc)
         rc = check_run(&run, e);
     if (!rc)

@@ -3,7 +3,9 @@
 #include <string.h>
 #include "core/data/shard.h"
 #include "core/mixture/draw.h"
+#include "coordinator/run/events.h"
 #include "coordinator/run/works.h"
+#include "coordinator/store/ops_steer.h"
 #include "coordinator/store/ops_storage.h"
 
 /* Rounds and chunks go in order through each stage, so the last one that has jobs of a stage tells
@@ -153,6 +155,11 @@ int run_view_load(struct store_conn *c, uint64_t run, bool progress, struct aren
     if (rc)
         return rc;
     run_facts_init(&out->facts, &out->spec, &out->dataset);
+    uint64_t *ends;
+    rc = op_run_ends(c, run, a, &ends, &out->facts.end_count, e);
+    out->facts.ends = ends;
+    if (rc)
+        return rc;
     return progress ? load_facts(c, out, a, e) : 0;
 }
 
@@ -161,12 +168,41 @@ struct advance {
     uint64_t run;
 };
 
+/* The first job of a stage tells that the run has come to it. */
+static int tell_phase(struct advance *v, const struct job_key *k, struct err *e)
+{
+    struct event event = {.kind = "run.phase", .run = v->run};
+    if (k->index > 0 || k->part > 0)
+        return 0;
+    switch (k->kind) {
+    case JOB_TRAIN_ROUTER:
+        return event_tell(v->call, &event, e, "round %u: routers train", k->round + 1);
+    case JOB_SCORE:
+        return k->final
+                   ? event_tell(v->call, &event, e, "chunk %u is scored", k->chunk)
+                   : event_tell(v->call, &event, e, "round %u: sequences are scored", k->round + 1);
+    case JOB_SEGMENT:
+        return event_tell(v->call, &event, e, "chunk %u is parted among the experts", k->chunk);
+    case JOB_TRAIN:
+        if (k->step_first > 0)
+            return 0;
+        return event_tell(v->call, &event, e, "%s train",
+                          k->target == TARGET_EXPERT ? "experts" : "dense models");
+    case JOB_REPORT:
+        return event_tell(v->call, &event, e, "all is evaluated: the report is made");
+    default:
+        return 0;
+    }
+}
+
 static int insert_job(void *arg, const struct job_key *k, int priority, struct err *e)
 {
     struct advance *v = arg;
     bool inserted;
     int rc =
         op_job_insert(v->call->conn, v->run, k, priority, (uint64_t)v->call->wall_ms, &inserted, e);
+    if (!rc && inserted)
+        rc = tell_phase(v, k, e);
     if (rc || !inserted)
         return rc;
     if (k->kind == JOB_ASSIGN || k->kind == JOB_REPORT)

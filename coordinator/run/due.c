@@ -89,7 +89,7 @@ uint64_t due_steps(const struct run_facts *f, int target)
     const struct run_spec *s = f->spec;
     switch (target) {
     case TARGET_EXPERT:
-        return s->expert.steps;
+        return f->end_count ? f->ends[f->end_count - 1] : s->expert.steps;
     case TARGET_DENSE:
         return s->dense.enabled ? spec_dense_steps(s) : 0;
     case TARGET_DENSE_FLOPS:
@@ -101,11 +101,52 @@ uint64_t due_steps(const struct run_facts *f, int target)
     }
 }
 
+/* Ends of the model, in order: the last one, and those that it had before it was extended. */
+static uint32_t ends_of(const struct run_facts *f, int target)
+{
+    return target == TARGET_EXPERT ? f->end_count + 1 : 1;
+}
+
+static uint64_t end_at(const struct run_facts *f, int target, uint32_t i)
+{
+    if (target != TARGET_EXPERT)
+        return due_steps(f, target);
+    return i == 0 ? f->spec->expert.steps : f->ends[i - 1];
+}
+
+void due_cycle(const struct run_facts *f, int target, uint64_t step_first, uint64_t *first,
+               uint64_t *last)
+{
+    uint32_t i = 0;
+    while (i + 1 < ends_of(f, target) && end_at(f, target, i) <= step_first)
+        i++;
+    *first = i == 0 ? 0 : end_at(f, target, i - 1);
+    *last = end_at(f, target, i);
+}
+
+uint64_t due_link_last(const struct run_facts *f, int target, uint64_t first)
+{
+    uint64_t publish = f->spec->checkpoint.publish_steps, from, end;
+    due_cycle(f, target, first, &from, &end);
+    return min_u64((first / publish + 1) * publish, end);
+}
+
+uint64_t due_link_first(const struct run_facts *f, int target, uint64_t last)
+{
+    uint64_t publish = f->spec->checkpoint.publish_steps, from, end;
+    uint64_t multiple = last ? (last - 1) / publish * publish : 0;
+    due_cycle(f, target, last ? last - 1 : 0, &from, &end);
+    return from > multiple ? from : multiple;
+}
+
 /* Whether a model is evaluated once it has done so many steps. */
-static bool step_is_evaluated(const struct run_facts *f, uint64_t step, uint64_t steps)
+static bool step_is_evaluated(const struct run_facts *f, int target, uint64_t step)
 {
     uint64_t every = f->spec->eval.every_steps;
-    return step > 0 && (step == steps || (every > 0 && step % every == 0));
+    bool is = step > 0 && every > 0 && step % every == 0;
+    for (uint32_t i = 0; step > 0 && !is && i < ends_of(f, target); i++)
+        is = step == end_at(f, target, i);
+    return is;
 }
 
 static uint32_t model_evals(const struct run_facts *f, int target)
@@ -113,8 +154,10 @@ static uint32_t model_evals(const struct run_facts *f, int target)
     uint64_t steps = due_steps(f, target), every = f->spec->eval.every_steps;
     if (steps == 0)
         return 0;
-    uint64_t between = every > 0 ? steps / every : 0;
-    return (uint32_t)(between + (every == 0 || steps % every != 0));
+    uint64_t count = every > 0 ? steps / every : 0;
+    for (uint32_t i = 0; i < ends_of(f, target); i++)
+        count += every == 0 || end_at(f, target, i) % every != 0;
+    return (uint32_t)count;
 }
 
 uint32_t due_evals_total(const struct run_facts *f)
@@ -197,7 +240,7 @@ static int due_chain(const struct run_facts *f, const struct emitter *m, int tar
                      int priority, struct err *e)
 {
     uint64_t steps = due_steps(f, target);
-    if (step_is_evaluated(f, step, steps)) {
+    if (step_is_evaluated(f, target, step)) {
         struct job_key k = {.kind = JOB_EVAL, .target = target, .index = index, .step_last = step};
         int rc = m->emit(m->arg, &k, PRIORITY_EVAL, e);
         if (rc)
@@ -205,7 +248,7 @@ static int due_chain(const struct run_facts *f, const struct emitter *m, int tar
     }
     if (step >= steps)
         return 0;
-    uint64_t last = min_u64(step + f->spec->checkpoint.publish_steps, steps);
+    uint64_t last = due_link_last(f, target, step);
     if (!all_there && last * batch > available)
         return 0;
     struct job_key k = {

@@ -28,6 +28,9 @@ struct run_facts {
     uint32_t chunks_scored, chunks_assigned, chunks_segmented; /* of the experts' corpus */
     const uint64_t *expert_step;                               /* E: steps published */
     uint64_t dense_step, dense_flops_step;
+    /* Where operators extended the experts' training to, in order: each end begins a cycle. */
+    const uint64_t *ends;
+    uint32_t end_count;
     uint32_t evals_done; /* due_after: needed only once no other job is open */
 };
 
@@ -51,6 +54,13 @@ uint32_t due_segment_parts(const struct run_facts *f, uint32_t chunk);
 void due_part_window(const struct run_facts *f, int kind, bool final, uint32_t round_or_chunk,
                      uint32_t part, uint64_t *first, uint64_t *count);
 uint64_t due_chunk_sequences(const struct run_facts *f, uint32_t chunk);
+/* Where the link of a model that begins, or ends, at a step has its other end: at multiples of
+ * publish_steps, and at every end that the model has, or had before it was extended. */
+uint64_t due_link_last(const struct run_facts *f, int target, uint64_t first);
+uint64_t due_link_first(const struct run_facts *f, int target, uint64_t last);
+/* The cycle of the learning rate that a link which begins there is in: from *first to *last. */
+void due_cycle(const struct run_facts *f, int target, uint64_t step_first, uint64_t *first,
+               uint64_t *last);
 /* Steps that a model does in all; TARGET_EXPERT, _DENSE, _DENSE_FLOPS. 0: is not trained. */
 uint64_t due_steps(const struct run_facts *f, int target);
 /* Eval jobs of the whole run. */

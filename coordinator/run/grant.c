@@ -264,12 +264,11 @@ static int grant_train(struct input_list *l, const struct job_key *k, struct msg
                        struct err *e)
 {
     int rc = 0;
-    g->steps = due_steps(&l->view->facts, k->target);
+    due_cycle(&l->view->facts, k->target, k->step_first, &g->cycle, &g->steps);
     if (k->step_first > 0) {
         struct job_key before = *k;
         before.step_last = k->step_first;
-        uint64_t publish = l->view->spec.checkpoint.publish_steps;
-        before.step_first = (k->step_first - 1) / publish * publish;
+        before.step_first = due_link_first(&l->view->facts, k->target, k->step_first);
         rc = add_outputs(l, &before, ROLE_MODEL, ROLE_STATE, UINT64_MAX, UINT64_MAX, e);
     }
     if (rc)
@@ -290,8 +289,7 @@ static int grant_eval(struct input_list *l, const struct job_key *k, struct err 
     } else if (k->target != TARGET_ROUTER) {
         struct job_key train = {
             .kind = JOB_TRAIN, .target = k->target, .index = k->index, .step_last = k->step_last};
-        train.step_first =
-            (k->step_last - 1) / s->checkpoint.publish_steps * s->checkpoint.publish_steps;
+        train.step_first = due_link_first(&l->view->facts, k->target, k->step_last);
         rc = add_outputs(l, &train, ROLE_MODEL, ROLE_MODEL, UINT64_MAX, UINT64_MAX, e);
     }
     return rc ? rc : add_heldout(l, e);

@@ -50,16 +50,17 @@ static int check_experts(const struct run_facts *f, struct err *e)
     uint64_t parts = due_segment_parts(f, 0);
     uint64_t all = (chunks - 1) * parts + due_segment_parts(f, chunks - 1);
     uint64_t segment = smallest_segment(f, chunks);
-    uint64_t link = min_u64(s->checkpoint.publish_steps, s->expert.steps) * s->expert.batch;
+    uint64_t steps = due_steps(f, TARGET_EXPERT);
+    uint64_t link = min_u64(s->checkpoint.publish_steps, steps) * s->expert.batch;
     uint64_t per_chunk = assign_capacity(due_chunk_sequences(f, 0), s->experts, s->experts - 1);
     uint64_t touched = min_u64(chunks, link / per_chunk + 2);
-    if (s->expert.steps * s->expert.batch > segment && all + BESIDE > PROTOCOL_INPUTS_MAX)
+    if (steps * s->expert.batch > segment && all + BESIDE > PROTOCOL_INPUTS_MAX)
         return err_set(e, ERR_INVALID,
                        "[expert] steps: %" PRIu64 " of %u sequences are more than the %" PRIu64
                        " of an expert, and a job of a second pass reads all of its %" PRIu64
                        " pieces, more than the %u inputs that a job can have; lower [expert] steps "
                        "to at most %" PRIu64 ", or raise [run] experts",
-                       s->expert.steps, s->expert.batch, segment, all, PROTOCOL_INPUTS_MAX,
+                       steps, s->expert.batch, segment, all, PROTOCOL_INPUTS_MAX,
                        segment / s->expert.batch);
     if (min_u64(min_u64(link, all), touched * parts) + BESIDE > PROTOCOL_INPUTS_MAX)
         return err_set(

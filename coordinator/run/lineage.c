@@ -4,6 +4,7 @@
 #include <string.h>
 #include "coordinator/run/advance.h"
 #include "coordinator/run/reply.h"
+#include "coordinator/run/find.h"
 #include "coordinator/run/runs.h"
 
 #define RESULTS_MAX 1000
@@ -123,7 +124,7 @@ int runs_results(struct call *c, const void *in, void *out, struct err *e)
     uint32_t count = 0, limit = RESULTS_MAX;
     if (c->query_limit > 0 && c->query_limit < RESULTS_MAX)
         limit = (uint32_t)c->query_limit;
-    int rc = op_run_find(c->conn, c->name, c->arena, &run, e);
+    int rc = run_find(c, &run, e);
     if (!rc)
         rc = op_jobs_done(c->conn, run.id, c->query_after, limit, c->arena, &rows, &count, e);
     struct msg_result *list = rc ? NULL : arena_alloc_array(c->arena, count + 1, sizeof *list);

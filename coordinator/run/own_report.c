@@ -213,9 +213,8 @@ static int last_model_content(struct own_job *j, int target, uint32_t index, str
         k.kind = JOB_TRAIN_ROUTER;
         k.round = j->view.spec.router.rounds - 1;
     } else {
-        uint64_t publish = j->view.spec.checkpoint.publish_steps;
         k.step_last = due_steps(&j->view.facts, target);
-        k.step_first = (k.step_last - 1) / publish * publish;
+        k.step_first = due_link_first(&j->view.facts, target, k.step_last);
     }
     struct msg_blob b;
     int rc = own_output(j, &k, &b, e);
@@ -389,6 +388,8 @@ static int fill_costs(struct own_job *j, struct msg_report *m, const struct eval
     struct cost_result c;
     spec_cost(&view->spec, view->facts.vocab, view->facts.seq, view->facts.train_sequences, &run);
     cost_compute(&run, &c);
+    c.experts_training *= (double)due_steps(&view->facts, TARGET_EXPERT) /
+                          (double)view->spec.expert.steps; /* where they were extended */
     bool em = view->spec.router.mode == SPEC_EM;
     double step =
         cost_step(view->spec.dense.batch, view->facts.seq, &run.expert, run.expert_optimizer);
@@ -458,7 +459,8 @@ static int fill_spent(struct own_job *j, struct msg_report *m, struct err *e)
     }
     struct model_config c;
     spec_expert_model(&j->view.spec, j->view.facts.vocab, j->view.facts.seq, &c);
-    b->data_parallel = 8 * model_parameters(&c) * j->view.spec.expert.steps * j->view.spec.experts;
+    b->data_parallel =
+        8 * model_parameters(&c) * due_steps(&j->view.facts, TARGET_EXPERT) * j->view.spec.experts;
     int64_t wall_ms = env_wall_ms() - (int64_t)j->view.row.created_ms;
     s->wall = wall_ms > 0 ? (double)wall_ms / 1000 : 0; /* the clock may have been set back */
     m->seconds = s;
@@ -469,7 +471,8 @@ static int fill_spent(struct own_job *j, struct msg_report *m, struct err *e)
 static int fill_curve(struct own_job *j, struct reading *r, const struct msg_dataset *d,
                       struct msg_report *m, struct err *e)
 {
-    uint64_t every = j->view.spec.eval.every_steps, steps = j->view.spec.expert.steps;
+    uint64_t every = j->view.spec.eval.every_steps,
+             steps = due_steps(&j->view.facts, TARGET_EXPERT);
     if (every == 0)
         return 0;
     m->curve = arena_alloc_array(j->arena, steps / every + 1, sizeof *m->curve);

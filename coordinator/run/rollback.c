@@ -12,6 +12,7 @@
 #include "coordinator/run/advance.h"
 #include "coordinator/run/check_blobs.h"
 #include "coordinator/run/reply.h"
+#include "coordinator/run/find.h"
 #include "coordinator/run/runs.h"
 #include "coordinator/run/settle.h"
 #include "coordinator/run/works.h"
@@ -499,7 +500,7 @@ int runs_rollback(struct call *c, const void *in, void *out, struct err *e)
     const struct undo_plan *plan = c->prepared;
     struct msg_rolled_back *o = out;
     struct run_row run;
-    int rc = op_run_find(c->conn, c->name, c->arena, &run, e);
+    int rc = run_find(c, &run, e);
     if (rc)
         return rc;
     if (run.state == RUN_CANCELLED)

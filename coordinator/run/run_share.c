@@ -42,7 +42,7 @@ static void published(const struct run_view *v, struct parts *d)
         .evaluation = share_of(f->evals_done, due_evals_total(f)),
     };
     for (uint32_t i = 0; i < v->spec.experts; i++)
-        d->experts += share_of(f->expert_step[i], v->spec.expert.steps) / v->spec.experts;
+        d->experts += share_of(f->expert_step[i], due_steps(f, TARGET_EXPERT)) / v->spec.experts;
 }
 
 static void reported(const struct run_view *v, const struct msg_model_progress *models,

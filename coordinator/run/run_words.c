@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include "core/base/text.h"
 #include "coordinator/lease/lease.h"
 
 /* What has to be done next for the mixture. */
@@ -17,7 +18,7 @@ static const char *phase_due(const struct run_view *v)
     if (f->chunks_segmented < chunks)
         return f->chunks_scored < chunks ? "scoring" : "segments";
     for (uint32_t i = 0; i < v->spec.experts; i++)
-        if (f->expert_step[i] < v->spec.expert.steps)
+        if (f->expert_step[i] < due_steps(f, TARGET_EXPERT))
             return "experts";
     if (f->dense_step < due_steps(f, TARGET_DENSE) ||
         f->dense_flops_step < due_steps(f, TARGET_DENSE_FLOPS))
@@ -87,8 +88,16 @@ static int waits_for(struct call *c, const struct run_view *v, const uint64_t st
         return rc;
     uint64_t ready = states[JOB_WAITING] - resting;
     bool idle = states[JOB_LEASED] == 0 && ready > 0;
-    bool alone = idle && lease_agents_alive(c->service->leases, c->now_ms - LEASE_MS) == 0;
-    const char *words = idle ? "nothing is under way" : "";
+    bool alone =
+        idle && !v->row.paused && lease_agents_alive(c->service->leases, c->now_ms - LEASE_MS) == 0;
+    char left[24];
+    double rests_s = (double)((int64_t)v->row.resume_ms - c->wall_ms) / 1000;
+    const char *words = idle && !v->row.paused ? "nothing is under way" : "";
+    if (v->row.paused && v->row.resume_ms)
+        words = arena_printf(c->arena, "paused for another %s",
+                             text_duration(rests_s > 0 ? rests_s : 0, left));
+    else if (v->row.paused)
+        words = arena_printf(c->arena, "paused until `tacit run resume %s`", v->row.name);
     words = also(c, words, states[JOB_LEASED], "job is under way", "jobs are under way");
     words = also(c, words, ready, alone ? "job waits for an agent, and none is there" : "job waits",
                  alone ? "jobs wait for agents, and none is there" : "jobs wait");

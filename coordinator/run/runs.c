@@ -6,10 +6,13 @@
 #include "core/mixture/draw.h"
 #include "coordinator/lease/lease.h"
 #include "coordinator/run/advance.h"
+#include "coordinator/run/events.h"
+#include "coordinator/run/find.h"
 #include "coordinator/run/reply.h"
 #include "coordinator/run/run_share.h"
 #include "coordinator/run/run_words.h"
 #include "coordinator/store/blobs.h"
+#include "coordinator/store/ops_steer.h"
 
 static int parse_request(const struct msg_run_create *m, struct run_spec *spec,
                          struct buf *canonical, struct err *e)
@@ -77,6 +80,23 @@ int runs_prepare_create(struct call *c, const void *in, struct err *e)
     return rc;
 }
 
+/* The labels that its agents must have: the queue looks at them. */
+static int add_needs(struct call *c, uint64_t run, const struct run_spec *spec, struct err *e)
+{
+    struct spec_need need;
+    int rc = 0;
+    for (const char *at = spec->needs; !rc && spec_need_next(&at, &need);)
+        rc = op_run_need_add(c->conn, run, need.name, need.value, e);
+    return rc;
+}
+
+static int set_fork(struct call *c, uint64_t run, const char *of, struct err *e)
+{
+    struct run_row row;
+    int rc = op_run_find(c->conn, of, c->arena, &row, e);
+    return rc ? rc : op_run_set_fork(c->conn, run, row.id, e);
+}
+
 int runs_create(struct call *c, const void *in, void *out, struct err *e)
 {
     const struct msg_run_create *m = in;
@@ -102,6 +122,14 @@ int runs_create(struct call *c, const void *in, void *out, struct err *e)
         digest_of(canonical.data, canonical.len, &d);
         rc = op_run_insert(c->conn, spec.name, dataset_id, &d, canonical.data, (uint64_t)c->wall_ms,
                            &id, e);
+        if (!rc)
+            rc = add_needs(c, id, &spec, e);
+        if (!rc && m->fork_of)
+            rc = set_fork(c, id, m->fork_of, e);
+        if (!rc)
+            rc = event_tell(c, &(struct event){.kind = "run.created", .run = id}, e,
+                            "%u experts on data set %s%s%s", spec.experts, spec.dataset,
+                            m->fork_of ? ", forked from " : "", m->fork_of ? m->fork_of : "");
         if (!rc)
             rc = run_advance(c, id, NULL, e);
         c->name = arena_strndup(c->arena, spec.name, strlen(spec.name));
@@ -135,6 +163,14 @@ static int fill_run(struct call *c, const struct run_view *v, struct msg_run *r,
         .ended_at = v->row.ended_ms,
         .progress = v->row.state == RUN_DONE ? 1 : run_share(v, NULL, 0),
         .spec = v->row.spec,
+        .paused = v->row.paused,
+        .resume_at = v->row.resume_ms,
+        .priority = v->row.priority,
+        .expert_steps = due_steps(&v->facts, TARGET_EXPERT),
+        .extended_from = v->facts.end_count ? v->spec.expert.steps : 0,
+        .forked_from = v->row.forked_from,
+        .needs =
+            *v->spec.needs ? arena_strndup(c->arena, v->spec.needs, strlen(v->spec.needs)) : NULL,
     };
     return run_words(c, v, states, r, e);
 }
@@ -257,7 +293,7 @@ static int fill_router(struct call *c, const struct run_view *v, uint32_t i,
 static int fill_chain(struct call *c, const struct run_view *v, int target, uint32_t i,
                       uint64_t step, struct msg_model_progress *m, struct err *e)
 {
-    uint64_t steps = due_steps(&v->facts, target), publish = v->spec.checkpoint.publish_steps;
+    uint64_t steps = due_steps(&v->facts, target);
     *m = (struct msg_model_progress){.target = target,
                                      .index = i,
                                      .step = step,
@@ -268,11 +304,12 @@ static int fill_chain(struct call *c, const struct run_view *v, int target, uint
     struct job_key k = {.kind = JOB_TRAIN, .target = target, .index = i, .step_last = step};
     int rc = 0;
     if (step > 0) {
-        k.step_first = (step - 1) / publish * publish;
+        k.step_first = due_link_first(&v->facts, target, step);
         rc = fill_model_blob(c, v->row.id, &k, m, e);
     }
     k.step_first = step;
-    k.step_last = step + publish < steps ? step + publish : steps;
+    if (step < steps)
+        k.step_last = due_link_last(&v->facts, target, step);
     return rc || step == steps ? rc : fill_current(c, v->row.id, &k, m, e);
 }
 
@@ -296,20 +333,12 @@ static int fill_models(struct call *c, const struct run_view *v, struct msg_run 
     return rc;
 }
 
-static int find_run(struct call *c, struct run_row *row, struct err *e)
-{
-    int rc = op_run_find(c->conn, c->name, c->arena, row, e);
-    if (rc == ERR_NOT_FOUND)
-        return err_set(e, rc, "there is no run \"%s\": `tacit run list` shows them", c->name);
-    return rc;
-}
-
 int runs_show(struct call *c, const void *in, void *out, struct err *e)
 {
     (void)in;
     struct run_row row;
     struct run_view v;
-    int rc = find_run(c, &row, e);
+    int rc = run_find(c, &row, e);
     if (!rc)
         rc = run_view_load(c->conn, row.id, true, c->arena, &v, e);
     if (!rc)
@@ -322,19 +351,6 @@ int runs_show(struct call *c, const void *in, void *out, struct err *e)
     return rc;
 }
 
-int runs_cancel(struct call *c, const void *in, void *out, struct err *e)
-{
-    struct run_row row;
-    int rc = find_run(c, &row, e);
-    if (!rc && row.state == RUN_ACTIVE)
-        rc = op_run_end(c->conn, row.id, RUN_CANCELLED, "cancelled by an operator",
-                        (uint64_t)c->wall_ms, e);
-    else if (!rc && row.state != RUN_CANCELLED)
-        rc = err_set(e, ERR_CONFLICT, "run \"%s\" has ended already: %s", row.name,
-                     run_state_words[row.state]);
-    return rc ? rc : runs_show(c, in, out, e);
-}
-
 int runs_report(struct call *c, const void *in, void *out, struct err *e)
 {
     (void)in;
@@ -344,7 +360,7 @@ int runs_report(struct call *c, const void *in, void *out, struct err *e)
     struct job_key k = {.kind = JOB_REPORT};
     struct msg_blob *outputs;
     uint32_t count;
-    int rc = find_run(c, &row, e);
+    int rc = run_find(c, &row, e);
     if (rc)
         return rc;
     rc = op_job_find(c->conn, row.id, &k, c->arena, &job, NULL);

@@ -9,6 +9,11 @@ call_fn runs_create;     /* msg_run_create → msg_run; the spec's blob is store
 call_fn runs_list;       /* → raw JSON array of msg_run, newest first */
 call_fn runs_show;       /* {name} → msg_run */
 call_fn runs_cancel;     /* {name} → msg_run */
+call_fn runs_pause;      /* {name}, msg_pause → msg_run */
+call_fn runs_resume;     /* {name} → msg_run */
+call_fn runs_priority;   /* {name}, msg_priority → msg_run */
+call_fn runs_extend;     /* {name}, msg_extend → msg_run */
+call_fn datasets_delete; /* {name}, msg_delete → msg_empty */
 call_fn runs_report;     /* {name} → raw msg_report; ERR_CONFLICT while the run goes on */
 call_fn runs_curves;     /* {name}, limit → raw array of msg_curve */
 call_fn datasets_create; /* msg_dataset → msg_dataset; every blob must be there */

@@ -3,6 +3,7 @@
 #include "coordinator/lease/lease.h"
 #include "coordinator/run/advance.h"
 #include "coordinator/run/reply.h"
+#include "coordinator/run/find.h"
 #include "coordinator/run/runs.h"
 #include "coordinator/store/ops_storage.h"
 #include "coordinator/store/ops_verify.h"
@@ -122,7 +123,7 @@ int runs_verify(struct call *c, const void *in, void *out, struct err *e)
     struct msg_replays *replays = out;
     struct run_row run;
     struct msg_replay *list = arena_alloc_array(c->arena, v->job_count + 1, sizeof *list);
-    int rc = list ? op_run_find(c->conn, c->name, c->arena, &run, e)
+    int rc = list ? run_find(c, &run, e)
                   : err_set(e, ERR_NO_MEMORY, "no memory for %u replays", v->job_count);
     for (uint32_t i = 0; !rc && i < v->job_count; i++)
         rc = replay_one(c, run.id, v->jobs[i].job, &list[i], e);
@@ -139,7 +140,7 @@ int runs_replays(struct call *c, const void *in, void *out, struct err *e)
     (void)out;
     if (c->query_limit > 0 && c->query_limit < PAGE_MAX)
         limit = (uint32_t)c->query_limit;
-    int rc = op_run_find(c->conn, c->name, c->arena, &run, e);
+    int rc = run_find(c, &run, e);
     if (!rc)
         rc = op_replays(c->conn, run.id, c->query_after, limit, c->arena, &rows, &count, e);
     struct msg_replay *list = rc ? NULL : arena_alloc_array(c->arena, count + 1, sizeof *list);

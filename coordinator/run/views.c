@@ -11,6 +11,7 @@
 #include "coordinator/run/advance.h"
 #include "coordinator/run/reply.h"
 #include "coordinator/store/blobs.h"
+#include "coordinator/store/ops_steer.h"
 #include "coordinator/store/ops_verify.h"
 
 /* An agent that has not been heard of for two heartbeats is silent. */
@@ -107,6 +108,21 @@ static void fill_bench(struct call *c, const struct agent_row *a, struct msg_age
                                    text_duration((double)left_ms / 1000, left), why);
 }
 
+/* What an operator has said of it. */
+static void fill_steering(struct call *c, const struct agent_row *a, bool holds,
+                          struct msg_agent *m)
+{
+    m->owner = a->owner;
+    if (a->revoked_ms) {
+        m->state = "revoked";
+        m->reason = arena_printf(c->arena, "until `tacit agents restore %s`", a->name);
+    } else if (a->drain != AGENT_WORKS) {
+        m->state = holds ? "draining" : "drained";
+        m->reason = arena_printf(c->arena, "until `tacit agents undrain %s`%s", a->name,
+                                 holds ? "; it has a job still" : "; it may be stopped");
+    }
+}
+
 static int fill_agent(struct call *c, const struct agent_row *a, struct msg_agent *m, struct err *e)
 {
     struct job_row job;
@@ -128,7 +144,12 @@ static int fill_agent(struct call *c, const struct agent_row *a, struct msg_agen
                                 seen < 0 ? a->seen_ms : (uint64_t)(c->wall_ms - (c->now_ms - seen)),
                             .rate = NAN};
     fill_bench(c, a, m);
-    int rc = op_job_held_by(c->conn, a->id, c->arena, &job, e);
+    int rc = op_agent_labels(c->conn, a->id, c->arena, &m->labels, e);
+    if (!rc)
+        rc = op_job_held_by(c->conn, a->id, c->arena, &job, e);
+    bool holds = rc == 0;
+    if (!rc || rc == ERR_NOT_FOUND)
+        fill_steering(c, a, holds, m);
     if (rc == ERR_NOT_FOUND)
         return 0;
     struct run_row run;
@@ -140,7 +161,7 @@ static int fill_agent(struct call *c, const struct agent_row *a, struct msg_agen
     bool live = lease_progress_of(c->service->leases, job.id, &p);
     m->job = arena_printf(c->arena, "%s: %s", run.name, run_job_words(c->arena, &job.key));
     m->rate = live ? p.rate : NAN;
-    if (!silent)
+    if (!silent && a->drain == AGENT_WORKS && a->revoked_ms == 0)
         m->state = "working";
     return 0;
 }
@@ -170,9 +191,11 @@ static int count_agents(struct call *c, struct msg_status *s, struct err *e)
         if ((rc = fill_agent(c, &rows[i], &m, e)))
             return rc;
         s->agents++;
-        s->agents_working += strcmp(m.state, "working") == 0;
+        s->agents_working += strcmp(m.state, "working") == 0 || strcmp(m.state, "draining") == 0;
         s->agents_idle += strcmp(m.state, "idle") == 0;
-        s->agents_benched += strcmp(m.state, "benched") == 0;
+        /* Whoever gets no jobs, whether an operator said so or its failures. */
+        s->agents_benched += strcmp(m.state, "benched") == 0 || strcmp(m.state, "drained") == 0 ||
+                             strcmp(m.state, "revoked") == 0;
         if (strcmp(m.state, "working") == 0 || strcmp(m.state, "idle") == 0)
             s->threads += m.threads;
     }

@@ -52,6 +52,10 @@ struct run_row {
     struct digest spec;
     int state; /* enum run_state */
     uint64_t created_ms, ended_ms;
+    bool paused;             /* gets no agents */
+    uint64_t resume_ms;      /* paused: until when (wall clock); 0: until somebody resumes it */
+    const char *forked_from; /* a run's name, or NULL */
+    int priority;            /* runs of higher priority get agents first */
 };
 
 struct agent_row {
@@ -61,6 +65,9 @@ struct agent_row {
     int64_t bench_ms;         /* 0: not benched; −1: until it is unbenched */
     uint64_t benched_ms;      /* since when */
     const char *bench_reason; /* or NULL */
+    int drain;                /* enum agent_drain (ops_steer.h) */
+    uint64_t revoked_ms;      /* 0: it is trusted */
+    const char *owner;        /* or NULL */
 };
 
 /* --- agents ---------------------------------------------------------------------------------- */
@@ -69,6 +76,10 @@ struct agent_row {
 TACIT_MUST_CHECK int op_agent_put(struct store_conn *c, const struct msg_join *m,
                                   const struct digest *token_hash, uint64_t wall_ms, uint64_t *id,
                                   struct err *e);
+/* The agent with this identity: ERR_NOT_FOUND. */
+TACIT_MUST_CHECK int op_agent_by_identity(struct store_conn *c, const char *identity, uint64_t *id,
+                                          struct err *e);
+/* Not one that is revoked: ERR_NOT_FOUND. */
 TACIT_MUST_CHECK int op_agent_by_token(struct store_conn *c, const struct digest *token_hash,
                                        uint64_t *id, struct err *e);
 TACIT_MUST_CHECK int op_agent_get(struct store_conn *c, uint64_t id, struct arena *a,
@@ -108,6 +119,13 @@ TACIT_MUST_CHECK int op_runs(struct store_conn *c, struct arena *a, struct run_r
  * that ends otherwise than done become cancelled. */
 TACIT_MUST_CHECK int op_run_end(struct store_conn *c, uint64_t id, int state, const char *reason,
                                 uint64_t wall_ms, struct err *e);
+
+/* A failed run is cancelled: it is not tried again. */
+TACIT_MUST_CHECK int op_run_give_up(struct store_conn *c, uint64_t id, const char *reason,
+                                    struct err *e);
+/* The newest names. */
+TACIT_MUST_CHECK int op_run_names(struct store_conn *c, uint32_t limit, struct arena *a,
+                                  const char ***names, uint32_t *count, struct err *e);
 
 /* --- jobs ------------------------------------------------------------------------------------ */
 /* *inserted false where the run has the job already, in whatever state; what was rolled back does

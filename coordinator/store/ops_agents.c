@@ -37,7 +37,9 @@ int op_agent_by_token(struct store_conn *c, const struct digest *token_hash, uin
                       struct err *e)
 {
     struct query q;
-    query_open(&q, c, "SELECT id FROM agent WHERE token_hash = ?1 OR token_hash_before = ?1");
+    query_open(&q, c,
+               "SELECT id FROM agent WHERE (token_hash = ?1 OR token_hash_before = ?1)"
+               " AND revoked_ms = 0");
     query_digest(&q, token_hash);
     int rc = query_number(&q, id, e);
     if (rc == 0)
@@ -45,9 +47,20 @@ int op_agent_by_token(struct store_conn *c, const struct digest *token_hash, uin
     return rc < 0 ? rc : 0;
 }
 
+int op_agent_by_identity(struct store_conn *c, const char *identity, uint64_t *id, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "SELECT id FROM agent WHERE identity = ?");
+    query_text(&q, identity);
+    int rc = query_number(&q, id, e);
+    if (rc == 0)
+        return err_set(e, ERR_NOT_FOUND, "no agent has this identity");
+    return rc < 0 ? rc : 0;
+}
+
 #define AGENT_COLUMNS                                                                              \
     "id, name, host, processor, isa, version, threads, memory, jobs_done, failures, joined_ms,"    \
-    " seen_ms, bench_ms, benched_ms, bench_reason "
+    " seen_ms, bench_ms, benched_ms, bench_reason, drain, revoked_ms, owner "
 
 static int agent_read(const struct query *q, struct arena *a, struct agent_row *out, struct err *e)
 {
@@ -62,7 +75,11 @@ static int agent_read(const struct query *q, struct arena *a, struct agent_row *
         *numbers[i] = column_u64(q, 6 + i);
     out->bench_ms = (int64_t)column_u64(q, 12);
     out->benched_ms = column_u64(q, 13);
-    return rc ? rc : column_text(q, 14, a, &out->bench_reason, e);
+    out->drain = (int)column_u64(q, 15);
+    out->revoked_ms = column_u64(q, 16);
+    if (!rc)
+        rc = column_text(q, 14, a, &out->bench_reason, e);
+    return rc ? rc : column_text(q, 17, a, &out->owner, e);
 }
 
 int op_agent_get(struct store_conn *c, uint64_t id, struct arena *a, struct agent_row *out,

@@ -192,7 +192,7 @@ int op_datasets(struct store_conn *c, struct arena *a, struct msg_dataset **rows
     uint64_t *ids;
     uint32_t id_count;
     struct query q;
-    query_open(&q, c, "SELECT id FROM dataset ORDER BY id DESC");
+    query_open(&q, c, "SELECT id FROM dataset WHERE deleted_ms = 0 ORDER BY id DESC");
     int rc = query_numbers(&q, a, &ids, &id_count, e);
     struct rows list = {.arena = a, .item_size = sizeof **rows};
     for (uint32_t i = 0; !rc && i < id_count; i++) {

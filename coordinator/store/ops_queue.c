@@ -105,3 +105,25 @@ int op_run_is_open(struct store_conn *c, uint64_t run, uint64_t agent, bool *yes
     *yes = found > 0;
     return rc < 0 ? rc : 0;
 }
+
+#define READY                                                                                      \
+    "FROM job INDEXED BY job_queue WHERE state = 0 AND ready = 1 AND kind NOT IN (2, 6)"           \
+    " AND run NOT IN (SELECT id FROM run WHERE paused = 1)"
+
+int op_queue_has_more(struct store_conn *c, bool *yes, struct err *e)
+{
+    uint64_t found = 0;
+    struct query q;
+    query_open(&q, c, "SELECT 1 " READY " LIMIT 1");
+    int rc = query_number(&q, &found, e);
+    *yes = rc == 1;
+    return rc < 0 ? rc : 0;
+}
+
+int op_queue_length(struct store_conn *c, uint64_t *jobs, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "SELECT count(*) " READY);
+    int rc = query_number(&q, jobs, e);
+    return rc < 0 ? rc : 0;
+}

@@ -11,6 +11,10 @@
  * it has. ERR_NOT_FOUND. */
 TACIT_MUST_CHECK int op_queue_first(struct store_conn *c, uint64_t agent, bool withheld,
                                     uint64_t *id, struct err *e);
+/* Whether any agent may find a ready job. */
+TACIT_MUST_CHECK int op_queue_has_more(struct store_conn *c, bool *yes, struct err *e);
+/* Jobs that are ready in runs that are not paused: so many claims may find something. */
+TACIT_MUST_CHECK int op_queue_length(struct store_conn *c, uint64_t *jobs, struct err *e);
 /* Whether the run gives jobs to the agent: it is not paused, and the agent has its labels. */
 TACIT_MUST_CHECK int op_run_is_open(struct store_conn *c, uint64_t run, uint64_t agent, bool *yes,
                                     struct err *e);

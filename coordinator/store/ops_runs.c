@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "coordinator/store/conn.h"
 #include "coordinator/store/ops_attempts.h"
+#include "coordinator/store/ops_events.h"
 
 /* The schema's numbers. */
 _Static_assert(RUN_ACTIVE == 0 && RUN_DONE == 1 && RUN_FAILED == 2 && RUN_CANCELLED == 3,
@@ -28,7 +29,9 @@ int op_run_insert(struct store_conn *c, const char *name, uint64_t dataset,
     return rc;
 }
 
-#define RUN_COLUMNS "id, dataset, name, spec_text, reason, spec, state, created_ms, ended_ms "
+#define RUN_COLUMNS                                                                                \
+    "id, dataset, name, spec_text, reason, spec, state, created_ms, ended_ms, paused, resume_ms,"  \
+    " priority, (SELECT origin.name FROM run AS origin WHERE origin.id = run.forked_from) "
 
 static int run_read(const struct query *q, struct arena *a, struct run_row *out, struct err *e)
 {
@@ -42,7 +45,10 @@ static int run_read(const struct query *q, struct arena *a, struct run_row *out,
     out->state = (int)column_u64(q, 6);
     out->created_ms = column_u64(q, 7);
     out->ended_ms = column_u64(q, 8);
-    return rc;
+    out->paused = column_u64(q, 9);
+    out->resume_ms = column_u64(q, 10);
+    out->priority = (int)(int64_t)column_u64(q, 11);
+    return rc ? rc : column_text(q, 12, a, &out->forked_from, e);
 }
 
 int op_run_find(struct store_conn *c, const char *name, struct arena *a, struct run_row *out,
@@ -98,7 +104,8 @@ int op_run_end(struct store_conn *c, uint64_t id, int state, const char *reason,
                struct err *e)
 {
     static const char end[] =
-        "UPDATE run SET state = ?, reason = ?, ended_ms = ? WHERE id = ? AND state = 0";
+        "UPDATE run SET state = ?, reason = ?, ended_ms = ?, paused = 0, resume_ms = 0"
+        " WHERE id = ? AND state = 0";
     static const char cancel[] = "UPDATE job SET state = 4, agent = NULL, since_ms = ?"
                                  " WHERE run = ? AND state IN (0, 1)";
     char kept[PROTOCOL_TEXT_MAX + 1]; /* what is not UTF-8 could not be shown to anybody */
@@ -114,6 +121,11 @@ int op_run_end(struct store_conn *c, uint64_t id, int state, const char *reason,
     int rc = query_run(&q, &changed, e);
     if (!rc && changed == 0)
         rc = err_set(e, ERR_CONFLICT, "the run has ended already");
+    struct event ended = {.kind = state == RUN_DONE ? "run.done" : "run.failed",
+                          .run = id,
+                          .text = reason ? reason : "its report is there"};
+    if (!rc && state != RUN_CANCELLED) /* who cancels it tells by whom */
+        rc = op_event_add(c, &ended, wall_ms, e);
     if (rc || state == RUN_DONE)
         return rc;
     rc = op_attempts_cancel(c, id, wall_ms, e);
@@ -123,4 +135,38 @@ int op_run_end(struct store_conn *c, uint64_t id, int state, const char *reason,
     query_u64(&q, wall_ms);
     query_u64(&q, id);
     return query_run(&q, NULL, e);
+}
+
+int op_run_give_up(struct store_conn *c, uint64_t id, const char *reason, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "UPDATE run SET state = 3, reason = ? WHERE id = ? AND state = 2");
+    query_text(&q, reason);
+    query_u64(&q, id);
+    int rc = query_run(&q, NULL, e);
+    if (rc)
+        return rc;
+    query_open(&q, c, "UPDATE job SET state = 4, agent = NULL WHERE run = ? AND state = 3");
+    query_u64(&q, id);
+    return query_run(&q, NULL, e);
+}
+
+int op_run_names(struct store_conn *c, uint32_t limit, struct arena *a, const char ***names,
+                 uint32_t *count, struct err *e)
+{
+    struct rows list = {.arena = a, .item_size = sizeof **names};
+    struct query q;
+    int rc;
+    query_open(&q, c, "SELECT name FROM run ORDER BY id DESC LIMIT ?");
+    query_u64(&q, limit);
+    while ((rc = query_step(&q, e)) == 1) {
+        const char **name = rows_add(&list, e);
+        rc = name ? column_text(&q, 0, a, name, e) : ERR_NO_MEMORY;
+        if (rc)
+            break;
+    }
+    query_close(&q);
+    *names = list.items;
+    *count = list.count;
+    return rc;
 }

@@ -148,6 +148,7 @@ int err_exit_code(int code)
         return EX_NOINPUT;
     case ERR_DENIED:
     case ERR_BENCHED:
+    case ERR_DRAINED:
         return EX_NOPERM;
     case ERR_NO_MEMORY:
         return EX_OSERR;

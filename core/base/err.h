@@ -20,6 +20,7 @@
     X(ERR_DENIED, -24, "not permitted")                                                            \
     X(ERR_TOO_LARGE, -25, "too large")                                                             \
     X(ERR_BENCHED, -26, "benched")                                                                 \
+    X(ERR_DRAINED, -27, "drained")                                                                 \
     X(ERR_NO_MEMORY, -30, "out of memory")                                                         \
     X(ERR_IO, -31, "input/output error")                                                           \
     X(ERR_NO_SPACE, -32, "no space left")                                                          \

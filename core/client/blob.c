@@ -47,6 +47,8 @@ static void transfer_header(void *arg, const char *name, const char *value)
     reply_header(&((struct transfer *)arg)->reply, name, value);
 }
 
+#define BLOB_PATH (64 + DIGEST_HEX)
+
 static void blob_path(const struct digest *d, char path[32 + DIGEST_HEX])
 {
     char hex[DIGEST_HEX + 1];
@@ -139,11 +141,19 @@ static int put_send(struct client *c, const char *path, struct transfer *t, uint
     return rc;
 }
 
+void client_set_job(struct client *c, uint64_t job)
+{
+    c->job = job;
+}
+
 int client_blob_put(struct client *c, const struct digest *d, const char *path, uint64_t size,
                     client_progress_fn *progress, void *arg, uint64_t *moved, struct err *e)
 {
-    char url[32 + DIGEST_HEX];
+    char url[BLOB_PATH];
     blob_path(d, url);
+    if (c->job) {
+        snprintf(url + strlen(url), sizeof url - strlen(url), "?job=%" PRIu64, c->job);
+    }
     struct env_map map;
     int rc = env_file_map(path, &map, e);
     if (rc) {

@@ -50,6 +50,10 @@ TACIT_MUST_CHECK int client_get_array(struct client *c, const char *path, const 
                                       void **items, uint32_t *count, struct arena *a,
                                       struct err *e);
 
+/* Uploads from now on are of this job (0: of none): the coordinator refuses them, ERR_FENCED, once
+ * it is cancelled. */
+void client_set_job(struct client *c, uint64_t job);
+
 /* Called with bytes done of total; non-zero ends the transfer with ERR_STOPPED. May be NULL. */
 typedef int client_progress_fn(void *arg, uint64_t done, uint64_t total);
 

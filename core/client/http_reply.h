@@ -13,6 +13,7 @@
 #define CLIENT_ANSWER_MAX (64u << 20)
 
 struct client {
+    uint64_t job; /* whose outputs are uploaded; 0: none's */
     struct env_http *http;
     char *url;               /* without a path or trailing '/' */
     int64_t linger_until_ms; /* exchanges go on through a stop until then; 0: they do not */

@@ -13,6 +13,8 @@
 #define GC_ROWS_MAX 65536
 #define NAME_MAX_BYTES 64
 #define SPEC_MAX_BYTES 65536
+#define TAGS_MAX 64
+#define TAGS_MAX_BYTES 512 /* "gpu=no,site=lab" of a spec */
 
 #define MUST true
 #define MAY false
@@ -88,7 +90,7 @@ const char *const attempt_outcome_words[] = {"open",     "done",      "failed", 
 const char *const blob_role_words[] = {"model",  "state", "shard",  "piece", "assignment",
                                        "scores", "eval",  "report", NULL};
 const char *const job_phase_words[] = {"fetching", "running", "saving", "uploading", NULL};
-const char *const job_command_words[] = {"continue", "abandon", "restart", NULL};
+const char *const job_command_words[] = {"continue", "abandon", "restart", "hand-over", NULL};
 const char *const made_what_words[] = {"job", "shard", "tokenizer", "spec", NULL};
 const char *const run_state_words[] = {"active", "done", "failed", "cancelled", NULL};
 
@@ -163,6 +165,7 @@ static const struct field grant_fields[] = {
     U64(grant, step_first, MUST, 0, 0),
     U64(grant, step_last, MUST, 0, 0),
     U64(grant, steps, MUST, 0, 0),
+    U64(grant, cycle, MAY, 0, 0),
     BOOL(grant, final, MUST),
     U64(grant, window_first, MUST, 0, 0),
     U64(grant, window_count, MUST, 0, 0),
@@ -291,6 +294,7 @@ static const struct field run_create_fields[] = {
     STRING(run_create, spec, MUST, SPEC_MAX_BYTES),
     STRING(run_create, file, MAY, 1024),
     BOOL(run_create, dry_run, MAY),
+    STRING(run_create, fork_of, MAY, NAME_MAX_BYTES),
 };
 MESSAGE(run_create);
 
@@ -311,7 +315,7 @@ MESSAGE(model_progress);
 
 static const struct field run_fields[] = {
     STRING(run, name, MUST, NAME_MAX_BYTES),
-    STRING(run, dataset, MAY, NAME_MAX_BYTES),
+    STRING(run, dataset, MAY, 128), /* "corpus (deleted 3)" */
     WORD(run, state, MUST, run_state_words),
     STRING(run, reason, MAY, PROTOCOL_TEXT_MAX),
     STRING(run, phase, MAY, 64),
@@ -327,6 +331,13 @@ static const struct field run_fields[] = {
     U64(run, ended_at, MAY, 0, 0),
     NUMBER(run, progress, MAY),
     DIGEST(run, spec, MAY),
+    BOOL(run, paused, MAY),
+    U64(run, resume_at, MAY, 0, 0),
+    NUMBER(run, priority, MAY),
+    STRING(run, needs, MAY, TAGS_MAX_BYTES),
+    U64(run, extended_from, MAY, 0, 0),
+    U64(run, expert_steps, MAY, 0, 0),
+    STRING(run, forked_from, MAY, NAME_MAX_BYTES),
     ARRAY(run, models, model_count, MAY, model_progress, MODELS_MAX),
 };
 MESSAGE(run);
@@ -382,16 +393,115 @@ static const struct field attempt_fields[] = {
 MESSAGE(attempt);
 
 static const struct field agent_fields[] = {
-    U64(agent, agent, MUST, 1, 0),   STRING(agent, name, MUST, NAME_MAX_BYTES),
-    STRING(agent, host, MAY, 256),   STRING(agent, processor, MAY, 256),
-    STRING(agent, isa, MAY, 32),     STRING(agent, version, MAY, 64),
-    STRING(agent, state, MAY, 64),   STRING(agent, reason, MAY, 1024),
-    STRING(agent, job, MAY, 256),    U64(agent, threads, MAY, 0, 0),
-    U64(agent, memory, MAY, 0, 0),   U64(agent, jobs_done, MAY, 0, 0),
-    U64(agent, failures, MAY, 0, 0), U64(agent, joined_at, MAY, 0, 0),
-    U64(agent, seen_at, MAY, 0, 0),  NUMBER(agent, rate, MAY),
+    U64(agent, agent, MUST, 1, 0),
+    STRING(agent, name, MUST, NAME_MAX_BYTES),
+    STRING(agent, host, MAY, 256),
+    STRING(agent, processor, MAY, 256),
+    STRING(agent, isa, MAY, 32),
+    STRING(agent, version, MAY, 64),
+    STRING(agent, state, MAY, 64),
+    STRING(agent, reason, MAY, 1024),
+    STRING(agent, job, MAY, 256),
+    U64(agent, threads, MAY, 0, 0),
+    U64(agent, memory, MAY, 0, 0),
+    U64(agent, jobs_done, MAY, 0, 0),
+    U64(agent, failures, MAY, 0, 0),
+    U64(agent, joined_at, MAY, 0, 0),
+    U64(agent, seen_at, MAY, 0, 0),
+    NUMBER(agent, rate, MAY),
+    STRING(agent, owner, MAY, NAME_MAX_BYTES),
+    STRING(agent, labels, MAY, 8192),
 };
 MESSAGE(agent);
+
+/* --- steering --- */
+
+static const struct field pause_fields[] = {
+    U64(pause, until, MAY, 0, 0),
+};
+MESSAGE(pause);
+
+static const struct field priority_fields[] = {
+    NUMBER(priority, priority, MUST),
+};
+MESSAGE(priority);
+
+static const struct field extend_fields[] = {
+    U64(extend, steps, MUST, 1, 1000000000),
+};
+MESSAGE(extend);
+
+static const struct field pattern_fields[] = {
+    STRING(pattern, pattern, MUST, 128),
+};
+MESSAGE(pattern);
+
+static const struct field tag_fields[] = {
+    STRING(tag, name, MUST, NAME_MAX_BYTES),
+    STRING(tag, value, MUST, NAME_MAX_BYTES),
+};
+MESSAGE(tag);
+
+static const struct field fleet_fields[] = {
+    ARRAY(fleet, names, name_count, MAY, pattern, 1024),
+    ARRAY(fleet, having, having_count, MAY, tag, TAGS_MAX),
+    ARRAY(fleet, set, set_count, MAY, tag, TAGS_MAX),
+    BOOL(fleet, now, MAY),
+};
+MESSAGE(fleet);
+
+static const struct field steered_fields[] = {
+    U64(steered, agent, MUST, 1, 0),
+    STRING(steered, name, MUST, NAME_MAX_BYTES),
+};
+MESSAGE(steered);
+
+static const struct field fleet_done_fields[] = {
+    ARRAY(fleet_done, agents, agent_count, MAY, steered, 65536),
+};
+MESSAGE(fleet_done);
+
+static const struct field quota_fields[] = {
+    STRING(quota, owner, MUST, NAME_MAX_BYTES),
+    BOOL(quota, limited, MAY),
+    U64(quota, jobs, MAY, 0, 0),
+    U64(quota, held, MAY, 0, 0),
+    U64(quota, agents, MAY, 0, 0),
+};
+MESSAGE(quota);
+
+static const struct field invitation_fields[] = {
+    U64(invitation, invitation, MAY, 0, 0),
+    STRING(invitation, owner, MAY, NAME_MAX_BYTES),
+    U64(invitation, uses, MAY, 0, 0),
+    U64(invitation, used, MAY, 0, 0),
+    U64(invitation, created_at, MAY, 0, 0),
+    U64(invitation, expires_at, MAY, 0, 0),
+    STRING(invitation, token, MAY, PROTOCOL_TOKEN_MAX),
+};
+MESSAGE(invitation);
+
+static const struct field token_fields[] = {
+    STRING(token, token, MUST, PROTOCOL_TOKEN_MAX),
+};
+MESSAGE(token);
+
+static const struct field delete_fields[] = {
+    BOOL(delete, force, MAY),
+};
+MESSAGE(delete);
+
+static const struct field event_fields[] = {
+    U64(event, event, MUST, 1, 0),
+    U64(event, at, MUST, 0, 0),
+    STRING(event, kind, MUST, 64),
+    STRING(event, who, MAY, 64),
+    STRING(event, run, MAY, NAME_MAX_BYTES),
+    STRING(event, agent, MAY, NAME_MAX_BYTES),
+    U64(event, job, MAY, 0, 0),
+    STRING(event, text, MUST, 2048),
+};
+MESSAGE(event);
 
 static const struct field status_fields[] = {
     STRING(status, version, MAY, 64),       U64(status, uptime_ms, MAY, 0, 0),

@@ -141,7 +141,9 @@ struct msg_grant {
     uint64_t index, round, chunk;
     uint64_t part;                  /* of the score or segment jobs of a round or chunk */
     uint64_t step_first, step_last; /* train: does steps first+1…last; eval: of the model at last */
-    uint64_t steps;                 /* all steps of this model: the schedule's length */
+    uint64_t steps;                 /* the step at which the schedule ends: all of this model's, or,
+                                       where it was extended, those of the cycle that the link is in */
+    uint64_t cycle;        /* the step at which that cycle began: the end that the run had before */
     bool final;            /* score, assign: of the experts' corpus (chunk), not of a round */
     uint64_t window_first; /* position in the round's draw, in the chunk, or (dense models) in the
                               model's own epoch, of the first sequence that the job's shards hold:
@@ -178,8 +180,10 @@ struct msg_heartbeat {
     struct msg_point *points; /* of the learning curve since then, ascending */
     uint32_t point_count;
 };
-/* RESTART: stop the job, claim again, and go on from the last save; it has stalled. */
-enum job_command { COMMAND_CONTINUE, COMMAND_ABANDON, COMMAND_RESTART };
+/* RESTART: stop the job, claim again, and go on from the last save; it has stalled. HAND_OVER:
+ * save, give the job back with its save, and claim again: its run is paused, or the agent is
+ * drained. */
+enum job_command { COMMAND_CONTINUE, COMMAND_ABANDON, COMMAND_RESTART, COMMAND_HAND_OVER };
 extern const char *const job_command_words[];
 struct msg_command {
     int command;
@@ -265,6 +269,7 @@ struct msg_run_create {
     const char *spec; /* INI text, ≤ 64 KiB */
     const char *file; /* how errors name it */
     bool dry_run;
+    const char *fork_of; /* the run whose spec this one was made from, or NULL */
 };
 
 enum run_state { RUN_ACTIVE, RUN_DONE, RUN_FAILED, RUN_CANCELLED };
@@ -292,6 +297,13 @@ struct msg_run {
     uint64_t created_at, ended_at;
     double progress; /* 0…1 of the run's FLOPs */
     struct digest spec;
+    bool paused;
+    uint64_t resume_at;     /* paused: until when; 0: until somebody resumes it */
+    double priority;        /* a whole number: runs of higher priority get agents first */
+    const char *needs;      /* labels that its agents must have, "gpu=no,site=lab"; or NULL */
+    uint64_t extended_from; /* the experts' steps that the spec says, where more were added since */
+    uint64_t expert_steps;
+    const char *forked_from; /* the run whose spec this one's was made from, or NULL */
     struct msg_model_progress *models;
     uint32_t model_count;
 };
@@ -334,11 +346,88 @@ struct msg_curve {
 struct msg_agent {
     uint64_t agent;
     const char *name, *host, *processor, *isa, *version;
-    const char *state;  /* "working", "idle", "silent", "benched" */
-    const char *reason; /* why it is benched, until when, and what ends it; or NULL */
+    const char
+        *state; /* "working", "idle", "silent", "benched", "draining", "drained", "revoked" */
+    const char *reason; /* why it gets no jobs, until when, and what ends it; or NULL */
     const char *job;    /* "demo train expert 2, step 1,200", or NULL */
     uint64_t threads, memory, jobs_done, failures, joined_at, seen_at;
     double rate;
+    const char *owner, *labels; /* labels: "gpu=no,site=lab"; or NULL */
+};
+
+/* --- steering -------------------------------------------------------------------------------- */
+
+/* POST /v1/runs/{name}/pause; /resume and /cancel take nothing. */
+struct msg_pause {
+    uint64_t until; /* when it goes on by itself; 0: when it is resumed */
+};
+/* POST /v1/runs/{name}/priority */
+#define PROTOCOL_PRIORITY_MAX 1000
+struct msg_priority {
+    double priority; /* a whole number, either way */
+};
+/* POST /v1/runs/{name}/extend: so many steps more of each expert. */
+struct msg_extend {
+    uint64_t steps;
+};
+/* POST /v1/agents/drain, /undrain, /revoke, /restore, /label: of agents whose name is one of these
+ * patterns ("lab-*"; none: any) and that have all of these labels. */
+struct msg_pattern {
+    const char *pattern;
+};
+struct msg_tag {
+    const char *name, *value; /* to set: an empty value takes the label away */
+};
+struct msg_fleet {
+    struct msg_pattern *names;
+    uint32_t name_count;
+    struct msg_tag *having;
+    uint32_t having_count;
+    struct msg_tag *set; /* /label */
+    uint32_t set_count;
+    bool now; /* /drain: the job that it has is handed over, too */
+};
+struct msg_steered {
+    uint64_t agent;
+    const char *name;
+};
+struct msg_fleet_done {
+    struct msg_steered *agents;
+    uint32_t agent_count;
+};
+/* POST /v1/quotas sets one, GET lists all owners. */
+struct msg_quota {
+    const char *owner;
+    bool limited;
+    uint64_t jobs;         /* that its agents may hold at once, where limited */
+    uint64_t held, agents; /* the coordinator's: now */
+};
+/* POST /v1/invitations makes one (its token is told once), GET lists them, POST
+ * /v1/invitations/{id}/end ends one. */
+struct msg_invitation {
+    uint64_t invitation;
+    const char *owner;
+    uint64_t uses, used; /* uses 0: as often as wanted */
+    uint64_t created_at, expires_at;
+    const char *token; /* of the answer to POST alone */
+};
+/* POST /v1/tokens/join/rotate */
+struct msg_token {
+    const char *token;
+};
+/* POST /v1/datasets/{name}/delete. force: also where runs that are done need it. */
+struct msg_delete {
+    bool force;
+};
+/* GET /v1/history?after=ID&limit=N&since=MS: what happened, oldest first. after 0 with `since`:
+ * from that time on (milliseconds since 1970). */
+struct msg_event {
+    uint64_t event, at;
+    const char *kind; /* "run.paused", "agent.joined", "job.quarantined", "alarm" … */
+    const char *who;  /* the operator's token; NULL: the coordinator or an agent */
+    const char *run, *agent;
+    uint64_t job; /* 0: none */
+    const char *text;
 };
 
 /* GET /v1/status */
@@ -637,6 +726,7 @@ struct msg_verified {
     X(run_create) X(model_progress) X(run) X(job) X(attempt) X(curve) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
     X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(bad_blob) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(replays) X(alarm) X(difference) X(verified) \
+    X(pause) X(priority) X(extend) X(pattern) X(tag) X(fleet) X(steered) X(fleet_done) X(quota) X(invitation) X(token) X(delete) X(event) \
     X(scrub_start) X(scrub_bad) X(scrub) X(gc_row) X(gc) X(backup)
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include "core/base/text.h"
 
-enum key_type { KEY_NAME, KEY_U32, KEY_U64, KEY_DOUBLE, KEY_WORD, KEY_BOOL };
+enum key_type { KEY_NAME, KEY_U32, KEY_U64, KEY_DOUBLE, KEY_WORD, KEY_BOOL, KEY_NEEDS };
 enum key_need {
     OPTIONAL,
     REQUIRED,
@@ -98,6 +98,12 @@ static const struct key keys[] = {
      .help = "experts of the mixture; as many routers"},
     WHOLE64("run", "seed", seed, 0, INT64_MAX, "1",
             "every random choice follows from it: same seed, same result"),
+    {.section = "run",
+     .name = "require",
+     .type = KEY_NEEDS,
+     AT(needs),
+     .given = "",
+     .help = "labels that an agent must have to get jobs of the run (`tacit agents label`)"},
     {.section = "run",
      .name = "arithmetic",
      .type = KEY_WORD,
@@ -265,6 +271,9 @@ static void key_accepted(const struct key *k, char *out, size_t cap)
     case KEY_BOOL:
         snprintf(out, cap, "yes or no");
         return;
+    case KEY_NEEDS:
+        snprintf(out, cap, "name=value, several with commas between them, or nothing");
+        return;
     }
 }
 
@@ -288,6 +297,42 @@ static bool bool_find(const char *text, bool *out)
         return false;
     *out = i % 2;
     return true;
+}
+
+bool spec_need_next(const char **at, struct spec_need *out)
+{
+    size_t len = strcspn(*at, ","), name = strcspn(*at, "=,");
+    if (**at == 0)
+        return false;
+    snprintf(out->name, sizeof out->name, "%.*s", (int)name, *at);
+    snprintf(out->value, sizeof out->value, "%.*s", name < len ? (int)(len - name - 1) : 0,
+             *at + name + 1);
+    *at += len + ((*at)[len] == ',');
+    return true;
+}
+
+/* "gpu=no, site=lab" as "gpu=no,site=lab": one canonical form but for the order. */
+static const char *needs_set(const char *text, char *out)
+{
+    struct spec_need need, earlier;
+    size_t n = 0;
+    if (strlen(text) > SPEC_NEEDS_MAX)
+        return "is too long";
+    for (; *text; text++)
+        if (*text != ' ' && *text != '\t')
+            out[n++] = *text;
+    out[n] = 0;
+    for (const char *at = out; *at;) {
+        const char *here = at;
+        size_t name = strcspn(at, "=,"), len = strcspn(at, ",");
+        if (name > 64 || name == len || len - name > 65 || !spec_need_next(&at, &need) ||
+            !text_is_name(need.name) || !text_is_name(need.value) || (at[-1] == ',' && !*at))
+            return "is no list of labels";
+        for (const char *before = out; before < here && spec_need_next(&before, &earlier);)
+            if (strcmp(earlier.name, need.name) == 0)
+                return "has a label twice";
+    }
+    return NULL;
 }
 
 /* NULL where text fits and *spec has it; otherwise what is wrong with it. */
@@ -325,6 +370,8 @@ static const char *key_set(const struct key *k, const char *text, struct run_spe
         return word_find(k->words, text, (int *)(void *)at) ? NULL : "is not known";
     case KEY_BOOL:
         return bool_find(text, (bool *)at) ? NULL : "is neither yes nor no";
+    case KEY_NEEDS:
+        return needs_set(text, at);
     }
     return "has no type";
 }
@@ -338,6 +385,8 @@ static int key_write(const struct key *k, const struct run_spec *spec, struct bu
     switch (k->type) {
     case KEY_NAME:
         return buf_printf(out, e, "%s = %s\n", k->name, at);
+    case KEY_NEEDS: /* a spec without any reads as it did before there were needs */
+        return *at ? buf_printf(out, e, "%s = %s\n", k->name, at) : 0;
     case KEY_U32:
         return buf_printf(out, e, "%s = %u\n", k->name, *(const uint32_t *)(const void *)at);
     case KEY_U64:

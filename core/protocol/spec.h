@@ -14,6 +14,7 @@
 #include "core/model/model.h"
 
 #define SPEC_BYTES_MAX (64u << 10)
+#define SPEC_NEEDS_MAX 256
 #define SPEC_CHUNKS_MAX 4096       /* of the experts' draw: each takes jobs of its own */
 #define SPEC_CURVE_MAX 1000        /* points of a validation curve: each evaluates every model */
 #define SPEC_SCORES_MAX (1u << 22) /* experts times prefix: scores kept of a held-out sequence */
@@ -30,6 +31,7 @@ struct run_spec {
     uint32_t experts;
     uint64_t seed;
     int arithmetic, precision;
+    char needs[SPEC_NEEDS_MAX + 1]; /* labels that agents must have, "gpu=no,site=lab"; "": none */
     struct {
         int mode;
         uint32_t hidden, layers, heads, prefix, rounds, batch, warmup;
@@ -71,6 +73,12 @@ TACIT_MUST_CHECK int spec_check_dataset(const struct run_spec *s, uint32_t vocab
 /* Every key, in table order, values in one canonical form: its BLAKE2b names the spec. Parsing it
  * gives the same spec. */
 TACIT_MUST_CHECK int spec_canonical(const struct run_spec *s, struct buf *out, struct err *e);
+/* One label of spec.needs. */
+struct spec_need {
+    char name[65], value[65];
+};
+/* The label at *at, which moves behind it; false at the end. */
+bool spec_need_next(const char **at, struct spec_need *out);
 /* The commented template of `tacit run spec`. */
 TACIT_MUST_CHECK int spec_template(struct buf *out, struct err *e);
 

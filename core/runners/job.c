@@ -59,6 +59,9 @@ int job_poll(const struct job_context *c, struct err *e)
     if (env_stop_requested()) {
         return err_set(e, ERR_STOPPED, "a stop was requested");
     }
+    if (atomic_load_explicit(&c->progress->hand_over, memory_order_relaxed)) {
+        return err_set(e, ERR_STOPPED, "the coordinator wants the job back");
+    }
     return 0;
 }
 

@@ -3,6 +3,13 @@
 
 #include <inttypes.h>
 
+/* A cycle that was added to a run warms up anew, for a tenth of it at most. */
+static uint32_t warmup_of(const struct run_spec *s, const struct msg_grant *g)
+{
+    uint64_t tenth = (g->steps - g->cycle) / 10;
+    return g->cycle > 0 && tenth < s->expert.warmup ? (uint32_t)tenth : s->expert.warmup;
+}
+
 int run_train(struct job_context *c, const struct msg_grant *g, struct job_result *r, struct err *e)
 {
     const struct run_spec *s = c->spec;
@@ -14,8 +21,9 @@ int run_train(struct job_context *c, const struct msg_grant *g, struct job_resul
         .first = g->step_first,
         .last = g->step_last,
         .share = g->segment_count,
+        .schedule_first = g->cycle,
         .schedule_steps = g->steps,
-        .warmup = s->expert.warmup,
+        .warmup = warmup_of(s, g),
         .learning_rate = s->expert.learning_rate,
         .grad_clip = s->expert.grad_clip,
         .optimizer = spec_optimizer(s, false),
@@ -34,7 +42,8 @@ int run_train(struct job_context *c, const struct msg_grant *g, struct job_resul
     default:
         return err_set(e, ERR_INVALID, "a train job of target %d", g->target);
     }
-    if (g->segment_count == 0 || g->step_first >= g->step_last || g->step_last > g->steps) {
+    if (g->segment_count == 0 || g->step_first >= g->step_last || g->step_last > g->steps ||
+        g->cycle > g->step_first) {
         return err_set(e, ERR_INVALID,
                        "a link of steps %" PRIu64 " to %" PRIu64 " of %" PRIu64 " over %" PRIu64
                        " sequences",

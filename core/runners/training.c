@@ -199,10 +199,11 @@ static int one_step(struct loop *l, struct err *e)
         return rc;
     }
     struct engine_step o = {
-        .learning_rate =
-            t->schedule_steps > 0
-                ? schedule_cosine(step + 1, t->schedule_steps, t->warmup, t->learning_rate)
-                : schedule_constant(step + 1, t->warmup, t->learning_rate),
+        .learning_rate = t->schedule_steps > 0
+                             ? schedule_cosine(step + 1 - t->schedule_first,
+                                               t->schedule_steps - t->schedule_first, t->warmup,
+                                               t->learning_rate)
+                             : schedule_constant(step + 1, t->warmup, t->learning_rate),
         .beta1 = l->c->spec->expert.beta1,
         .beta2 = l->c->spec->expert.beta2,
         .epsilon = ADAM_EPSILON,

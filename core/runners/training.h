@@ -16,7 +16,8 @@ struct training {
                                 first+1 */
     uint64_t share;          /* sequences of its own: a pass */
     uint64_t passes_before;  /* over other sequences: draw_batch_index's first_pass */
-    uint64_t schedule_steps; /* cosine over so many; 0: constant */
+    uint64_t schedule_first; /* the step at which the schedule began: 0, or an earlier end */
+    uint64_t schedule_steps; /* cosine that ends there; 0: constant */
     uint32_t warmup;
     double learning_rate, grad_clip;
     enum optimizer optimizer;

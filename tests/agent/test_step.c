@@ -583,6 +583,54 @@ static void test_benched_agent_asks_seldom(void **state)
     assert_int_equal(a.exit_code, 0);
 }
 
+/* The coordinator wants the job back: a pause costs what the save costs, and the agent goes on with
+ * other work. */
+static void test_job_is_handed_over_when_asked_for(void **state)
+{
+    (void)state;
+    const struct agent_event asked = {
+        .result = AGENT_ERROR, .code = ERR_STOPPED, .hand_over = true};
+    for (int uploaded = 0; uploaded < 3; uploaded++) {
+        walk_to(AGENT_DO_RUN);
+        agent_step(&s, &asked, &a);
+        assert_int_equal(a.what, AGENT_DO_HANDOVER);
+        assert_int_equal(a.say, AGENT_SAY_GIVE);
+        if (uploaded == 0)
+            ok();
+        else if (uploaded == 1)
+            none();
+        else
+            error(ERR_UNAVAILABLE); /* it goes back without its save, which stays here */
+        assert_int_equal(a.what, AGENT_DO_RELEASE);
+        ok();
+        assert_true(a.drop && a.keep);
+        assert_int_equal(a.what, AGENT_DO_CLAIM);
+    }
+    walk_to(AGENT_DO_RUN); /* a stop meanwhile is a stop */
+    agent_step(&s, &asked, &a);
+    stop_error(ERR_STOPPED);
+    assert_int_equal(a.what, AGENT_DO_RELEASE);
+    ok();
+    assert_int_equal(a.what, AGENT_DO_EXIT);
+}
+
+/* A drained agent says so once, and looks every few seconds whether it may work again. */
+static void test_drained_agent_waits(void **state)
+{
+    (void)state;
+    walk_to(AGENT_DO_CLAIM);
+    for (int i = 0; i < 3; i++) {
+        error(ERR_DRAINED);
+        assert_int_equal(a.what, AGENT_DO_WAIT);
+        assert_in_range(a.wait_ms, 5000, 30000);
+        assert_int_equal(a.say, i == 0 ? AGENT_SAY_DRAINED : AGENT_SAY_NOTHING);
+        ok();
+        assert_int_equal(a.what, AGENT_DO_CLAIM);
+    }
+    ok();
+    assert_int_equal(a.what, AGENT_DO_FETCH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,6 +647,8 @@ int main(void)
         cmocka_unit_test(test_upload_that_arrives_damaged_loses_nothing),
         cmocka_unit_test(test_broken_machine_slows_down),
         cmocka_unit_test(test_benched_agent_asks_seldom),
+        cmocka_unit_test(test_job_is_handed_over_when_asked_for),
+        cmocka_unit_test(test_drained_agent_waits),
         cmocka_unit_test(test_token_lost),
         cmocka_unit_test(test_wrong_address_and_version_end),
         cmocka_unit_test(test_wrong_settings_end),

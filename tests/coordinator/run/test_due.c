@@ -304,6 +304,65 @@ static void a_score_part_is_no_more_work_with_many_routers(void **state)
     free(w);
 }
 
+/* The report goes, as an extension undoes it. */
+static void extend(struct world *w, const uint64_t *ends, uint32_t count)
+{
+    for (uint32_t i = 0; i < w->count; i++)
+        if (w->jobs[i].kind == JOB_REPORT) {
+            w->jobs[i] = w->jobs[--w->count];
+            w->done[i] = w->done[w->count];
+            w->done[w->count] = false;
+        }
+    w->facts.ends = ends;
+    w->facts.end_count = count;
+}
+
+/* What was done stays, links begin where others ended, and each lies within one cycle: else past
+ * steps would change, or a link could not be told what it goes on from. */
+static void an_extended_run_goes_on_from_its_last_links(void **state)
+{
+    (void)state;
+    static const uint64_t ends[] = {1500, 1560};
+    static const uint64_t links[][2] = {{0, 250},     {250, 500},   {500, 750},   {750, 1000},
+                                        {1000, 1100}, {1100, 1250}, {1250, 1500}, {1500, 1560}};
+    struct world *late = malloc(sizeof *late), *early = malloc(sizeof *early);
+    const char *more = "[dense]\nmatch = tokens\n[eval]\nevery_steps = 500\n";
+    world_init(late, more);
+    play(late, 3);
+    extend(late, ends, 1);
+    play(late, 4);
+    extend(late, ends, 2);
+    play(late, 5);
+    world_init(early, more);
+    extend(early, ends, 2);
+    play(early, 6);
+    assert_int_equal(late->count, early->count);
+    assert_int_equal(done_like(late, JOB_REPORT, false, 0, 0), 1);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(late->steps[i], 1560);
+    assert_int_equal(late->facts.dense_step, due_steps(&late->facts, TARGET_DENSE));
+    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
+        uint64_t first, last;
+        assert_int_equal(due_link_last(&late->facts, TARGET_EXPERT, links[i][0]), links[i][1]);
+        assert_int_equal(due_link_first(&late->facts, TARGET_EXPERT, links[i][1]), links[i][0]);
+        due_cycle(&late->facts, TARGET_EXPERT, links[i][0], &first, &last);
+        assert_true(first <= links[i][0] && links[i][1] <= last);
+    }
+    /* The cycles of links that were done before are those that they were told. */
+    uint64_t first, last;
+    due_cycle(&late->facts, TARGET_EXPERT, 1000, &first, &last);
+    assert_true(first == 0 && last == 1100);
+    due_cycle(&late->facts, TARGET_EXPERT, 1100, &first, &last);
+    assert_true(first == 1100 && last == 1500);
+    uint32_t evals = 0;
+    for (uint32_t i = 0; i < late->count; i++)
+        evals += late->jobs[i].kind == JOB_EVAL && late->jobs[i].target == TARGET_EXPERT &&
+                 late->jobs[i].index == 2;
+    assert_int_equal(evals, 5); /* 500, 1000, 1100, 1500, 1560 */
+    free(late);
+    free(early);
+}
+
 static void parts_cover_their_window_once(void **state)
 {
     (void)state;
@@ -335,6 +394,7 @@ int main(void)
         cmocka_unit_test(experts_start_before_the_last_chunk),
         cmocka_unit_test(the_random_control_trains_no_router),
         cmocka_unit_test(a_score_part_is_no_more_work_with_many_routers),
+        cmocka_unit_test(an_extended_run_goes_on_from_its_last_links),
         cmocka_unit_test(parts_cover_their_window_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

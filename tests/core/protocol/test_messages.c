@@ -229,7 +229,7 @@ static void words_follow_their_enums(void **state)
     assert_string_equal(job_phase_words[PHASE_UPLOADING], "uploading");
     assert_null(job_phase_words[PHASE_UPLOADING + 1]);
     assert_string_equal(job_command_words[COMMAND_RESTART], "restart");
-    assert_null(job_command_words[COMMAND_RESTART + 1]);
+    assert_null(job_command_words[COMMAND_HAND_OVER + 1]);
     assert_string_equal(run_state_words[RUN_CANCELLED], "cancelled");
     assert_null(run_state_words[RUN_CANCELLED + 1]);
 }

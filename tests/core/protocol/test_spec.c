@@ -321,6 +321,42 @@ static void template_is_the_defaults(void **state)
     buf_free(&b);
 }
 
+/* Labels that agents must have: one form, whatever the blanks, and slips are named. */
+static void needs_are_labels(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"gpu", "gpu=", "=no", "gpu=no,", "gpu=no,gpu=yes",
+                                        "gpu=no,,site=lab", "gpu=a b=c", "-x=1"};
+    struct run_spec s, again;
+    struct spec_need need;
+    struct buf b;
+    struct err e;
+    char text[2048];
+    buf_init(&b, SPEC_BYTES_MAX);
+    assert_int_equal(parse(MINIMAL, &s, &e), 0);
+    assert_int_equal(spec_canonical(&s, &b, &e), 0);
+    assert_null(strstr(b.data, "require")); /* digests of specs without stay what they were */
+    buf_free(&b);
+    buf_init(&b, SPEC_BYTES_MAX);
+    assert_int_equal(parse("[run]\nrequire = gpu=no, site=lab\n" MINIMAL, &s, &e), 0);
+    assert_string_equal(s.needs, "gpu=no,site=lab");
+    const char *at = s.needs;
+    assert_true(spec_need_next(&at, &need));
+    assert_true(strcmp(need.name, "gpu") == 0 && strcmp(need.value, "no") == 0);
+    assert_true(spec_need_next(&at, &need));
+    assert_true(strcmp(need.name, "site") == 0 && strcmp(need.value, "lab") == 0);
+    assert_false(spec_need_next(&at, &need));
+    assert_int_equal(spec_canonical(&s, &b, &e), 0);
+    assert_int_equal(parse(b.data, &again, &e), 0);
+    assert_memory_equal(&again, &s, sizeof s);
+    buf_free(&b);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(text, sizeof text, "[run]\nrequire = %s\n%s", wrong[i], MINIMAL);
+        assert_int_equal(parse(text, &s, &e), ERR_INVALID);
+        assert_non_null(strstr(e.message, "a.ini:2: [run] require"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +372,7 @@ int main(void)
         cmocka_unit_test(long_lines_and_files_are_refused),
         cmocka_unit_test(canonical_form_is_a_fixed_point),
         cmocka_unit_test(template_is_the_defaults),
+        cmocka_unit_test(needs_are_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,11 @@
+/* Runs by the name that a path gives. */
+#ifndef TACIT_COORDINATOR_RUN_FIND_H
+#define TACIT_COORDINATOR_RUN_FIND_H
+
+#include "coordinator/service.h"
+#include "coordinator/store/ops.h"
+
+/* The run {name}: ERR_NOT_FOUND says which name is near, or where all are. */
+TACIT_MUST_CHECK int run_find(struct call *c, struct run_row *out, struct err *e);
+
+#endif
