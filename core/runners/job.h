@@ -25,7 +25,7 @@ struct job_progress {
      * point_count does not change any more. */
     struct msg_point points[PROTOCOL_CURVE_MAX];
     _Atomic uint32_t point_count;
-    atomic_bool hand_over;     /* save, and stop: another is to go on, or nobody for now */
+    atomic_bool hand_over; /* save, and stop: another is to go on, or nobody for now */
 };
 
 /* What whoever runs a job hears of it on the way. Called on the runner's thread. */

@@ -6,6 +6,7 @@
 #include "core/env/clock.h"
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"
+#include "ops/cli/follow.h"
 #include "ops/cli/format.h"
 #include "ops/cli/watch.h"
 
@@ -13,11 +14,15 @@
 
 struct logs_input {
     uint64_t attempt; /* 0: all */
+    bool follow;
 };
 
 static int set_logs(void *input, int key, const char *arg, struct err *e)
 {
-    (void)key;
+    if (key == 'f') {
+        ((struct logs_input *)input)->follow = true;
+        return 0;
+    }
     return cli_u64("--attempt", arg, 1, INT64_MAX, &((struct logs_input *)input)->attempt, e);
 }
 
@@ -98,8 +103,10 @@ static int print_raw(struct cli *cli, const struct msg_attempt *found, const cha
 
 int cmd_logs(struct cli *cli, int argc, char **argv)
 {
-    static const struct argp_option options[] = {{"attempt", 'a', "N", 0, "This attempt alone", 1},
-                                                 {0}};
+    static const struct argp_option options[] = {
+        {"attempt", 'a', "N", 0, "This attempt alone", 1},
+        {"follow", 'f', NULL, 0, "Go on with what is added, until the job has ended", 1},
+        {0}};
     static const struct cli_options o = {
         .options = options,
         .args = "JOB",
@@ -108,7 +115,8 @@ int cmd_logs(struct cli *cli, int argc, char **argv)
             "reached, how it ended (an error, an exit or signal), and the tail of its log, which "
             "is kept when the machine is gone. The first few attempts and the last ones are "
             "kept.\vExamples:\n  tacit jobs --state quarantined\n  tacit logs 12\n"
-            "  tacit logs 12 --attempt 3\n  tacit logs 12 --json | jq -r '.[-1].log'",
+            "  tacit logs 12 --attempt 3\n  tacit logs 12 -f\n  tacit logs 12 --json | jq -r "
+            "'.[-1].log'",
         .args_min = 1,
         .args_max = 1,
         .json = true,
@@ -140,6 +148,8 @@ int cmd_logs(struct cli *cli, int argc, char **argv)
     if (!rc && in.attempt && !found)
         rc = err_set(&e, ERR_NOT_FOUND, "job %s has no attempt %llu, or it is not kept any more",
                      cli->args[0], (unsigned long long)in.attempt);
+    if (!rc && in.follow && (cli->json || in.attempt))
+        rc = err_set(&e, ERR_INVALID, "--follow goes without --json and --attempt");
     if (!rc && cli->json)
         rc = print_raw(cli, found, all, &e);
     if (rc || cli->json)
@@ -150,6 +160,8 @@ int cmd_logs(struct cli *cli, int argc, char **argv)
     for (uint32_t i = 0; i < count; i++)
         if (!in.attempt || &attempts[i] == found)
             print_attempt(cli, &attempts[i]);
+    if (in.follow && follow_job(cli, path, all, attempts, count, &e))
+        return cli_fail(cli, &e);
     if (job.state == JOB_QUARANTINED)
         printf("\n`tacit retry %s` tries it once more, `tacit retry %s` all of the run's.\n",
                cli->args[0], job.run);

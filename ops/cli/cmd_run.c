@@ -1,4 +1,5 @@
-/* tacit run create, list, show, cancel, spec; `wait` has a file of its own. */
+/* tacit run create, list, show, spec; `wait`, `fork` and those that steer have files of their own.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -121,8 +122,8 @@ int cmd_run_create(struct cli *cli, int argc, char **argv)
 
 static void print_runs(struct cli *cli, const struct msg_run *runs, uint32_t count)
 {
-    static const char *const titles[] = {"run",      "state",    ">done",   "phase", "data set",
-                                         ">experts", ">created", ">lasted", NULL};
+    static const char *const titles[] = {"run",       "state",    ">done",    "phase",   "data set",
+                                         ">priority", ">experts", ">created", ">lasted", NULL};
     struct arena *a = &cli->arena;
     struct table t;
     int64_t now = env_wall_ms();
@@ -131,10 +132,11 @@ static void print_runs(struct cli *cli, const struct msg_run *runs, uint32_t cou
         const struct msg_run *r = &runs[i];
         double end = r->ended_at ? (double)r->ended_at : (double)now;
         const char *cells[] = {r->name,
-                               run_state_words[r->state],
+                               r->paused ? "paused" : run_state_words[r->state],
                                arena_printf(a, "%.0f %%", 100 * r->progress),
                                r->state == RUN_ACTIVE ? r->phase : NULL,
                                r->dataset,
+                               r->state == RUN_ACTIVE ? arena_printf(a, "%.0f", r->priority) : NULL,
                                format_count(a, r->experts),
                                format_ago(a, r->created_at, now),
                                format_duration(a, (end - (double)r->created_at) / 1000)};
@@ -178,7 +180,7 @@ static void print_run(struct cli *cli, const struct msg_run *r)
     struct arena *a = &cli->arena;
     int64_t now = env_wall_ms();
     char hex[DIGEST_HEX + 1];
-    printf("run %s: %s\n", r->name, run_state_words[r->state]);
+    printf("run %s: %s\n", r->name, r->paused ? "paused" : run_state_words[r->state]);
     if (r->reason)
         printf("  %s\n", format_plain(a, r->reason));
     printf("  data set %s, %s experts, seed %llu, created %s%s%s\n", r->dataset,
@@ -189,7 +191,14 @@ static void print_run(struct cli *cli, const struct msg_run *r)
     printf("  jobs: %s waiting, %s leased, %s done, %s quarantined\n",
            format_count(a, r->jobs_waiting), format_count(a, r->jobs_leased),
            format_count(a, r->jobs_done), format_count(a, r->jobs_quarantined));
-    printf("  spec %s\n", digest_to_hex(&r->spec, hex));
+    if (r->priority != 0 || r->needs)
+        printf("  priority %.0f%s%s\n", r->priority, r->needs ? ", needs agents with " : "",
+               r->needs ? r->needs : "");
+    if (r->extended_from)
+        printf("  experts extended from %s steps to %s\n", format_count(a, r->extended_from),
+               format_count(a, r->expert_steps));
+    printf("  spec %s%s%s\n", digest_to_hex(&r->spec, hex), r->forked_from ? ", forked from " : "",
+           r->forked_from ? r->forked_from : "");
     if (r->model_count == 0)
         return;
     putchar('\n');
@@ -202,15 +211,13 @@ static void print_run(struct cli *cli, const struct msg_run *r)
         printf("\n`tacit report %s` compares the mixture with dense models.\n", r->name);
 }
 
-/* GET or POST of a run's path, printed. */
-static int show(struct cli *cli, const char *method, const char *suffix, struct msg_run *run,
-                struct err *e)
+static int show(struct cli *cli, struct msg_run *run, struct err *e)
 {
-    const char *path = cli_path(cli, "/v1/runs/", cli->args[0], suffix);
+    const char *path = cli_path(cli, "/v1/runs/", cli->args[0], "");
     int rc = cli_connect(cli, e);
     return rc ? rc
-              : client_call(cli->client, method, path, NULL, NULL, &message_run, run, &cli->arena,
-                            0, e);
+              : client_call(cli->client, "GET", path, NULL, NULL, &message_run, run, &cli->arena, 0,
+                            e);
 }
 
 int cmd_run_show(struct cli *cli, int argc, char **argv)
@@ -235,36 +242,10 @@ int cmd_run_show(struct cli *cli, int argc, char **argv)
             rc = cli_print_raw(cli, cli_path(cli, "/v1/runs/", cli->args[0], ""), &e);
         return rc ? cli_fail(cli, &e) : 0;
     }
-    if (show(cli, "GET", "", &run, &e))
+    if (show(cli, &run, &e))
         return cli_fail(cli, &e);
     print_run(cli, &run);
     return 0;
-}
-
-/* --- cancel ----------------------------------------------------------------------------------- */
-
-int cmd_run_cancel(struct cli *cli, int argc, char **argv)
-{
-    static const struct cli_options o = {
-        .args = "NAME",
-        .doc = "Ends a run early: agents drop its jobs at their next word to the coordinator. It "
-               "can't be gone on with: the last model of each stays, older checkpoints "
-               "go.\vExample:\n  tacit run cancel my-run",
-        .args_min = 1,
-        .args_max = 1,
-        .json = true,
-    };
-    struct err e = {0};
-    struct msg_run run;
-    int code;
-    if (!cli_parse(cli, &o, argc, argv, NULL, &code))
-        return code;
-    int rc = show(cli, "POST", "/cancel", &run, &e);
-    if (!rc && cli->json)
-        rc = cli_print_json(&message_run, &run, &e);
-    else if (!rc)
-        printf("run %s is cancelled\n", run.name);
-    return rc ? cli_fail(cli, &e) : 0;
 }
 
 /* --- spec ------------------------------------------------------------------------------------- */

@@ -193,14 +193,15 @@ int cmd_agents(struct cli *cli, int argc, char **argv)
     static const struct cli_options o = {
         .doc = "Every machine that has joined: what it is and what it does. One that failed three "
                "different jobs in a row is benched: it gets none for a while, or until `tacit "
-               "agents unbench NAME`.\v"
+               "agents unbench NAME`. `tacit agents drain`, undrain, revoke, restore and label "
+               "steer them.\v"
                "Examples:\n  tacit agents\n"
                "  tacit agents --json | jq -r '.[] | select(.state == \"silent\").name'",
         .json = true,
     };
-    static const char *const titles[] = {"agent",     "state",   "job",  ">tokens/s",
-                                         ">threads",  ">memory", "isa",  ">jobs done",
-                                         ">failures", "seen",    "host", NULL};
+    static const char *const titles[] = {"agent",   "state",  "job",        ">tokens/s", ">threads",
+                                         ">memory", "isa",    ">jobs done", ">failures", "seen",
+                                         "host",    "labels", NULL};
     struct err e = {0};
     struct msg_agent *agents;
     struct arena *a = &cli->arena;
@@ -233,13 +234,15 @@ int cmd_agents(struct cli *cli, int argc, char **argv)
                                format_count(a, g->jobs_done),
                                format_count(a, g->failures),
                                format_ago(a, g->seen_at, now),
-                               g->host};
+                               g->host,
+                               g->labels};
         table_row(&t, cells);
     }
     table_print(&t, stdout, cli->color);
     for (uint32_t i = 0; i < count; i++)
         if (agents[i].reason)
-            printf("%s is benched %s\n", agents[i].name, format_plain(a, agents[i].reason));
+            printf("%s is %s %s\n", agents[i].name, agents[i].state,
+                   format_plain(a, agents[i].reason));
     return 0;
 }
 
@@ -287,5 +290,52 @@ int cmd_datasets(struct cli *cli, int argc, char **argv)
         table_row(&t, cells);
     }
     table_print(&t, stdout, cli->color);
+    return 0;
+}
+
+/* --- datasets delete -------------------------------------------------------------------------- */
+
+enum { DELETE_FORCE = OPTION_FIRST };
+
+static int set_delete(void *input, int key, const char *arg, struct err *e)
+{
+    (void)key;
+    (void)arg;
+    (void)e;
+    ((struct msg_delete *)input)->force = true;
+    return 0;
+}
+
+int cmd_datasets_delete(struct cli *cli, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"force", DELETE_FORCE, NULL, 0,
+         "Also where runs that are done need it: they can't be verified, sampled or extended then",
+         1},
+        {0}};
+    static const struct cli_options o = {
+        .options = options,
+        .args = "NAME",
+        .doc = "Deletes a data set: its shards go with the next collection (`tacit gc`), its name "
+               "is free. Refused while a run needs it, which is named.\v"
+               "Example:\n  tacit datasets delete old-books",
+        .args_min = 1,
+        .args_max = 1,
+        .set = set_delete,
+    };
+    struct msg_delete m = {0};
+    struct msg_empty done;
+    struct err e = {0};
+    int code;
+    if (!cli_parse(cli, &o, argc, argv, &m, &code))
+        return code;
+    int rc = cli_connect(cli, &e);
+    if (!rc)
+        rc = client_call(cli->client, "POST",
+                         cli_path(cli, "/v1/datasets/", cli->args[0], "/delete"), &message_delete,
+                         &m, &message_empty, &done, &cli->arena, 0, &e);
+    if (rc)
+        return cli_fail(cli, &e);
+    printf("data set %s is deleted\n", cli->args[0]);
     return 0;
 }

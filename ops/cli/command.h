@@ -44,6 +44,10 @@ int command_dispatch(struct cli *cli, int argc, char **argv);
 
 command_fn cmd_ingest, cmd_plan, cmd_report, cmd_sample;
 command_fn cmd_run_create, cmd_run_list, cmd_run_show, cmd_run_wait, cmd_run_cancel, cmd_run_spec;
+command_fn cmd_run_pause, cmd_run_resume, cmd_run_priority, cmd_run_extend, cmd_run_fork;
+command_fn cmd_agents_drain, cmd_agents_undrain, cmd_agents_revoke, cmd_agents_restore,
+    cmd_agents_label;
+command_fn cmd_invite, cmd_token_rotate, cmd_quota, cmd_events, cmd_datasets_delete;
 command_fn cmd_backup, cmd_restore, cmd_gc, cmd_scrub;
 command_fn cmd_verify, cmd_lineage, cmd_rollback, cmd_alarms;
 command_fn cmd_status, cmd_jobs, cmd_agents, cmd_datasets;

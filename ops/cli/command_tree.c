@@ -6,7 +6,7 @@
 #include "core/version.h"
 #include "ops/cli/command.h"
 
-#define WORDS_MAX 32
+#define WORDS_MAX 64
 #define FIRST_MAX 16
 
 static const struct command run_commands[] = {
@@ -14,20 +14,40 @@ static const struct command run_commands[] = {
     {"list", "all runs, newest first", cmd_run_list, NULL, NULL},
     {"show", "one run: its models, steps, losses, agents", cmd_run_show, NULL, NULL},
     {"wait", "watch a run until it ends", cmd_run_wait, NULL, NULL},
+    {"pause", "give out no more of its jobs, for a while", cmd_run_pause, NULL, NULL},
+    {"resume", "go on with a paused run", cmd_run_resume, NULL, NULL},
     {"cancel", "end a run early", cmd_run_cancel, NULL, NULL},
+    {"priority", "which run gets agents first", cmd_run_priority, NULL, NULL},
+    {"extend", "train its experts on", cmd_run_extend, NULL, NULL},
+    {"fork", "a new run from another's spec, with changes", cmd_run_fork, NULL, NULL},
     {"spec", "print a commented spec to start from", cmd_run_spec, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static const struct command agents_commands[] = {
     {"unbench", "give a benched agent jobs again", cmd_unbench, NULL, NULL},
+    {"drain", "let agents finish, and give them no more", cmd_agents_drain, NULL, NULL},
+    {"undrain", "give drained agents jobs again", cmd_agents_undrain, NULL, NULL},
+    {"revoke", "take agents' tokens away at once", cmd_agents_revoke, NULL, NULL},
+    {"restore", "trust revoked agents again", cmd_agents_restore, NULL, NULL},
+    {"label", "label agents, for specs and commands to pick by", cmd_agents_label, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static const struct command datasets_commands[] = {
+    {"delete", "delete a data set that no run needs", cmd_datasets_delete, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static const struct command token_commands[] = {
+    {"rotate", "make a new join token", cmd_token_rotate, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static const struct command root_commands[] = {
     {"ingest", "make a data set from text", cmd_ingest, NULL, NULL},
     {"plan", "what a run will cost, before it is spent", cmd_plan, NULL, NULL},
-    {"run", "create, watch and cancel runs", NULL, run_commands,
+    {"run", "create, watch and steer runs", NULL, run_commands,
      "  tacit run spec > my.ini\n"
      "  tacit run create my.ini\n"
      "  tacit run wait my-run\n"},
@@ -41,8 +61,12 @@ static const struct command root_commands[] = {
     {"jobs", "what is waiting, being worked on, done", cmd_jobs, NULL, NULL},
     {"logs", "every attempt at a job: by whom, how it ended, its log", cmd_logs, NULL, NULL},
     {"retry", "take jobs out of quarantine", cmd_retry, NULL, NULL},
-    {"agents", "who works; `agents unbench NAME`", cmd_agents, agents_commands, NULL},
-    {"datasets", "what runs can train on", cmd_datasets, NULL, NULL},
+    {"events", "what happened, and who did it", cmd_events, NULL, NULL},
+    {"agents", "who works; drain, revoke, label, unbench", cmd_agents, agents_commands, NULL},
+    {"invite", "a token by which agents may join", cmd_invite, NULL, NULL},
+    {"quota", "jobs that an owner's agents may hold at once", cmd_quota, NULL, NULL},
+    {"token", "rotate the join token", NULL, token_commands, "  tacit token rotate join\n"},
+    {"datasets", "what runs can train on; delete", cmd_datasets, datasets_commands, NULL},
     {"backup", "the coordinator in one file, while it works", cmd_backup, NULL, NULL},
     {"restore", "a coordinator's folder from a backup", cmd_restore, NULL, NULL},
     {"gc", "let go what is stored and nobody needs", cmd_gc, NULL, NULL},

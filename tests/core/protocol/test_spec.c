@@ -325,8 +325,8 @@ static void template_is_the_defaults(void **state)
 static void needs_are_labels(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"gpu", "gpu=", "=no", "gpu=no,", "gpu=no,gpu=yes",
-                                        "gpu=no,,site=lab", "gpu=a b=c", "-x=1"};
+    static const char *const wrong[] = {
+        "gpu", "gpu=", "=no", "gpu=no,", "gpu=no,gpu=yes", "gpu=no,,site=lab", "gpu=a b=c", "-x=1"};
     struct run_spec s, again;
     struct spec_need need;
     struct buf b;
