@@ -50,7 +50,7 @@ static int start(struct coordinator *c, const struct tacitd_options *o, struct e
     c->service.dir = o->dir;
     c->service.started_ms = env_monotonic_ms();
     c->service.no_duplicates = o->no_duplicates;
-    c->service.open_figures = o->address->loopback;
+    c->service.open_figures = o->address && o->address->loopback;
     if (!rc)
         rc = restore_check(o->dir, e);
     if (!rc)

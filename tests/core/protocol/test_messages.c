@@ -183,7 +183,7 @@ static void no_loss_is_not_zero(void **state)
     arena_init(&a, 1 << 16);
     assert_int_equal(message_encode(&message_heartbeat, &in, &b, &e), 0);
     assert_string_equal(b.data, "{\"fence\":{\"incarnation\":1,\"counter\":2},\"step\":0,\"total\":"
-                                "0,\"loss\":null,\"rate\":3,\"phase\":\"fetching\"}");
+                                "0,\"loss\":null,\"rate\":3,\"phase\":\"fetching\",\"points\":[]}");
     assert_int_equal(message_decode(&message_heartbeat, b.data, b.len, &out, &a, &e), 0);
     assert_true(isnan(out.loss) && out.rate == 3 && out.fence->counter == 2);
     buf_free(&b);
