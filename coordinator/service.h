@@ -50,6 +50,7 @@ struct call {
     const char *query_run, *query_state;
     uint64_t query_limit, query_after, query_since;
     int64_t now_ms, wall_ms;
+    bool told;            /* out: an event tells of this call (run/events.h) */
     bool checked;         /* out of a prepare: what the agent sent was checked, all of it */
     const void *prepared; /* out of a prepare: what the operation is to answer */
     uint64_t ready;       /* out: jobs that became ready to claim in this call */

@@ -11,6 +11,7 @@
 #include "coordinator/api/tokens.h"
 #include "coordinator/lease/lease.h"
 #include "coordinator/log.h"
+#include "coordinator/run/events.h"
 #include "coordinator/run/works.h"
 #include "coordinator/store/ops_steer.h"
 
@@ -370,6 +371,20 @@ enum api_step api_begin(struct api_exchange *public)
 
 /* --- the operation --------------------------------------------------------------------------- */
 
+/* What is only tried, or said again and again on the way, is no act. */
+static bool is_act(const struct exchange *x)
+{
+    const struct route *r = x->route;
+
+    if (r->kind != ROUTE_WRITE || x->call.caller != CALLER_ADMIN || x->call.told)
+        return false;
+    if (r->in == &message_run_create || r->in == &message_pause || r->in == &message_priority)
+        return false; /* they tell it themselves, unless it changed nothing */
+    if (r->in == &message_rollback && ((const struct msg_rollback *)x->in)->dry_run)
+        return false;
+    return strstr(r->pattern, "/renew") == NULL && strstr(r->pattern, "/verified") == NULL;
+}
+
 int exchange_run(struct store_conn *c, void *arg, struct err *e)
 {
     struct exchange *x = arg;
@@ -377,6 +392,7 @@ int exchange_run(struct store_conn *c, void *arg, struct err *e)
     /* The second try after a failed COMMIT starts as the first did. */
     x->call.conn = c;
     x->call.ready = 0;
+    x->call.told = false;
     x->call.raw = NULL;
     x->call.raw_len = 0;
     x->call.raw_type = NULL;
@@ -384,7 +400,11 @@ int exchange_run(struct store_conn *c, void *arg, struct err *e)
     x->call.wall_ms = env_wall_ms();
     if (x->route->out)
         memset(x->out, 0, x->route->out->size);
-    return x->route->fn(&x->call, x->in, x->out, e);
+    int rc = x->route->fn(&x->call, x->in, x->out, e);
+    if (rc || !is_act(x))
+        return rc;
+    return event_tell(&x->call, &(struct event){.kind = "operator"}, e, "%s %s",
+                      x->public.request.method, x->public.request.path);
 }
 
 static void write_done(void *arg, int rc, const struct err *e)

@@ -20,6 +20,7 @@ int event_tell(struct call *c, const struct event *event, struct err *e, const c
     told.text = text;
     if (c->caller == CALLER_ADMIN)
         told.who = "admin";
+    c->told = true;
     return op_event_add(c->conn, &told, (uint64_t)c->wall_ms, e);
 }
 

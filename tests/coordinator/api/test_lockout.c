@@ -132,6 +132,28 @@ static void a_cancelled_job_uploads_nothing(void **state)
     answer_free(&a);
 }
 
+/* Whatever an operator does is found again, with his token's name; what changed nothing is not. */
+static void operators_acts_are_kept(void **state)
+{
+    struct rig *r = *state;
+    struct answer a;
+    char token[PROTOCOL_TOKEN_MAX + 1];
+    rig_join(r, 1, token);
+    assert_int_equal(rig_json(r, "POST /v1/jobs/77/retry", r->tokens.admin, NULL, &a), 404);
+    answer_free(&a);
+    assert_int_equal(rig_json(r, "POST /v1/agents/undrain", r->tokens.admin,
+                              "{\"names\":[{\"pattern\":\"*\"}]}", &a),
+                     200);
+    answer_free(&a);
+    assert_int_equal(rig_json(r, "GET /v1/history", r->tokens.admin, NULL, &a), 200);
+    assert_non_null(strstr(a.body, "\"kind\":\"operator\",\"who\":\"admin\",\"job\":0,\"text\":"
+                                   "\"POST /v1/agents/undrain\""));
+    assert_null(strstr(a.body, "retry"));
+    answer_free(&a);
+    assert_int_equal(rig_json(r, "GET /v1/history", token, NULL, &a), 403);
+    answer_free(&a);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 int main(void)
@@ -141,6 +163,7 @@ int main(void)
         TEST(an_invitation_is_for_its_number),
         TEST(a_revoked_token_is_good_for_nothing),
         TEST(a_cancelled_job_uploads_nothing),
+        TEST(operators_acts_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
