@@ -8,6 +8,7 @@
 #include "core/env/file.h"
 #include "agent/agent.h"
 #include "coordinator/store/store.h"
+#include "coordinator/api/address.h"
 #include "coordinator/tacitd.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/engine_time.h"
@@ -150,7 +151,8 @@ static void coordinator_main(void *arg)
 {
     struct machine *m = arg;
     struct err e = {0};
-    struct tacitd_options o = {.dir = "/data"};
+    struct listen_address anywhere = {.host = "[::]"};
+    struct tacitd_options o = {.dir = "/data", .address = &anywhere};
     int rc = tacitd_run(&o, &e);
     process_ended(m);
     server_forget();
