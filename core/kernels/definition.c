@@ -43,6 +43,11 @@ static void product(const struct kern_product *p, size_t m0, size_t m1, size_t n
     }
 }
 
+static void vector(const struct kern_product *p, size_t n0, size_t n1, float *scratch)
+{
+    product(p, 0, 1, n0, n1, scratch);
+}
+
 /* ---- attention ----
  * For head h of one sequence, D = head size, scale = 1/√D (float division of 1 by the float root):
  *   q, k       rotated: x[i]' = fma(x[i], cos, −(x[i+D/2]·sin)), x[i+D/2]' = fma(x[i+D/2], cos,
@@ -414,6 +419,39 @@ static void loss_gradient(float *d, size_t d_ld, const float *logits, size_t ld,
     }
 }
 
+/* Word v is in lane v mod 16. For each block of KERN_WORDS and lane: m' = the largest of m and the
+ * block's logits, + 0, s ← s·exp(m − m'), then s ← s + exp(x − m') word by word; m begins as
+ * −FLT_MAX, which is less than any logit that leaves the loss finite, s as 0. */
+static void words_block(float *state, const float *logits, size_t ld, size_t rows, size_t n)
+{
+    for (size_t r = 0; r < rows; r++, state += 32, logits += ld) {
+        for (size_t l = 0; l < 16; l++) {
+            float max = state[l], sum = state[16 + l];
+            for (size_t v = l; v < n; v += 16)
+                max = f1_max(logits[v], max);
+            max = max + 0.0f;
+            sum = sum * f1_exp(state[l] - max);
+            for (size_t v = l; v < n; v += 16)
+                sum = sum + f1_exp(logits[v] - max);
+            state[l] = max;
+            state[16 + l] = sum;
+        }
+    }
+}
+
+/* max = the largest m; loss = ln(sum of s·exp(m − max) over the lanes) − (x[target] − max). */
+static void words_loss(float *losses, const float *state, const float *at, size_t rows)
+{
+    for (size_t r = 0; r < rows; r++, state += 32) {
+        float max = -(float)INFINITY, lane[16];
+        for (size_t l = 0; l < 16; l++)
+            max = f1_max(max, state[l]);
+        for (size_t l = 0; l < 16; l++)
+            lane[l] = state[16 + l] * f1_exp(state[l] - max);
+        losses[r] = (float)mathfn_log((double)lanes_sum(lane)) - (at[r] - max);
+    }
+}
+
 /* ---- optimizer ---- */
 
 static void adamw(float *p, float *m, float *v, const float *g, size_t n,
@@ -452,6 +490,9 @@ static double peak(float *out, size_t rounds, bool bf16)
 const struct kern_lanes kern_lanes_definition = {
     .name = "definition",
     .product = product,
+    .vector = vector,
+    .words_block = words_block,
+    .words_loss = words_loss,
     .attention_forward = attention_forward,
     .attention_backward = attention_backward,
     .attention_decode = attention_decode,

@@ -1,6 +1,7 @@
 /* The calls of kernels.h: work cut into ranges of outputs for the pool. */
 #include "core/kernels/kernels.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -38,7 +39,7 @@ struct kern {
 static size_t scratch_floats(const struct kern_options *o)
 {
     size_t attention = o->seq == 0 ? 0 : kern_attention_scratch(o->seq, o->head);
-    size_t n = attention > KERN_PACK ? attention : KERN_PACK;
+    size_t n = attention > KERN_WORD_SCRATCH ? attention : KERN_WORD_SCRATCH;
     return (n + 15) / 16 * 16 + 16;
 }
 
@@ -158,6 +159,25 @@ static void product_part(void *arg, size_t begin, size_t end)
     slot_give(s);
 }
 
+static void vector_part(void *arg, size_t begin, size_t end)
+{
+    const struct product_job *j = arg;
+    struct slot *s = slot_take(j->k);
+    j->k->lanes->vector(j->p, begin, end, s->scratch);
+    slot_give(s);
+}
+
+/* A token's product with weights, each of which is read once: by outputs, in parts long enough for
+ * the memory to stream. */
+static void vector_run(struct product_job *j)
+{
+    const size_t parts = (size_t)j->k->threads * 2;
+    if (j->k->threads == 1 || j->N * j->p->K < ALONE_MULTIPLY_ADDS)
+        vector_part(j, 0, j->N);
+    else
+        pool_for(j->k->pool, j->N, ((j->N + parts - 1) / parts + 31) / 32 * 32, vector_part, j);
+}
+
 void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, size_t a_row,
                  size_t a_col, const float *B, size_t b_row, size_t b_col, float *C, size_t c_row,
                  bool accumulate)
@@ -167,6 +187,10 @@ void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, s
 
     if (M == 0 || N == 0)
         return;
+    if (M == 1 && b_row == 1 && K > 0 && K <= KERN_PACK && k->blas.library == NULL) {
+        vector_run(&j);
+        return;
+    }
     size_t parts = (size_t)k->threads * 4;
     if (k->threads == 1 || k->blas.one_caller || M * N * at_least(K, 1) < ALONE_MULTIPLY_ADDS) {
         product_part(&j, 0, M);
@@ -468,6 +492,72 @@ void kern_loss_gradient(struct kern *k, float *d, size_t d_ld, const float *logi
                          .width = n,
                          .scale = scale};
     pool_for(k->pool, rows, grain_of_rows(n), loss_gradient_part, &j);
+}
+
+struct words_job {
+    struct kern *k;
+    float *loss;
+    const float *x, *E;
+    const uint32_t *targets;
+    size_t H, V;
+};
+
+/* Rows of one block: all words pass by, KERN_WORDS at a time. */
+static void words_rows(const struct words_job *j, size_t r0, size_t rows, float *scratch)
+{
+    struct kern *k = j->k;
+    float *logits = scratch + KERN_PACK, *state = logits + KERN_WORD_ROWS * (KERN_WORDS + 16);
+    float *at = state + 32 * KERN_WORD_ROWS;
+    struct kern_product p = {.K = j->H,
+                             .A = j->x + r0 * j->H,
+                             .a_row = j->H,
+                             .a_col = 1,
+                             .b_row = 1,
+                             .b_col = j->H,
+                             .C = logits,
+                             .c_row = KERN_WORDS + 16,
+                             .bf16 = k->bf16};
+
+    for (size_t i = 0; i < 32 * rows; i++)
+        state[i] = i % 32 < 16 ? -FLT_MAX : 0.0f;
+    for (size_t v = 0; v < j->V; v += KERN_WORDS) {
+        const size_t n = j->V - v < KERN_WORDS ? j->V - v : KERN_WORDS;
+        p.B = j->E + v * j->H;
+        if (k->blas.library != NULL)
+            blas_product(&k->blas, &p, 0, rows, 0, n);
+        else
+            k->lanes->product(&p, 0, rows, 0, n, scratch);
+        k->lanes->words_block(state, logits, p.c_row, rows, n);
+        for (size_t r = 0; r < rows; r++) {
+            const size_t target = j->targets[r0 + r];
+            if (target >= v && target < v + n)
+                at[r] = logits[r * p.c_row + target - v];
+        }
+    }
+    k->lanes->words_loss(j->loss + r0, state, at, rows);
+}
+
+static void words_part(void *arg, size_t r0, size_t r1)
+{
+    const struct words_job *j = arg;
+    struct slot *s = slot_take(j->k);
+    for (size_t r = r0; r < r1; r += KERN_WORD_ROWS)
+        words_rows(j, r, r1 - r < KERN_WORD_ROWS ? r1 - r : KERN_WORD_ROWS, s->scratch);
+    slot_give(s);
+}
+
+void kern_word_losses(struct kern *k, float *loss, const float *x, const float *E,
+                      const uint32_t *targets, size_t rows, size_t H, size_t V)
+{
+    struct words_job j = {k, loss, x, E, targets, H, V};
+    const size_t each = (rows + (size_t)k->threads - 1) / (size_t)k->threads;
+    const bool alone = k->threads == 1 || k->blas.one_caller || rows * H * V < ALONE_MULTIPLY_ADDS;
+
+    if (alone)
+        words_part(&j, 0, rows);
+    else
+        pool_for(k->pool, rows, each < KERN_WORD_ROWS ? (each + 11) / 12 * 12 : KERN_WORD_ROWS,
+                 words_part, &j);
 }
 
 /* ---- optimizer ---- */

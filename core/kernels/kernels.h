@@ -166,6 +166,12 @@ void kern_loss_gradient(struct kern *k, float *d, size_t d_ld, const float *logi
                         const float *stats, const uint32_t *targets, size_t rows, size_t first,
                         size_t n, float scale);
 
+/* The same without a backward pass: losses of x (rows,H) under the head E (V,H), loss[r] = −log p
+ * of word targets[r] (each below V). Logits are taken up block by block and never stored; a last
+ * bit may differ from kern_loss_forward's, whose sum runs over whole rows. */
+void kern_word_losses(struct kern *k, float *loss, const float *x, const float *E,
+                      const uint32_t *targets, size_t rows, size_t H, size_t V);
+
 /* ---- optimizer ---- */
 
 struct kern_adamw {

@@ -34,6 +34,11 @@ struct kern_adamw_f {
 #define KERN_PACK (KERN_PACK_A + KERN_PACK_B)
 /* Elements a block of the sum of squares. */
 #define KERN_SQUARES 4096
+/* Words whose logits kern_word_losses has at once, for so many rows: they and a packed block of
+ * hidden states stay in the second-level cache, while a block of the embedding serves all rows. */
+#define KERN_WORDS 512
+#define KERN_WORD_ROWS 192
+#define KERN_WORD_SCRATCH (KERN_PACK + KERN_WORD_ROWS * (KERN_WORDS + 16 + 32 + 1))
 #define KERN_NORM_EPSILON 1e-5f
 
 /* Floats of scratch that attention takes: see lanes/attention.c and attention_backward.c; decoding
@@ -52,6 +57,13 @@ struct kern_lanes {
     /* Rows m0…m1, columns n0…n1 of a product. scratch: KERN_PACK floats, 64-byte aligned. */
     void (*product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                     float *scratch);
+    /* Columns n0…n1 of a product of one row, b_row = 1. */
+    void (*vector)(const struct kern_product *p, size_t n0, size_t n1, float *scratch);
+    /* Logits of the next n ≤ KERN_WORDS words into the rows' states (rows,32): largest so far and
+     * sum of e^(x − largest) in each of 16 lanes. */
+    void (*words_block)(float *state, const float *logits, size_t ld, size_t rows, size_t n);
+    /* loss[r] = −log p of the word whose logit is at[r], once all words are in. */
+    void (*words_loss)(float *loss, const float *state, const float *at, size_t rows);
     /* Units u0…u1, unit u being head u mod A of sequence u / A. bf16: of the products within. */
     void (*attention_forward)(const struct kern_attention *a, bool bf16, float *out, float *stats,
                               const float *qkv, size_t u0, size_t u1, float *scratch);

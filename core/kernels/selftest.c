@@ -52,6 +52,9 @@ static void product(struct bench *t, const struct kern_lanes *l, float *y, int k
     p.accumulate = !whole, p.bf16 = bf16;
     memcpy(y, t->c, M * N * sizeof *y);
     l->product(&p, 0, M, 0, N, t->scratch);
+    p.C = y + M * N;
+    if (p.b_row == 1)
+        l->vector(&p, 0, N, t->scratch);
 }
 
 static void attention(struct bench *t, const struct kern_lanes *l, float *y, bool bf16)
@@ -95,6 +98,10 @@ static void loss(struct bench *t, const struct kern_lanes *l, float *y)
     l->loss(y + ROWS * WIDTH, stats, t->a, WIDTH, targets, ROWS, WIDTH);
     l->loss_gradient(y, WIDTH, t->a, WIDTH, stats, targets, ROWS, 0, 20, 0.125f);
     l->loss_gradient(y + 20, WIDTH, t->a + 20, WIDTH, stats, targets, ROWS, 20, WIDTH - 20, 0.125f);
+    float *state = y + ROWS * (WIDTH + 4);
+    l->words_block(state, t->a, WIDTH, ROWS, WIDTH);
+    l->words_block(state, t->b, WIDTH, ROWS, WIDTH);
+    l->words_loss(state + 32 * ROWS, state, t->c, ROWS);
 }
 
 static void adamw(struct bench *t, const struct kern_lanes *l, float *y)

@@ -90,7 +90,7 @@ void engine__forward(struct engine *g, const float *parameters, const struct eng
 void engine__layer_forward(struct engine *g, uint32_t layer, const struct engine_layer *l,
                            const struct engine_weights *w, const struct engine_batch *b,
                            float *next);
-/* losses[rows] from last_normed and targets, by chunks of head_rows. */
+/* losses[rows] from last_normed and targets. */
 void engine__losses(struct engine *g, const float *parameters, size_t rows);
 /* After a forward pass with keep: losses[rows], and gradients and embed_in continue. */
 void engine__backward(struct engine *g, const float *parameters, float *gradients,

@@ -61,11 +61,6 @@ void engine__forward(struct engine *g, const float *parameters, const struct eng
 
 void engine__losses(struct engine *g, const float *parameters, size_t rows)
 {
-    const size_t h = g->c.hidden, v = g->c.vocab, ld = g->logits_stride;
-    for (size_t i = 0; i < rows; i += g->head_rows) {
-        const size_t n = rows - i < g->head_rows ? rows - i : g->head_rows;
-        kern_matmul(g->kern, n, v, h, g->last_normed + i * h, h, 1, parameters, 1, h, g->logits, ld,
-                    false);
-        kern_loss_forward(g->kern, g->losses + i, NULL, g->logits, ld, g->targets + i, n, v);
-    }
+    kern_word_losses(g->kern, g->losses, g->last_normed, parameters, g->targets, rows, g->c.hidden,
+                     g->c.vocab);
 }

@@ -70,6 +70,7 @@ static void walk_train(struct engine *g, struct walk *w, uint64_t rows)
         }
     }
     g->last_stats = floats(w, rows * 2);
+    g->logits = floats(w, g->head_rows * g->logits_stride);
     g->d_stream = floats(w, rows * c->hidden);
     g->d_normed = floats(w, rows * c->hidden);
     g->d_wide = floats(w, rows * wide);
@@ -96,7 +97,6 @@ static void walk_all(struct engine *g, struct walk *w, uint64_t rows)
     g->inputs = take(w, rows, sizeof *g->inputs);
     g->targets = take(w, rows, sizeof *g->targets);
     g->losses = floats(w, rows);
-    g->logits = floats(w, g->head_rows * g->logits_stride);
     g->last = floats(w, rows * c->hidden);
     g->last_normed = floats(w, rows * c->hidden);
     g->k_cache = floats(w, cache);

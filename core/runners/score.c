@@ -1,5 +1,6 @@
-/* Scores of a part of a draw: every router on the prefix of every sequence (Eq. 9), router by
- * router, so that one router's weights are in memory at a time. */
+/* Scores of a part of a draw: every router on the prefix of every sequence (Eq. 9). Tokens are read
+ * and unpacked once, a stretch of sequences at a time; over a stretch, router follows router, so
+ * that one router's weights are in memory at a time. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -8,44 +9,50 @@
 #include "core/env/clock.h"
 #include "core/mixture/scores.h"
 
-#define SCORE_BLOCK 128 /* sequences between two polls, at most */
+#define SCORE_BLOCK 128                  /* sequences between two polls, at most */
+#define SCORE_TOKENS (UINT64_C(1) << 24) /* of a stretch, at most: routers take long over them */
 
 struct scoring {
     const struct job_context *c;
     struct sequences sequences;
     uint32_t routers, prefix;
-    uint64_t count;
-    float *scores; /* (count, routers) */
-    uint32_t *tokens;
+    uint64_t count, stretch;
+    float *scores;    /* (count, routers) */
+    uint32_t *tokens; /* (stretch, prefix) */
     float *cumulative;
     double began;
 };
 
-static int block_tokens(struct scoring *x, uint64_t at, uint32_t n, struct err *e)
+/* Sequences `first` to first+n−1 are the stretch in memory from here on. */
+static int read_stretch(struct scoring *x, uint64_t first, uint64_t n, struct err *e)
 {
-    int rc = job_poll(x->c, e);
-    for (uint32_t i = 0; !rc && i < n; i++) {
-        rc = sequences_tokens(&x->sequences, at + i, x->prefix, x->tokens + (size_t)i * x->prefix,
-                              e);
+    int rc = 0;
+    for (uint64_t i = 0; !rc && i < n; i++) {
+        rc = i % SCORE_BLOCK ? 0 : job_poll(x->c, e);
+        if (!rc) {
+            rc =
+                sequences_tokens(&x->sequences, first + i, x->prefix, x->tokens + i * x->prefix, e);
+        }
     }
     return rc;
 }
 
-static void tell(const struct scoring *x, uint64_t router, uint64_t sequence)
+/* done: scores, of all routers. */
+static void tell(const struct scoring *x, uint64_t done)
 {
-    uint64_t done = router * x->count + sequence;
     job_report(x->c, done, x->routers * x->count, done * x->prefix, x->began);
 }
 
-static int score_router(struct scoring *x, struct reader *m, uint32_t router, struct err *e)
+static int score_router(struct scoring *x, struct reader *m, uint32_t router, uint64_t first,
+                        uint64_t count, struct err *e)
 {
     struct job_block block = {0};
-    for (uint64_t at = 0, n; at < x->count; at += n) {
-        n = job_block_next(&block, x->count - at, SCORE_BLOCK);
-        int rc = block_tokens(x, at, (uint32_t)n, e);
+    for (uint64_t at = 0, n; at < count; at += n) {
+        n = job_block_next(&block, count - at, SCORE_BLOCK);
+        int rc = job_poll(x->c, e);
         if (!rc) {
-            rc = engine_scores(m->engine, m->parameters, x->tokens, (uint32_t)n, x->prefix,
-                               x->prefix, x->cumulative, e);
+            rc = engine_scores(m->engine, m->parameters, x->tokens + at * x->prefix, (uint32_t)n,
+                               x->prefix, x->prefix, x->cumulative, e);
         }
         if (rc) {
             return rc;
@@ -56,45 +63,41 @@ static int score_router(struct scoring *x, struct reader *m, uint32_t router, st
                 return err_set(e, ERR_NOT_FINITE,
                                "router %u scores sequence %" PRIu64 " with no finite number; lower "
                                "[router] learning_rate",
-                               router, at + i);
+                               router, first + at + i);
             }
-            x->scores[(at + i) * x->routers + router] = score;
+            x->scores[(first + at + i) * x->routers + router] = score;
         }
-        tell(x, router, at + n);
+        tell(x, first * x->routers + router * count + at + n);
     }
     return 0;
 }
 
-static int score_random(struct scoring *x, struct err *e)
+static void score_random(struct scoring *x, uint64_t first, uint64_t count)
 {
-    struct job_block block = {0};
-    for (uint64_t at = 0, n; at < x->count; at += n) {
-        n = job_block_next(&block, x->count - at, SCORE_BLOCK);
-        int rc = block_tokens(x, at, (uint32_t)n, e);
-        if (rc) {
-            return rc;
-        }
-        for (uint32_t i = 0; i < n; i++) {
-            for (uint32_t k = 0; k < x->routers; k++) {
-                x->scores[(at + i) * x->routers + k] = scores_random(
-                    x->c->spec->seed, x->tokens + (size_t)i * x->prefix, x->prefix, k);
-            }
+    for (uint64_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < x->routers; k++) {
+            x->scores[(first + i) * x->routers + k] =
+                scores_random(x->c->spec->seed, x->tokens + i * x->prefix, x->prefix, k);
         }
     }
-    return 0;
 }
 
 static int score_all(struct scoring *x, const struct msg_grant *g, struct err *e)
 {
-    if (x->c->spec->router.mode == SPEC_RANDOM) {
-        return score_random(x, e);
-    }
-    struct reader m;
-    int rc = reader_open(&m, x->c, g, TARGET_ROUTER, e);
-    for (uint32_t k = 0; !rc && k < x->routers; k++) {
-        rc = reader_load(&m, x->c, g, k, e);
-        if (!rc) {
-            rc = score_router(x, &m, k, e);
+    const bool random = x->c->spec->router.mode == SPEC_RANDOM;
+    struct reader m = {0};
+    int rc = random ? 0 : reader_open(&m, x->c, g, TARGET_ROUTER, e);
+    for (uint64_t at = 0, n; !rc && at < x->count; at += n) {
+        n = x->count - at < x->stretch ? x->count - at : x->stretch;
+        rc = read_stretch(x, at, n, e);
+        if (!rc && random) {
+            score_random(x, at, n);
+        }
+        for (uint32_t k = 0; !rc && !random && k < x->routers; k++) {
+            rc = reader_load(&m, x->c, g, k, e);
+            if (!rc) {
+                rc = score_router(x, &m, k, at, n, e);
+            }
         }
     }
     return rc;
@@ -131,7 +134,8 @@ int run_score(struct job_context *c, const struct msg_grant *g, struct job_resul
     }
     if (!rc) {
         x.scores = calloc(x.count * x.routers, sizeof *x.scores);
-        x.tokens = malloc((size_t)SCORE_BLOCK * x.prefix * sizeof *x.tokens);
+        x.stretch = SCORE_TOKENS / x.prefix < x.count ? SCORE_TOKENS / x.prefix : x.count;
+        x.tokens = malloc(x.stretch * x.prefix * sizeof *x.tokens);
         x.cumulative = malloc((size_t)SCORE_BLOCK * x.prefix * sizeof *x.cumulative);
         if (!x.scores || !x.tokens || !x.cumulative) {
             rc = err_set(e, ERR_NO_MEMORY, "no memory for the scores of %" PRIu64 " sequences",

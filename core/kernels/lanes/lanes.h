@@ -8,6 +8,9 @@
 
 void LANES(lanes_product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                           float *scratch);
+void LANES(lanes_vector)(const struct kern_product *p, size_t n0, size_t n1, float *scratch);
+void LANES(lanes_words_block)(float *state, const float *logits, size_t ld, size_t rows, size_t n);
+void LANES(lanes_words_loss)(float *loss, const float *state, const float *at, size_t rows);
 void LANES(lanes_attention_forward)(const struct kern_attention *a, bool bf16, float *out,
                                     float *stats, const float *qkv, size_t u0, size_t u1,
                                     float *scratch);

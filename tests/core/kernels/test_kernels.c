@@ -42,7 +42,8 @@ static void products_equal_the_definition(void **state)
     static const struct shape small[] = {
         {1, 1, 1},    {1, 16, 5},   {2, 31, 3},   {3, 33, 17}, {5, 7, 64},   {6, 16, 16},
         {7, 48, 33},  {11, 15, 2},  {12, 32, 32}, {13, 17, 1}, {25, 65, 40}, {1, 100, 130},
-        {64, 96, 16}, {100, 1, 37}, {31, 64, 96}, {4, 4, 385}, {12, 513, 3},
+        {64, 96, 16}, {100, 1, 37}, {31, 64, 96}, {4, 4, 385}, {12, 513, 3}, {1, 32, 16},
+        {1, 33, 95},  {1, 97, 384}, {1, 16, 31},
     };
     static const struct shape large[] = {
         {97, 130, 400}, {400, 33, 48},   {193, 520, 70},
@@ -322,6 +323,40 @@ static void losses_equal_the_definition(void **state)
     }
 }
 
+/* Scores' losses: block by block as by whole rows, but for rounding; the same bytes from every set,
+ * any number of threads and whatever rows are beside them, or a router's score would depend on who
+ * computed it. */
+static void word_losses_equal_the_definition(void **state)
+{
+    static const struct {
+        size_t rows, H, V;
+    } shapes[] = {{1, 8, 2}, {3, 16, 15}, {7, 18, 37}, {200, 32, 512}, {40, 33, 1100}};
+    struct check *c = *state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        size_t rows = shapes[i].rows, H = shapes[i].H, V = shapes[i].V;
+        float *x = check_array(rows * H), *E = check_array(V * H), *logits = check_array(rows * V);
+        float *want = check_array(rows), *got = check_array(rows), *usual = check_array(rows);
+        uint32_t *targets = malloc(rows * sizeof *targets);
+        for (size_t r = 0; r < rows; r++)
+            targets[r] = (uint32_t)(check_uniform() * (float)V);
+        for (size_t k = 0; k < rows * H; k++)
+            x[k] *= 3.0f;
+        kern_linear(c->definition, logits, x, E, rows, H, V, false);
+        kern_loss_forward(c->definition, usual, NULL, logits, V, targets, rows, V);
+        kern_word_losses(c->definition, want, x, E, targets, rows, H, V);
+        for (size_t r = 0; r < rows; r++)
+            assert_true(fabsf(want[r] - usual[r]) <= 2e-6f * (1.0f + fabsf(usual[r])));
+        for (size_t k = 0; k < c->count; k++) {
+            kern_word_losses(c->sets[k], got, x, E, targets, rows, H, V);
+            check_same(want, got, rows, "word losses", c->names[k]);
+            const size_t last = rows - 1;
+            kern_word_losses(c->sets[k], got, x + last * H, E, targets + last, 1, H, V);
+            check_same(want + last, got, 1, "word losses of a row alone", c->names[k]);
+        }
+        free(x), free(E), free(logits), free(want), free(got), free(usual), free(targets);
+    }
+}
+
 static void adamw_equals_the_definition(void **state)
 {
     static const size_t sizes[] = {1, 16, 23, 60001};
@@ -380,6 +415,7 @@ int main(void)
         cmocka_unit_test(elementwise_equals_the_definition),
         cmocka_unit_test(embeddings_equal_the_definition),
         cmocka_unit_test(losses_equal_the_definition),
+        cmocka_unit_test(word_losses_equal_the_definition),
         cmocka_unit_test(adamw_equals_the_definition),
         cmocka_unit_test(an_unknown_set_is_refused_by_name),
     };

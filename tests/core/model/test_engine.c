@@ -264,7 +264,8 @@ static void gradients_are_slopes_of_the_loss(void **state)
         struct err e = {0};
         double loss;
         assert_int_equal(engine_gradients(g, at.p, tokens, 3, c->seq, gradient, &loss, &e), 0);
-        assert_true(fabs(loss - loss_at(g, c, at.p, tokens, 3)) < 1e-9);
+        /* Without gradients the sum over words runs in blocks: its last bits differ. */
+        assert_true(fabs(loss - loss_at(g, c, at.p, tokens, 3)) < 1e-6);
         for (uint32_t k = 0; k < model_tensor_count(c); k++) {
             struct model_tensor t;
             model_tensor_at(c, k, &t);
