@@ -16,8 +16,10 @@
 #include <sys/auxv.h>
 #endif
 
-/* About two microseconds: what a futex wake costs. Longer spins take the core from a neighbour. */
-#define SPIN_MAX 60
+/* Some 50 microseconds, which is what waking a thread takes on a virtual machine: a step's jobs
+ * follow one another within that, and a spin that fails doubles the wait at most. Longer spins take
+ * the core from a neighbour. */
+#define SPIN_MAX 2000
 /* Parts a thread, so that one held up by a neighbour leaves its share to the others. */
 #define PARTS_A_THREAD 4
 #define THREADS_MAX 1024
@@ -29,7 +31,7 @@ struct pool {
     /* The job; written only while no part is left, read before a part is taken. */
     _Atomic(void (*)(void *, size_t, size_t)) fn;
     _Atomic(void *) arg;
-    atomic_size_t n, part, parts; /* part: items a part */
+    atomic_size_t n, grain, grains, parts;
 
     _Alignas(64) _Atomic uint64_t ticket; /* generation << 32 | parts left */
     _Alignas(64) atomic_size_t done;      /* parts finished */
@@ -69,6 +71,14 @@ static uint32_t parts_left(struct pool *p)
     return (uint32_t)atomic_load_explicit(&p->ticket, memory_order_acquire);
 }
 
+/* Where part i begins: parts differ by one grain at most, so that as many threads as there are end
+ * together. */
+static size_t part_begin(size_t i, size_t parts, size_t grains, size_t grain)
+{
+    const size_t each = grains / parts, longer = grains % parts;
+    return (i * each + (i < longer ? i : longer)) * grain;
+}
+
 /* Takes and runs parts until none is left. */
 static void parts_run(struct pool *p, bool caller)
 {
@@ -79,13 +89,15 @@ static void parts_run(struct pool *p, bool caller)
         void (*fn)(void *, size_t, size_t) = atomic_load_explicit(&p->fn, memory_order_relaxed);
         void *arg = atomic_load_explicit(&p->arg, memory_order_relaxed);
         size_t n = atomic_load_explicit(&p->n, memory_order_relaxed);
-        size_t part = atomic_load_explicit(&p->part, memory_order_relaxed);
+        size_t grain = atomic_load_explicit(&p->grain, memory_order_relaxed);
+        size_t grains = atomic_load_explicit(&p->grains, memory_order_relaxed);
         size_t parts = atomic_load_explicit(&p->parts, memory_order_relaxed);
         if (!atomic_compare_exchange_strong_explicit(&p->ticket, &ticket, ticket - 1,
                                                      memory_order_acq_rel, memory_order_relaxed))
             continue;
-        size_t begin = (parts - (uint32_t)ticket) * part;
-        fn(arg, begin, part < n - begin ? begin + part : n);
+        const size_t i = parts - (uint32_t)ticket;
+        const size_t begin = part_begin(i, parts, grains, grain);
+        fn(arg, begin, i + 1 < parts ? part_begin(i + 1, parts, grains, grain) : n);
         if (atomic_fetch_add_explicit(&p->done, 1, memory_order_acq_rel) + 1 == parts && !caller) {
             pthread_mutex_lock(&p->lock);
             pthread_cond_signal(&p->finished);
@@ -102,10 +114,12 @@ static void *worker_main(void *arg)
     for (;;) {
         for (int i = 0; i < SPIN_MAX && parts_left(p) == 0; i++)
             spin_pause();
-        pthread_mutex_lock(&p->lock);
-        while (parts_left(p) == 0 && !atomic_load(&p->stop))
-            pthread_cond_wait(&p->work, &p->lock);
-        pthread_mutex_unlock(&p->lock);
+        if (parts_left(p) == 0) {
+            pthread_mutex_lock(&p->lock);
+            while (parts_left(p) == 0 && !atomic_load(&p->stop))
+                pthread_cond_wait(&p->work, &p->lock);
+            pthread_mutex_unlock(&p->lock);
+        }
         if (atomic_load(&p->stop))
             return NULL;
         parts_run(p, false);
@@ -191,13 +205,13 @@ void pool_for(struct pool *p, size_t n, size_t grain, void (*fn)(void *, size_t,
     }
     size_t grains = n / grain + (n % grain != 0);
     size_t most = (size_t)p->threads * PARTS_A_THREAD;
-    size_t part = (grains / most + (grains % most != 0)) * grain;
-    size_t parts = n / part + (n % part != 0);
+    size_t parts = grains < most ? grains : most;
 
     atomic_store_explicit(&p->fn, fn, memory_order_relaxed);
     atomic_store_explicit(&p->arg, arg, memory_order_relaxed);
     atomic_store_explicit(&p->n, n, memory_order_relaxed);
-    atomic_store_explicit(&p->part, part, memory_order_relaxed);
+    atomic_store_explicit(&p->grain, grain, memory_order_relaxed);
+    atomic_store_explicit(&p->grains, grains, memory_order_relaxed);
     atomic_store_explicit(&p->parts, parts, memory_order_relaxed);
     atomic_store_explicit(&p->done, 0, memory_order_relaxed);
     uint64_t generation = (atomic_load_explicit(&p->ticket, memory_order_relaxed) >> 32) + 1;

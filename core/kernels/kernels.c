@@ -13,8 +13,11 @@
 /* Below these a second thread costs more to wake than it saves. */
 #define ALONE_ELEMENTS 16384
 #define ALONE_MULTIPLY_ADDS 200000
-/* Rows of a product that one packing of B should serve. */
-#define ROWS_A_PACKING 192
+/* About the rows of a product that one packing of B serves. */
+#define ROWS_A_PACKING 384
+/* Bounds of a product's parts are multiples of whole tiles of every instruction set. */
+#define PART_ROWS 24
+#define PART_COLUMNS 48
 /* Block sums of kern_sum_squares kept at once. */
 #define SQUARES_AT_ONCE 4096
 
@@ -178,6 +181,24 @@ static void vector_run(struct product_job *j)
         pool_for(j->k->pool, j->N, ((j->N + parts - 1) / parts + 31) / 32 * 32, vector_part, j);
 }
 
+/* A product is cut into two parts a thread: more pack the same again more often, fewer leave
+ * nothing to the others where one is held up. By rows each part packs B, by columns A; the less of
+ * it the better, where there are enough parts. Returns the rows or columns of a part. */
+static size_t product_split(struct product_job *j, size_t threads)
+{
+    const size_t M = j->M, N = j->N;
+    const size_t blocks = (M + ROWS_A_PACKING - 1) / ROWS_A_PACKING;
+    const size_t parts = threads * (M >= 4 * threads * ROWS_A_PACKING ? 4 : 2);
+    const size_t again = parts > blocks ? parts - blocks : 0;
+
+    j->by_rows = again * N <= (parts - 1) * M;
+    if (M < parts * PART_ROWS || N < parts * PART_COLUMNS)
+        j->by_rows = M / PART_ROWS >= N / PART_COLUMNS;
+    const size_t even = ((j->by_rows ? M : N) + parts - 1) / parts;
+    const size_t unit = j->by_rows ? PART_ROWS : PART_COLUMNS;
+    return (even + unit - 1) / unit * unit;
+}
+
 void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, size_t a_row,
                  size_t a_col, const float *B, size_t b_row, size_t b_col, float *C, size_t c_row,
                  bool accumulate)
@@ -191,23 +212,12 @@ void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, s
         vector_run(&j);
         return;
     }
-    size_t parts = (size_t)k->threads * 4;
     if (k->threads == 1 || k->blas.one_caller || M * N * at_least(K, 1) < ALONE_MULTIPLY_ADDS) {
         product_part(&j, 0, M);
         return;
     }
-    /* By rows where each part is tall enough to earn its packing of B; else by columns. Bounds are
-     * multiples of whole tiles. */
-    j.by_rows = M >= 2 * ROWS_A_PACKING || M >= N;
-    if (j.by_rows) {
-        size_t even = (M + parts - 1) / parts;
-        size_t grain =
-            at_least(even, M / (size_t)k->threads < ROWS_A_PACKING ? 24 : ROWS_A_PACKING);
-        pool_for(k->pool, M, (grain + 23) / 24 * 24, product_part, &j);
-    } else {
-        size_t even = (N + parts - 1) / parts;
-        pool_for(k->pool, N, (even + 47) / 48 * 48, product_part, &j);
-    }
+    const size_t part = product_split(&j, (size_t)k->threads);
+    pool_for(k->pool, j.by_rows ? M : N, part, product_part, &j);
 }
 
 double kern_peak(struct kern *k, size_t rounds)
