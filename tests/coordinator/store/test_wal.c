@@ -96,23 +96,25 @@ static void the_log_stays_bounded_with_slow_readers(void **state)
     (void)state;
     pthread_t threads[3];
     int delays[3] = {0, 10, 20};
-    uint64_t most = 0, written = 0;
+    uint64_t last = 0, written = 0;
+    int anew = 0;
     for (int i = 0; i < 3; i++)
         pthread_create(&threads[i], NULL, read_on, &delays[i]);
-    for (uint64_t n = 0; written < 96u << 20; n++) {
+    /* Begun anew, it shrinks to what is kept of it; when, hangs on how readers get their turns. */
+    for (uint64_t n = 0; anew < 2 && written < 1u << 30; n++) {
         OK(store_write_wait(w.s, write_pages, &n, &err));
         written += 60000;
         uint64_t now = log_bytes("tacit.db");
-        most = now > most ? now : most;
+        anew += now < last;
+        last = now;
     }
     atomic_store(&w.stop, true);
     for (int i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&w.failures), 0);
-    uint64_t bound = CONN_TACIT_WAL_MAX * 4120ull;
-    print_message("log of tacit.db at most %llu of %llu bytes, %llu written\n",
-                  (unsigned long long)most, (unsigned long long)bound, (unsigned long long)written);
-    assert_true(most < 2 * bound); /* on a machine that has other things to do */
+    print_message("log of tacit.db begun anew %d times while %llu bytes were written\n", anew,
+                  (unsigned long long)written);
+    assert_int_equal(anew, 2);
 }
 
 /* --- another program ---------------------------------------------------------------------------
