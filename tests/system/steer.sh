@@ -40,17 +40,17 @@ synthetic run stormy "$dir/spec.ini"
 expect 64 "how many steps more" tacit run extend stormy
 expect 0 "3,200" tacit run extend stormy --steps 200
 expect 66 'did you mean "stormy"' tacit run pause stromy
-until_true 120 leased stormy 2 || fail "nobody works"
-until_true 120 says calm-1 "run=stormy train expert" || fail "no training"
+until_true leased stormy 2 || fail "nobody works"
+until_true says calm-1 "run=stormy train expert" || fail "no training"
 sleep 2
 expect 0 "is paused for" tacit run pause stormy --until 1h
-until_true 60 leased stormy 0 || fail "jobs of a paused run go on"
+until_true leased stormy 0 || fail "jobs of a paused run go on"
 says calm-1 "handed over at step" || says calm-2 "handed over at step" ||
     fail "nothing was handed over"
 kill -KILL "$tacitd"
 wait "$tacitd"
 coordinator # the pause outlives it
-until_true 15 tacit status >"$dir/said.log" 2>&1 || fail "no coordinator"
+until_true tacit status >"$dir/said.log" 2>&1 || fail "no coordinator"
 sleep 1
 leased stormy 0 || fail "the pause was forgotten"
 
@@ -58,11 +58,11 @@ leased stormy 0 || fail "the pause was forgotten"
 expect 0 "calm-2 is labelled" tacit agents label calm-2 site=lab
 expect 0 "^calm-2 finishes" tacit agents drain --label site=lab
 expect 0 "goes on" tacit run resume stormy
-until_true 60 says calm-1 "was handed over at step" || fail "nobody went on from what was saved"
-until_true 60 says calm-2 "drained: this agent, calm-2, gets no more jobs" || fail "not drained"
-until_true 10 state_is calm-2 drained || fail "not shown as drained"
+until_true says calm-1 "was handed over at step" || fail "nobody went on from what was saved"
+until_true says calm-2 "drained: this agent, calm-2, gets no more jobs" || fail "not drained"
+until_true state_is calm-2 drained || fail "not shown as drained"
 expect 0 "calm-1 is revoked" tacit agents revoke 'calm-1'
-until_true 90 says calm-1 "was revoked by an operator" || fail "the revoked agent is not told"
+until_true says calm-1 "was revoked by an operator" || fail "the revoked agent is not told"
 wait "${agents[calm-1]}"
 code=$?
 [ $code = 77 ] || fail "a revoked agent ended with $code"
@@ -79,7 +79,7 @@ invited() {
     pids+=($!)
 }
 invited alice-1 "$dir/alice.token"
-until_true 30 says alice-1 joined || fail "the invitation lets nobody in"
+until_true says alice-1 joined || fail "the invitation lets nobody in"
 invited alice-2 "$dir/alice.token"
 wait "${agents[alice-2]}" && fail "two joined by an invitation for one"
 says alice-2 "this invitation was for 1 agents" || fail "the second one is not told why"
@@ -95,12 +95,12 @@ tacit jobs --run stormy --limit 999 --json | jq -e 'all(.[]; .failures == 0)' >/
 
 # A fork, cancelled twice; what happened is told.
 expect 0 "forked\|created from" tacit run fork stormy quick expert.steps=100000 dense.enabled=no
-until_true 60 leased quick 2 || fail "nobody works for the fork"
+until_true leased quick 2 || fail "nobody works for the fork"
 expect 64 "needed by runs calm, quick, stormy" tacit datasets delete synthetic
 expect 0 "is cancelled" tacit run cancel quick
 expect 0 "is cancelled" tacit run cancel quick
 leased quick 0 || fail "a cancelled run has jobs"
-until_true 60 grep -q "dropped" "$dir/alice-1.log" || fail "its agents were not told"
+until_true grep -q "dropped" "$dir/alice-1.log" || fail "its agents were not told"
 tacit events --since 1h >"$dir/events.log" || fail "no events"
 for kind in run.created run.phase run.paused run.resumed run.extended run.done run.cancelled \
     agent.joined agent.drained agent.revoked token.rotated invitation.made; do
