@@ -371,18 +371,11 @@ enum api_step api_begin(struct api_exchange *public)
 
 /* --- the operation --------------------------------------------------------------------------- */
 
-/* What is only tried, or said again and again on the way, is no act. */
 static bool is_act(const struct exchange *x)
 {
-    const struct route *r = x->route;
+    bool write = x->route->kind == ROUTE_WRITE || x->route->kind == ROUTE_LONG_WRITE;
 
-    if (r->kind != ROUTE_WRITE || x->call.caller != CALLER_ADMIN || x->call.told)
-        return false;
-    if (r->in == &message_run_create || r->in == &message_pause || r->in == &message_priority)
-        return false; /* they tell it themselves, unless it changed nothing */
-    if (r->in == &message_rollback && ((const struct msg_rollback *)x->in)->dry_run)
-        return false;
-    return strstr(r->pattern, "/renew") == NULL && strstr(r->pattern, "/verified") == NULL;
+    return write && x->call.caller == CALLER_ADMIN && !x->call.told && !(x->route->may & TELLS);
 }
 
 int exchange_run(struct store_conn *c, void *arg, struct err *e)

@@ -19,11 +19,14 @@ enum route_kind {
 };
 
 #define MAY(caller) (1u << (caller))
+/* An operator's writes are events, told by method and path, unless the operation tells what it did:
+ * nothing, where it changed nothing, was only tried, or is said again and again on the way. */
+#define TELLS (1u << 31)
 
 struct route {
     const char *method, *pattern; /* "/v1/jobs/{id}/complete" */
     enum route_kind kind;
-    unsigned may;              /* MAY(…) of each kind of caller */
+    unsigned may;              /* MAY(…) of each kind of caller; TELLS */
     const struct message *in;  /* NULL: no body is read */
     const struct message *out; /* NULL: the operation gives raw JSON, or nothing */
     call_fn *fn;

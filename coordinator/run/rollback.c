@@ -12,6 +12,7 @@
 #include "coordinator/run/advance.h"
 #include "coordinator/run/check_blobs.h"
 #include "coordinator/run/reply.h"
+#include "coordinator/run/events.h"
 #include "coordinator/run/find.h"
 #include "coordinator/run/runs.h"
 #include "coordinator/run/settle.h"
@@ -522,6 +523,10 @@ int runs_rollback(struct call *c, const void *in, void *out, struct err *e)
         rc = run_go_on(c, &run, e);
     if (!rc)
         rc = forget(c, plan, e);
+    if (!rc)
+        rc = event_tell(c, &(struct event){.kind = "run.rolled-back", .run = run.id}, e,
+                        "%s %" PRIu64 " to step %" PRIu64 ": %" PRIu64 " jobs undone",
+                        job_target_words[m->target], m->index, o->step, o->undone);
     if (!rc)
         log_warn("rolled back run=%s model=%s:%" PRIu64 " step=%" PRIu64 " undone=%" PRIu64
                  " damaged=%" PRIu64,

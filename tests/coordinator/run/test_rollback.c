@@ -2,6 +2,7 @@
  * from it, right work thrown away, a run that never ends again, a holder of undone work that
  * publishes it nevertheless. */
 #include "tests/coordinator/run/whole_run.h"
+#include "coordinator/run/events.h"
 
 static int rollback(struct world *w, int target, uint64_t index, uint64_t step,
                     struct msg_rolled_back *out)
@@ -9,6 +10,19 @@ static int rollback(struct world *w, int target, uint64_t index, uint64_t step,
     struct msg_rollback m = {.target = target, .index = index, .step = step};
     memset(out, 0, sizeof *out);
     return ask(w, runs_prepare_rollback, runs_rollback, "demo", 0, &m, out, NULL);
+}
+
+/* Whether the last event is of this kind. */
+static bool is_told(struct world *w, const char *kind)
+{
+    struct request r = {.fn = events_list};
+    r.call = (struct call){
+        .service = &w->service, .arena = &w->arena, .caller = CALLER_ADMIN, .query_limit = 1000};
+    OK(store_write_wait(w->service.store, request_fn, &r, &err));
+    char *text = arena_strndup(&w->arena, r.call.raw, r.call.raw_len), *last = NULL;
+    for (char *at = text; (at = strstr(at, "\"kind\":\"")); at++)
+        last = at + strlen("\"kind\":\"");
+    return last && strncmp(last, kind, strlen(kind)) == 0;
 }
 
 static struct msg_made made_of(struct world *w, uint64_t job)
@@ -42,6 +56,7 @@ static void a_run_that_was_done_goes_on_from_the_good_link(void **state)
     assert_int_equal(r.step, 12);
     assert_int_equal(r.undone, 3); /* the link, the evaluation of its model, the report */
     assert_int_equal(r.damaged, 0);
+    assert_true(is_told(w, "run.rolled-back")); /* whoever wonders later finds it */
     assert_int_equal(show(w, "demo").state, RUN_ACTIVE);
     uint32_t m = do_all(w, again);
     assert_int_equal(m, 2);
