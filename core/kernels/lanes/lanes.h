@@ -6,6 +6,18 @@
 #include "core/kernels/simd.h"
 #include "core/kernels/lanes_table.h"
 
+/* The next step of a chain: a pair of bfloat16 products where the set has them and `pairs` says so,
+ * a constant where this is inlined. */
+INLINE v16 lanes_step(v16 a, v16 b, v16 c, const bool pairs)
+{
+#if LANES_PAIRS
+    if (pairs)
+        return v_fma_pairs(a, b, c);
+#endif
+    (void)pairs;
+    return v_fma(a, b, c);
+}
+
 void LANES(lanes_product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                           float *scratch);
 void LANES(lanes_vector)(const struct kern_product *p, size_t n0, size_t n1, float *scratch);

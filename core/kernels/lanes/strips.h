@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include "core/kernels/lanes/lanes.h"
 
 /* Vectors a strip, and rows of a product at a time: 8×32 is 16 of AVX-512's 32 registers, 4×16
  * eight of the 16 elsewhere. The backward pass holds two products of half the rows. */
@@ -146,16 +147,6 @@ static inline void strip_put(const struct unit *w, float *X, const float *T)
     }
 }
 
-INLINE v16 strip_step(v16 a, v16 b, v16 c, const bool pairs)
-{
-#if LANES_PAIRS
-    if (pairs)
-        return v_fma_pairs(a, b, c);
-#endif
-    (void)pairs;
-    return v_fma(a, b, c);
-}
-
 /* c[r] += Σ over K steps of a[r·a_row + k·a_step] · b[k·b_step …], R ≤ STRIP_ROWS rows. */
 INLINE void strip_product(v16 c[][STRIP_V], const int R, const float *a, const size_t a_row,
                           const size_t a_step, const float *b, const size_t b_step, size_t K,
@@ -171,7 +162,7 @@ INLINE void strip_product(v16 c[][STRIP_V], const int R, const float *a, const s
             v16 x = v_set1(a[(size_t)r * a_row]);
             UNROLL(2)
             for (int v = 0; v < STRIP_V; v++)
-                c[r][v] = strip_step(x, y[v], c[r][v], pairs);
+                c[r][v] = lanes_step(x, y[v], c[r][v], pairs);
         }
     }
 }

@@ -8,6 +8,7 @@
 #define TACIT_KERNELS_LANES_TILE_H
 
 #include <stdbool.h>
+#include "core/kernels/lanes/lanes.h"
 #include "core/kernels/lanes/pack.h"
 
 /* What will be needed soon, asked for bit by bit: rows of some cache lines each, stride apart. */
@@ -57,16 +58,6 @@ INLINE void tile_store(float *p, v16 v, size_t n)
         v_store_n(p, v, n);
 }
 
-INLINE v16 tile_step(v16 a, v16 b, v16 c, const bool pairs)
-{
-#if LANES_PAIRS
-    if (pairs)
-        return v_fma_pairs(a, b, c);
-#endif
-    (void)pairs;
-    return v_fma(a, b, c);
-}
-
 /* M and V are constants where this is inlined, so that all of c lives in registers. Rows are
  * addressed from every third one: x86 can add one and two strides to a pointer for nothing. */
 INLINE void tile_run(const struct column *t, const float *A, float *C, const int M, const int V,
@@ -103,7 +94,7 @@ INLINE void tile_run(const struct column *t, const float *A, float *C, const int
             v16 x = v_set1(a[m / 3][(size_t)(m % 3) * a_row]);
             UNROLL(3)
             for (int v = 0; v < V; v++)
-                c[m][v] = tile_step(x, bv[v], c[m][v], pairs);
+                c[m][v] = lanes_step(x, bv[v], c[m][v], pairs);
         }
         UNROLL(3)
         for (int m = 0; m < (M + 2) / 3; m++)
