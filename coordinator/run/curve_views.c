@@ -2,6 +2,7 @@
 #include <string.h>
 #include "coordinator/lease/lease.h"
 #include "coordinator/run/advance.h"
+#include "coordinator/run/find.h"
 #include "coordinator/run/reply.h"
 #include "coordinator/run/runs.h"
 #include "coordinator/store/ops_curves.h"
@@ -94,9 +95,7 @@ int runs_curves(struct call *c, const void *in, void *out, struct err *e)
     (void)out;
     struct run_row row;
     struct run_view view;
-    int rc = op_run_find(c->conn, c->name, c->arena, &row, e);
-    if (rc == ERR_NOT_FOUND)
-        return err_set(e, rc, "there is no run \"%s\": `tacit run list` shows them", c->name);
+    int rc = run_find(c, &row, e);
     if (!rc)
         rc = run_view_load(c->conn, row.id, false, c->arena, &view, e);
     if (rc)

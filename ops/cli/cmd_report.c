@@ -1,7 +1,6 @@
 /* tacit report: a finished run's mixture against dense models, on the terminal or as a page. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "core/env/file.h"
 #include "ops/cli/mixture.h"
 #include "ops/cli/report.h"

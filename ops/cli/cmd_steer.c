@@ -26,6 +26,17 @@ static int post_runs(struct cli *cli, const char *suffix, const struct message *
     return rc;
 }
 
+/* A whole command that takes names alone. */
+static int post_names(struct cli *cli, const struct cli_options *o, int argc, char **argv,
+                      const char *suffix, void (*say)(struct cli *, struct msg_run *))
+{
+    struct err e = {0};
+    int code;
+    if (!cli_parse(cli, o, argc, argv, NULL, &code))
+        return code;
+    return post_runs(cli, suffix, NULL, NULL, 0, say, &e) ? cli_fail(cli, &e) : 0;
+}
+
 /* --- pause, resume ---------------------------------------------------------------------------- */
 
 enum { PAUSE_UNTIL = OPTION_FIRST };
@@ -96,11 +107,7 @@ int cmd_run_resume(struct cli *cli, int argc, char **argv)
         .args_max = -1,
         .json = true,
     };
-    struct err e = {0};
-    int code;
-    if (!cli_parse(cli, &o, argc, argv, NULL, &code))
-        return code;
-    return post_runs(cli, "/resume", NULL, NULL, 0, say_resumed, &e) ? cli_fail(cli, &e) : 0;
+    return post_names(cli, &o, argc, argv, "/resume", say_resumed);
 }
 
 /* --- cancel ----------------------------------------------------------------------------------- */
@@ -125,11 +132,7 @@ int cmd_run_cancel(struct cli *cli, int argc, char **argv)
         .args_max = -1,
         .json = true,
     };
-    struct err e = {0};
-    int code;
-    if (!cli_parse(cli, &o, argc, argv, NULL, &code))
-        return code;
-    return post_runs(cli, "/cancel", NULL, NULL, 0, say_cancelled, &e) ? cli_fail(cli, &e) : 0;
+    return post_names(cli, &o, argc, argv, "/cancel", say_cancelled);
 }
 
 /* --- priority --------------------------------------------------------------------------------- */

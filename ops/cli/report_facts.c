@@ -1,10 +1,5 @@
 /* What a report's page says, gathered from the coordinator. */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include "core/env/file.h"
-#include "ops/cli/progress.h"
 #include "ops/cli/report.h"
 
 #define PAGE 1000 /* results asked for at a time */

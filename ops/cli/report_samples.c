@@ -1,7 +1,6 @@
 /* Held-out beginnings, continued by mixture and dense model: the first sequence of each source in
  * the first held-out shard, its routing prefix as the prompt. */
 #include <stdlib.h>
-#include <string.h>
 #include "core/data/shard.h"
 #include "core/env/file.h"
 #include "core/mixture/scores.h"
