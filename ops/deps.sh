@@ -1,8 +1,10 @@
 #!/bin/bash
-# Installs the Debian packages that tacit is built, tested or measured with, where they are missing.
+# Installs the packages that tacit is built, tested or measured with, where they are missing: Debian's,
+# and npm's in build/npm/GROUP/node_modules.
 #   ops/deps.sh [build] [demo] [test] [bench] [oracle]     default: build
-# Silent and quick where all are there: apt is not touched then.
+# Silent and quick where all are there: neither apt nor npm is touched then.
 set -u
+cd "$(dirname "$0")/.." || exit 1
 
 build=(gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev libsqlite3-dev
     libarchive-dev libcurl4-openssl-dev libinih-dev libsentencepiece-dev libopenblas0-pthread
@@ -17,14 +19,18 @@ test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu lib
 bench=(python3 python3-torch python3-numpy libxsmm-dev beanstalkd postgresql)
 # Only to make the golden files of tests/oracle again.
 oracle=(python3-torch python3-numpy)
+# What comes from npm, by exact version: the page's charts.
+build_npm=(uplot@1.6.32)
+test_npm=()
+bench_npm=()
 
-wanted=()
+wanted=() npm_groups=()
 for group in "${@:-build}"; do
     case $group in
-    build) wanted+=("${build[@]}") ;;
+    build) wanted+=("${build[@]}") npm_groups+=(build) ;;
     demo) wanted+=("${demo[@]}") ;;
-    test) wanted+=("${test[@]}") ;;
-    bench) wanted+=("${bench[@]}") ;;
+    test) wanted+=("${test[@]}") npm_groups+=(test) ;;
+    bench) wanted+=("${bench[@]}") npm_groups+=(bench) ;;
     oracle) wanted+=("${oracle[@]}") ;;
     *)
         echo "ops/deps.sh: no group '$group': build, demo, test, bench and oracle are known" >&2
@@ -33,35 +39,66 @@ for group in "${@:-build}"; do
     esac
 done
 
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# npm_install GROUP PACKAGE@VERSION…: a file beside the packages says which are there.
+npm_install() {
+    local folder=build/npm/$1
+    shift
+    [ $# = 0 ] && return
+    [ "$(cat "$folder/installed" 2>/dev/null)" = "$*" ] && return
+    echo "Installing into $folder: $*"
+    mkdir -p "$folder"
+    if ! npm install --prefix "$folder" --no-package-lock --no-fund --no-audit --ignore-scripts \
+        --omit=optional "$@" >"$log" 2>&1; then
+        echo "ops/deps.sh: npm install failed:" >&2
+        tail -n 30 "$log" >&2
+        return 1
+    fi
+    echo "$*" >"$folder/installed"
+}
+
+npm_all() {
+    local group packages
+    for group in "${npm_groups[@]+"${npm_groups[@]}"}"; do
+        local -n packages=${group}_npm
+        npm_install "$group" "${packages[@]+"${packages[@]}"}" || exit 69
+    done
+}
+
 if ! command -v dpkg-query >/dev/null; then
     echo "ops/deps.sh: this is no Debian; please see that there are, by their Debian names:" >&2
-    printf '    %s\n' "${wanted[@]}" >&2
+    printf '    %s\n' "${wanted[@]}" npm >&2
+    npm_all
     exit 0
 fi
+# Node's own packages bring npm along, Debian's do not.
+command -v npm >/dev/null || wanted+=(npm)
 installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null |
     sed -n 's/^installed //p')
 missing=()
 for package in "${wanted[@]}"; do
     grep -qxF "$package" <<<"$installed" || missing+=("$package")
 done
-[ ${#missing[@]} = 0 ] && exit 0
 
-root=()
-if [ "$(id -u)" != 0 ]; then
-    if ! command -v sudo >/dev/null; then
-        echo "ops/deps.sh: root must install: apt-get install --no-install-recommends ${missing[*]}" >&2
-        exit 77
-    fi
-    root=(sudo)
-fi
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
 apt() {
     "${root[@]+"${root[@]}"}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" >"$log" 2>&1 && return
     echo "ops/deps.sh: apt-get $1 failed:" >&2
     tail -n 30 "$log" >&2
     return 1
 }
-echo "Installing ${#missing[@]} packages: ${missing[*]}"
-apt update || exit 69
-apt install --no-install-recommends "${missing[@]}" || exit 69
+if [ ${#missing[@]} -gt 0 ]; then
+    root=()
+    if [ "$(id -u)" != 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "ops/deps.sh: root must install: apt-get install --no-install-recommends ${missing[*]}" >&2
+            exit 77
+        fi
+        root=(sudo)
+    fi
+    echo "Installing ${#missing[@]} packages: ${missing[*]}"
+    apt update || exit 69
+    apt install --no-install-recommends "${missing[@]}" || exit 69
+fi
+npm_all
