@@ -35,6 +35,7 @@ struct field {
     const struct message *of;
     const char *const *words; /* NULL-terminated */
     bool absent_null;         /* an absent string, digest or object is written as null */
+    const char *about;        /* what it says, in a few words; "": nothing beyond its name */
 };
 
 struct message {

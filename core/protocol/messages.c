@@ -1,81 +1,6 @@
-/* One table a message. A row: field, whether it must be there, range or length. Limits say what a
- * reader accepts; they leave room for 1,024 experts. */
-#include "core/protocol/messages.h"
-#include <stddef.h>
-
-#define EXPERTS_MAX 1024
-#define OUTPUTS_MAX (EXPERTS_MAX + 8) /* a segment job's pieces */
-#define LABELS_MAX 64                 /* shard.h */
-#define MODELS_MAX (2 * EXPERTS_MAX + 2)
-#define ROUNDS_MAX 4096
-#define CURVE_MAX 65536
-#define BAD_MAX 65536
-#define GC_ROWS_MAX 65536
-#define NAME_MAX_BYTES 64
-#define SPEC_MAX_BYTES 65536
-#define TAGS_MAX 64
-#define TAGS_MAX_BYTES 512 /* "gpu=no,site=lab" of a spec */
-
-#define MUST true
-#define MAY false
-
-#define U64(m, f, must, lo, hi)                                                                    \
-    {                                                                                              \
-        .name = #f, .type = FIELD_U64, .required = must, .offset = offsetof(struct msg_##m, f),    \
-        .min = lo, .max = hi                                                                       \
-    }
-#define NUMBER(m, f, must)                                                                         \
-    {                                                                                              \
-        .name = #f, .type = FIELD_DOUBLE, .required = must, .offset = offsetof(struct msg_##m, f)  \
-    }
-#define BOOL(m, f, must)                                                                           \
-    {                                                                                              \
-        .name = #f, .type = FIELD_BOOL, .required = must, .offset = offsetof(struct msg_##m, f)    \
-    }
-#define STRING(m, f, must, most)                                                                   \
-    {                                                                                              \
-        .name = #f, .type = FIELD_STRING, .required = must, .offset = offsetof(struct msg_##m, f), \
-        .length_max = most                                                                         \
-    }
-#define WORD(m, f, must, list)                                                                     \
-    {                                                                                              \
-        .name = #f, .type = FIELD_WORD, .required = must, .offset = offsetof(struct msg_##m, f),   \
-        .words = list                                                                              \
-    }
-#define DIGEST(m, f, must)                                                                         \
-    {                                                                                              \
-        .name = #f, .type = FIELD_DIGEST, .required = must, .offset = offsetof(struct msg_##m, f)  \
-    }
-#define OBJECT(m, f, must, inner)                                                                  \
-    {                                                                                              \
-        .name = #f, .type = FIELD_OBJECT, .required = must, .offset = offsetof(struct msg_##m, f), \
-        .of = &message_##inner                                                                     \
-    }
-#define OBJECT_OR_NULL(m, f, inner)                                                                \
-    {                                                                                              \
-        .name = #f, .type = FIELD_OBJECT, .offset = offsetof(struct msg_##m, f),                   \
-        .of = &message_##inner, .absent_null = true                                                \
-    }
-#define ARRAY_AS(m, as, f, count, must, inner, most)                                               \
-    {                                                                                              \
-        .name = as, .type = FIELD_ARRAY, .required = must, .offset = offsetof(struct msg_##m, f),  \
-        .count_offset = offsetof(struct msg_##m, count), .of = &message_##inner,                   \
-        .length_max = most                                                                         \
-    }
-#define ARRAY(m, f, count, must, inner, most) ARRAY_AS(m, #f, f, count, must, inner, most)
-#define DOUBLES(m, f, count, most)                                                                 \
-    {                                                                                              \
-        .name = #f, .type = FIELD_DOUBLES, .offset = offsetof(struct msg_##m, f),                  \
-        .count_offset = offsetof(struct msg_##m, count), .length_max = most                        \
-    }
-
-#define MESSAGE(m)                                                                                 \
-    const struct message message_##m = {                                                           \
-        .name = #m,                                                                                \
-        .size = sizeof(struct msg_##m),                                                            \
-        .fields = m##_fields,                                                                      \
-        .field_count = sizeof m##_fields / sizeof m##_fields[0],                                   \
-    }
+/* One table a message, of runs and who works on them; messages_report.c has those of results.
+ * Limits say what a reader accepts; they leave room for 1,024 experts. */
+#include "core/protocol/messages_rows.h"
 
 const char *const job_kind_words[] = {"train-router", "score",  "assign", "segment", "train",
                                       "eval",         "report", "replay", NULL};
@@ -96,152 +21,176 @@ const char *const run_state_words[] = {"active", "done", "failed", "cancelled", 
 
 /* One row each. */
 static const struct field problem_fields[] = {
-    STRING(problem, type, MAY, 256),    STRING(problem, title, MAY, 256),
-    STRING(problem, detail, MAY, 1024), STRING(problem, code, MAY, 64),
-    U64(problem, status, MAY, 0, 999),
+    STRING(problem, type, MAY, 256, "always about:blank: `code` tells problems apart"),
+    STRING(problem, title, MAY, 256, "what kind of failure, in words"),
+    STRING(problem, detail, MAY, 1024, "what was wrong, where, and what to do"),
+    STRING(problem, code, MAY, 64, "stable name of the cause, for programs"),
+    U64(problem, status, MAY, 0, 999, "the HTTP status"),
 };
 MESSAGE(problem);
 
 /* --- agents --- */
 
 static const struct field join_fields[] = {
-    STRING(join, identity, MUST, 64),   STRING(join, name, MUST, NAME_MAX_BYTES),
-    STRING(join, host, MAY, 256),       STRING(join, processor, MAY, 256),
-    STRING(join, isa, MAY, 32),         STRING(join, version, MAY, 64),
-    U64(join, threads, MUST, 1, 65536), U64(join, memory, MAY, 0, 0),
+    STRING(join, identity, MUST, 64,
+           "64 hexadecimal digits, random, on the agent's disk before it joins; joining again with "
+           "it is the same agent"),
+    STRING(join, name, MUST, NAME_MAX_BYTES, "what people see"),
+    STRING(join, host, MAY, 256, "the machine's name"),
+    STRING(join, processor, MAY, 256, "as the machine names it"),
+    STRING(join, isa, MAY, 32, "instruction set that it computes with"),
+    STRING(join, version, MAY, 64, "of its program"),
+    U64(join, threads, MUST, 1, 65536, "that it computes with"),
+    U64(join, memory, MAY, 0, 0, "of the machine, bytes"),
 };
 MESSAGE(join);
 
 static const struct field joined_fields[] = {
-    U64(joined, agent, MUST, 1, 0),
-    STRING(joined, token, MUST, PROTOCOL_TOKEN_MAX),
+    U64(joined, agent, MUST, 1, 0, "the agent's number"),
+    STRING(joined, token, MUST, PROTOCOL_TOKEN_MAX, "the agent's own token, told this once"),
 };
 MESSAGE(joined);
 
 static const struct field fence_fields[] = {
-    U64(fence, incarnation, MUST, 0, 0),
-    U64(fence, counter, MUST, 0, 0),
+    U64(fence, incarnation, MUST, 0, 0, "of the coordinator's database"),
+    U64(fence, counter, MUST, 0, 0, "within the incarnation"),
 };
 MESSAGE(fence);
 
 /* --- jobs --- */
 
 static const struct field blob_fields[] = {
-    WORD(blob, role, MUST, blob_role_words),
-    U64(blob, index, MAY, 0, 0),
-    DIGEST(blob, digest, MUST),
-    DIGEST(blob, content, MAY),
-    U64(blob, bytes, MUST, 0, PROTOCOL_BLOB_MAX),
-    U64(blob, first, MAY, 0, 0),
-    U64(blob, count, MAY, 0, 0),
+    WORD(blob, role, MUST, blob_role_words, "what the blob is to the job"),
+    U64(blob, index, MAY, 0, 0, "of the expert or router, where a job has several"),
+    DIGEST(blob, digest, MUST, "BLAKE2b-256 of the bytes: what the blob store is asked for"),
+    DIGEST(blob, content, MAY,
+           "digest of a checkpoint's canonical content; absent of other blobs, whose bytes are "
+           "their content"),
+    U64(blob, bytes, MUST, 0, PROTOCOL_BLOB_MAX, "size"),
+    U64(blob, first, MAY, 0, 0,
+        "shards: first sequence of the part that the job reads; pieces: number of the first in the "
+        "segment"),
+    U64(blob, count, MAY, 0, 0, "sequences in that part"),
 };
 MESSAGE(blob);
 
 static const struct field saved_fields[] = {
-    U64(saved, job, MUST, 1, 0),
-    U64(saved, step, MUST, 1, 0),
-    DIGEST(saved, content, MAY),
+    U64(saved, job, MUST, 1, 0, "which job"),
+    U64(saved, step, MUST, 1, 0, "that the save reached"),
+    DIGEST(saved, content, MAY, "of the saved state's canonical content"),
 };
 MESSAGE(saved);
 
 static const struct field claim_fields[] = {
-    U64(claim, wait_ms, MAY, 0, 60000),
-    ARRAY(claim, saves, save_count, MAY, saved, PROTOCOL_SAVES_MAX),
+    U64(claim, wait_ms, MAY, 0, 60000, "how long to wait where there is no work"),
+    ARRAY(claim, saves, save_count, MAY, saved, PROTOCOL_SAVES_MAX,
+          "jobs that this agent could go on with: granted first, where they wait"),
 };
 MESSAGE(claim);
 
 static const struct field grant_fields[] = {
-    U64(grant, job, MUST, 1, 0),
-    OBJECT(grant, fence, MUST, fence),
-    U64(grant, lease_ms, MUST, 1, 0),
-    STRING(grant, run, MUST, NAME_MAX_BYTES),
-    DIGEST(grant, spec, MUST),
-    WORD(grant, kind, MUST, job_kind_words),
-    WORD(grant, target, MUST, job_target_words),
-    U64(grant, index, MUST, 0, 0),
-    U64(grant, round, MUST, 0, 0),
-    U64(grant, chunk, MUST, 0, 0),
-    U64(grant, part, MUST, 0, 0),
-    U64(grant, step_first, MUST, 0, 0),
-    U64(grant, step_last, MUST, 0, 0),
-    U64(grant, steps, MUST, 0, 0),
-    U64(grant, cycle, MAY, 0, 0),
-    BOOL(grant, final, MUST),
-    U64(grant, window_first, MUST, 0, 0),
-    U64(grant, window_count, MUST, 0, 0),
-    U64(grant, segment_count, MUST, 0, 0),
-    U64(grant, prior_steps, MUST, 0, 0),
-    U64(grant, resume_step, MAY, 0, 0),
-    DIGEST(grant, start, MAY),
-    U64(grant, vocab, MUST, 1, 1u << 20),
-    U64(grant, seq, MUST, 1, 1u << 16),
-    ARRAY(grant, inputs, input_count, MAY, blob, PROTOCOL_INPUTS_MAX),
+    U64(grant, job, MUST, 1, 0, "the job's number"),
+    OBJECT(grant, fence, MUST, fence, "of the grant under which the job is held"),
+    U64(grant, lease_ms, MUST, 1, 0, "a heartbeat every third of it keeps the lease"),
+    STRING(grant, run, MUST, NAME_MAX_BYTES, "whose job it is"),
+    DIGEST(grant, spec, MUST, "the run's canonical spec, a blob"),
+    WORD(grant, kind, MUST, job_kind_words, "what kind of job"),
+    WORD(grant, target, MUST, job_target_words, "what kind of model"),
+    U64(grant, index, MUST, 0, 0, "of the expert or router; 0 of a dense model"),
+    U64(grant, round, MUST, 0, 0, "the routers' round"),
+    U64(grant, chunk, MUST, 0, 0, "chunk of the experts' corpus, from 0"),
+    U64(grant, part, MUST, 0, 0, "which part of a round's or chunk's sequences"),
+    U64(grant, step_first, MUST, 0, 0, "it trains the steps after this one …"),
+    U64(grant, step_last, MUST, 0, 0, "… up to this one"),
+    U64(grant, steps, MUST, 0, 0, "the step at which the schedule ends"),
+    U64(grant, cycle, MAY, 0, 0, "the step at which the present cycle of the schedule began"),
+    BOOL(grant, final, MUST, "of the experts' corpus, not of a routers' round"),
+    U64(grant, window_first, MUST, 0, 0,
+        "position of the first sequence that the job's shards hold"),
+    U64(grant, window_count, MUST, 0, 0, "sequences that they hold"),
+    U64(grant, segment_count, MUST, 0, 0,
+        "of train: sequences in all of the model's own data, an epoch"),
+    U64(grant, prior_steps, MUST, 0, 0,
+        "of train-router: steps that the router did in earlier rounds"),
+    U64(grant, resume_step, MAY, 0, 0,
+        "handed over half done: step of the model and state among the inputs; 0: from its start"),
+    DIGEST(grant, start, MAY, "content of the state at its start, where it is resumed"),
+    U64(grant, vocab, MUST, 1, 1u << 20, "tokens of the data set's vocabulary"),
+    U64(grant, seq, MUST, 1, 1u << 16, "tokens of a sequence"),
+    ARRAY(grant, inputs, input_count, MAY, blob, PROTOCOL_INPUTS_MAX, "blobs that the job reads"),
 };
 MESSAGE(grant);
 
 static const struct field point_fields[] = {
-    U64(point, step, MUST, 1, 0),
-    NUMBER(point, loss, MUST),
+    U64(point, step, MUST, 1, 0, "of the model"),
+    NUMBER(point, loss, MUST, "mean of the steps since the point before"),
 };
 MESSAGE(point);
 
 static const struct field heartbeat_fields[] = {
-    OBJECT(heartbeat, fence, MUST, fence),
-    U64(heartbeat, step, MAY, 0, 0),
-    U64(heartbeat, total, MAY, 0, 0),
-    NUMBER(heartbeat, loss, MAY),
-    NUMBER(heartbeat, rate, MAY),
-    WORD(heartbeat, phase, MAY, job_phase_words),
-    STRING(heartbeat, log, MAY, PROTOCOL_LOG_MAX),
-    ARRAY(heartbeat, points, point_count, MAY, point, PROTOCOL_POINTS_MAX),
+    OBJECT(heartbeat, fence, MUST, fence, "of the grant under which the job is held"),
+    U64(heartbeat, step, MAY, 0, 0, "of the model, or units done"),
+    U64(heartbeat, total, MAY, 0, 0, "units in all"),
+    NUMBER(heartbeat, loss, MAY, "null where there is none"),
+    NUMBER(heartbeat, rate, MAY, "tokens a second"),
+    WORD(heartbeat, phase, MAY, job_phase_words, "what the agent is at with the job"),
+    STRING(heartbeat, log, MAY, PROTOCOL_LOG_MAX,
+           "lines since the last heartbeat that was answered"),
+    ARRAY(heartbeat, points, point_count, MAY, point, PROTOCOL_POINTS_MAX,
+          "of the learning curve since then, ascending"),
 };
 MESSAGE(heartbeat);
 
 static const struct field command_fields[] = {
-    WORD(command, command, MUST, job_command_words),
-    U64(command, lease_ms, MUST, 1, 0),
+    WORD(command, command, MUST, job_command_words, "what the agent is to do with the job"),
+    U64(command, lease_ms, MUST, 1, 0, "how long the lease holds from now on"),
 };
 MESSAGE(command);
 
 static const struct field complete_fields[] = {
-    OBJECT(complete, fence, MUST, fence),
-    ARRAY(complete, outputs, output_count, MUST, blob, OUTPUTS_MAX),
-    NUMBER(complete, loss, MAY),
-    NUMBER(complete, seconds, MAY),
-    U64(complete, tokens, MAY, 0, 0),
-    U64(complete, bytes_down, MAY, 0, 0),
-    U64(complete, bytes_up, MAY, 0, 0),
-    ARRAY(complete, points, point_count, MAY, point, PROTOCOL_CURVE_MAX),
+    OBJECT(complete, fence, MUST, fence, "of the grant under which the job is held"),
+    ARRAY(complete, outputs, output_count, MUST, blob, OUTPUTS_MAX,
+          "what the job made; all must be in the store"),
+    NUMBER(complete, loss, MAY, "mean of the last steps"),
+    NUMBER(complete, seconds, MAY, "spent computing"),
+    U64(complete, tokens, MAY, 0, 0, "trained on, scored or evaluated"),
+    U64(complete, bytes_down, MAY, 0, 0, "fetched for the job"),
+    U64(complete, bytes_up, MAY, 0, 0, "uploaded for it"),
+    ARRAY(complete, points, point_count, MAY, point, PROTOCOL_CURVE_MAX,
+          "all of this attempt's learning curve, ascending"),
 };
 MESSAGE(complete);
 
 static const struct field completed_fields[] = {
-    OBJECT(completed, next, MAY, grant),
+    OBJECT(completed, next, MAY, grant,
+           "the chain's next job, granted at once; absent: claim again"),
 };
 MESSAGE(completed);
 
 static const struct field fail_fields[] = {
-    OBJECT(fail, fence, MUST, fence),
-    STRING(fail, error, MUST, 4096),
-    BOOL(fail, settings, MAY),
-    STRING(fail, log, MAY, PROTOCOL_LOG_MAX),
+    OBJECT(fail, fence, MUST, fence, "of the grant under which the job is held"),
+    STRING(fail, error, MUST, 4096, "what went wrong"),
+    BOOL(fail, settings, MAY,
+         "a failure of the run's settings (a loss that is no number): no retry"),
+    STRING(fail, log, MAY, PROTOCOL_LOG_MAX, "the tail of the job's log"),
 };
 MESSAGE(fail);
 
 static const struct field release_fields[] = {
-    OBJECT(release, fence, MUST, fence),
-    U64(release, step, MAY, 0, 0),
-    ARRAY(release, outputs, output_count, MAY, blob, OUTPUTS_MAX),
-    STRING(release, log, MAY, PROTOCOL_LOG_MAX),
+    OBJECT(release, fence, MUST, fence, "of the grant under which the job is held"),
+    U64(release, step, MAY, 0, 0, "of the outputs, where it is handed over half done"),
+    ARRAY(release, outputs, output_count, MAY, blob, OUTPUTS_MAX,
+          "model and state from which another goes on; none: given back as it was"),
+    STRING(release, log, MAY, PROTOCOL_LOG_MAX, "the tail of the job's log"),
 };
 MESSAGE(release);
 
 static const struct field words_fields[] = {
-    OBJECT(words, fence, MUST, fence),
-    U64(words, step, MAY, 0, 0),
-    STRING(words, end, MUST, 256),
-    BOOL(words, crash, MAY),
-    STRING(words, log, MAY, PROTOCOL_LOG_MAX),
+    OBJECT(words, fence, MUST, fence, "of the grant under which the job is held"),
+    U64(words, step, MAY, 0, 0, "that it had reached"),
+    STRING(words, end, MUST, 256, "how it ended: an exit, a signal"),
+    BOOL(words, crash, MAY, "the process failed by itself: counts as a failure of the job"),
+    STRING(words, log, MAY, PROTOCOL_LOG_MAX, "the tail of the job's log"),
 };
 MESSAGE(words);
 
@@ -250,39 +199,46 @@ const struct message message_empty = {.name = "empty", .size = sizeof(struct msg
 /* --- data sets --- */
 
 static const struct field shard_fields[] = {
-    DIGEST(shard, digest, MUST),
-    U64(shard, bytes, MUST, 1, PROTOCOL_BLOB_MAX),
-    U64(shard, sequences, MUST, 1, 0),
+    DIGEST(shard, digest, MUST, "of its bytes"),
+    U64(shard, bytes, MUST, 1, PROTOCOL_BLOB_MAX, "size"),
+    U64(shard, sequences, MUST, 1, 0, "in it"),
 };
 MESSAGE(shard);
 
 static const struct field label_fields[] = {
-    STRING(label, name, MUST, 256),
+    STRING(label, name, MUST, 256, "of a source of documents"),
 };
 MESSAGE(label);
 
 #define DATASET_HEAD                                                                               \
-    STRING(dataset, name, MUST, NAME_MAX_BYTES), U64(dataset, vocab, MUST, 1, 1u << 20),           \
-        U64(dataset, seq, MUST, 2, 1u << 16), DIGEST(dataset, tokenizer, MUST),                    \
-        U64(dataset, tokenizer_bytes, MUST, 1, PROTOCOL_BLOB_MAX)
+    STRING(dataset, name, MUST, NAME_MAX_BYTES, "of the data set"),                                \
+        U64(dataset, vocab, MUST, 1, 1u << 20, "tokens of its vocabulary"),                        \
+        U64(dataset, seq, MUST, 2, 1u << 16, "tokens of a sequence"),                              \
+        DIGEST(dataset, tokenizer, MUST, "SentencePiece model, a blob"),                           \
+        U64(dataset, tokenizer_bytes, MUST, 1, PROTOCOL_BLOB_MAX, "its size")
 #define DATASET_TAIL                                                                               \
-    ARRAY(dataset, labels, label_count, MAY, label, LABELS_MAX),                                   \
-        U64(dataset, train_sequences, MUST, 0, 0), U64(dataset, heldout_sequences, MUST, 0, 0),    \
-        U64(dataset, train_text_bytes, MAY, 0, 0), U64(dataset, heldout_text_bytes, MAY, 0, 0),    \
-        U64(dataset, documents, MAY, 0, 0), U64(dataset, skipped, MAY, 0, 0),                      \
-        U64(dataset, created_at, MAY, 0, 0)
+    ARRAY(dataset, labels, label_count, MAY, label, LABELS_MAX,                                    \
+          "sources of the documents, in the order of their numbers"),                              \
+        U64(dataset, train_sequences, MUST, 0, 0, "in all shards to train on"),                    \
+        U64(dataset, heldout_sequences, MUST, 0, 0, "in all held-out shards"),                     \
+        U64(dataset, train_text_bytes, MAY, 0, 0, "bytes of text to train on"),                    \
+        U64(dataset, heldout_text_bytes, MAY, 0, 0, "bytes of held-out text"),                     \
+        U64(dataset, documents, MAY, 0, 0, "that were read"),                                      \
+        U64(dataset, skipped, MAY, 0, 0, "documents that could not be used"),                      \
+        U64(dataset, created_at, MAY, 0, 0, "when it was published; the coordinator's")
 
 static const struct field dataset_fields[] = {
     DATASET_HEAD,
-    ARRAY(dataset, train, train_count, MAY, shard, PROTOCOL_SHARDS_MAX),
-    ARRAY(dataset, heldout, heldout_count, MAY, shard, PROTOCOL_SHARDS_MAX),
+    ARRAY(dataset, train, train_count, MAY, shard, PROTOCOL_SHARDS_MAX, "shards to train on"),
+    ARRAY(dataset, heldout, heldout_count, MAY, shard, PROTOCOL_SHARDS_MAX,
+          "shards to evaluate on"),
     DATASET_TAIL,
 };
 MESSAGE(dataset);
 
 static const struct field dataset_listed_fields[] = {DATASET_HEAD, DATASET_TAIL};
 const struct message message_dataset_listed = {
-    .name = "dataset",
+    .name = "dataset_listed",
     .size = sizeof(struct msg_dataset),
     .fields = dataset_listed_fields,
     .field_count = sizeof dataset_listed_fields / sizeof dataset_listed_fields[0],
@@ -291,562 +247,320 @@ const struct message message_dataset_listed = {
 /* --- runs --- */
 
 static const struct field run_create_fields[] = {
-    STRING(run_create, spec, MUST, SPEC_MAX_BYTES),
-    STRING(run_create, file, MAY, 1024),
-    BOOL(run_create, dry_run, MAY),
-    STRING(run_create, fork_of, MAY, NAME_MAX_BYTES),
+    STRING(run_create, spec, MUST, SPEC_MAX_BYTES, "the spec, INI text"),
+    STRING(run_create, file, MAY, 1024, "how errors name it"),
+    BOOL(run_create, dry_run, MAY, "check it alone"),
+    STRING(run_create, fork_of, MAY, NAME_MAX_BYTES, "the run whose spec this one was made from"),
 };
 MESSAGE(run_create);
 
 static const struct field model_progress_fields[] = {
-    WORD(model_progress, target, MUST, job_target_words),
-    U64(model_progress, index, MUST, 0, 0),
-    U64(model_progress, step, MAY, 0, 0),
-    U64(model_progress, steps, MAY, 0, 0),
-    STRING(model_progress, state, MAY, 64),
-    STRING(model_progress, agent, MAY, NAME_MAX_BYTES),
-    NUMBER(model_progress, loss, MAY),
-    NUMBER(model_progress, rate, MAY),
-    DIGEST(model_progress, content, MAY),
-    DIGEST(model_progress, model, MAY),
-    U64(model_progress, model_bytes, MAY, 0, PROTOCOL_BLOB_MAX),
+    WORD(model_progress, target, MUST, job_target_words, "what kind of model"),
+    U64(model_progress, index, MUST, 0, 0, "of the expert or router; 0 of a dense model"),
+    U64(model_progress, step, MAY, 0, 0, "published so far"),
+    U64(model_progress, steps, MAY, 0, 0, "in all; of routers over all rounds"),
+    STRING(model_progress, state, MAY, 64, "in a word: waiting, training, done, quarantined …"),
+    STRING(model_progress, agent, MAY, NAME_MAX_BYTES, "that trains it now"),
+    NUMBER(model_progress, loss, MAY, "the last that was heard"),
+    NUMBER(model_progress, rate, MAY, "tokens a second"),
+    DIGEST(model_progress, content, MAY, "of the newest published model"),
+    DIGEST(model_progress, model, MAY, "its blob"),
+    U64(model_progress, model_bytes, MAY, 0, PROTOCOL_BLOB_MAX, "size of the blob"),
 };
 MESSAGE(model_progress);
 
 static const struct field run_fields[] = {
-    STRING(run, name, MUST, NAME_MAX_BYTES),
-    STRING(run, dataset, MAY, 128), /* "corpus (deleted 3)" */
-    WORD(run, state, MUST, run_state_words),
-    STRING(run, reason, MAY, PROTOCOL_TEXT_MAX),
-    STRING(run, phase, MAY, 64),
-    U64(run, experts, MAY, 0, 0),
-    U64(run, seed, MAY, 0, 0),
-    U64(run, round, MAY, 0, 0),
-    U64(run, rounds, MAY, 0, 0),
-    U64(run, jobs_waiting, MAY, 0, 0),
-    U64(run, jobs_leased, MAY, 0, 0),
-    U64(run, jobs_done, MAY, 0, 0),
-    U64(run, jobs_quarantined, MAY, 0, 0),
-    U64(run, created_at, MAY, 0, 0),
-    U64(run, ended_at, MAY, 0, 0),
-    NUMBER(run, progress, MAY),
-    DIGEST(run, spec, MAY),
-    BOOL(run, paused, MAY),
-    U64(run, resume_at, MAY, 0, 0),
-    NUMBER(run, priority, MAY),
-    STRING(run, needs, MAY, TAGS_MAX_BYTES),
-    U64(run, extended_from, MAY, 0, 0),
-    U64(run, expert_steps, MAY, 0, 0),
-    STRING(run, forked_from, MAY, NAME_MAX_BYTES),
-    ARRAY(run, models, model_count, MAY, model_progress, MODELS_MAX),
+    STRING(run, name, MUST, NAME_MAX_BYTES, "of the run"),
+    STRING(run, dataset, MAY, 128, "that it trains on"), /* "corpus (deleted 3)" */
+    WORD(run, state, MUST, run_state_words, "whether it goes on"),
+    STRING(run, reason, MAY, PROTOCOL_TEXT_MAX,
+           "why it failed or was cancelled, or what it waits for"),
+    STRING(run, phase, MAY, 64,
+           "what it is at: routers, scoring, segments, experts, evaluation, report, done"),
+    U64(run, experts, MAY, 0, 0, "how many"),
+    U64(run, seed, MAY, 0, 0, "of all its random numbers"),
+    U64(run, round, MAY, 0, 0, "the routers' present round"),
+    U64(run, rounds, MAY, 0, 0, "of the routers, in all"),
+    U64(run, jobs_waiting, MAY, 0, 0, "jobs without an agent"),
+    U64(run, jobs_leased, MAY, 0, 0, "jobs that agents hold"),
+    U64(run, jobs_done, MAY, 0, 0, "jobs that are done"),
+    U64(run, jobs_quarantined, MAY, 0, 0, "jobs that failed too often"),
+    U64(run, created_at, MAY, 0, 0, "when it was created"),
+    U64(run, ended_at, MAY, 0, 0, "when it ended; 0 before"),
+    NUMBER(run, progress, MAY, "0 to 1, of the run's floating-point operations"),
+    DIGEST(run, spec, MAY, "canonical spec, a blob"),
+    BOOL(run, paused, MAY, "none of its jobs are given out"),
+    U64(run, resume_at, MAY, 0, 0, "paused: until when; 0: until somebody resumes it"),
+    NUMBER(run, priority, MAY, "a whole number: runs of higher priority get agents first"),
+    STRING(run, needs, MAY, TAGS_MAX_BYTES, "labels that its agents must have"),
+    U64(run, extended_from, MAY, 0, 0,
+        "the experts' steps that the spec says, where more were added since"),
+    U64(run, expert_steps, MAY, 0, 0, "the experts' steps"),
+    STRING(run, forked_from, MAY, NAME_MAX_BYTES, "the run whose spec this one's was made from"),
+    ARRAY(run, models, model_count, MAY, model_progress, MODELS_MAX,
+          "its models; none in a list of runs"),
 };
 MESSAGE(run);
 
 static const struct field job_fields[] = {
-    U64(job, job, MUST, 1, 0),
-    STRING(job, run, MAY, NAME_MAX_BYTES),
-    WORD(job, kind, MUST, job_kind_words),
-    WORD(job, target, MUST, job_target_words),
-    WORD(job, state, MUST, job_status_words),
-    U64(job, index, MAY, 0, 0),
-    U64(job, round, MAY, 0, 0),
-    U64(job, chunk, MAY, 0, 0),
-    U64(job, part, MAY, 0, 0),
-    U64(job, step_first, MAY, 0, 0),
-    U64(job, step_last, MAY, 0, 0),
-    U64(job, step, MAY, 0, 0),
-    STRING(job, agent, MAY, NAME_MAX_BYTES),
-    STRING(job, reason, MAY, PROTOCOL_TEXT_MAX),
-    U64(job, attempts, MAY, 0, 0),
-    U64(job, failures, MAY, 0, 0),
-    U64(job, since_at, MAY, 0, 0),
-    NUMBER(job, loss, MAY),
-    NUMBER(job, rate, MAY),
+    U64(job, job, MUST, 1, 0, "the job's number"),
+    STRING(job, run, MAY, NAME_MAX_BYTES, "whose it is"),
+    WORD(job, kind, MUST, job_kind_words, "what kind of job"),
+    WORD(job, target, MUST, job_target_words, "what kind of model"),
+    WORD(job, state, MUST, job_status_words,
+         "the job's state, and what is known beyond it of one that waits or is leased"),
+    U64(job, index, MAY, 0, 0, "of the expert or router; 0 of a dense model"),
+    U64(job, round, MAY, 0, 0, "the routers' round"),
+    U64(job, chunk, MAY, 0, 0, "chunk of the experts' corpus, from 0"),
+    U64(job, part, MAY, 0, 0, "which part of a round's or chunk's sequences"),
+    U64(job, step_first, MAY, 0, 0, "it trains the steps after this one …"),
+    U64(job, step_last, MAY, 0, 0, "… up to this one"),
+    U64(job, step, MAY, 0, 0, "the last that was heard of"),
+    STRING(job, agent, MAY, NAME_MAX_BYTES, "that holds it, or did it"),
+    STRING(job, reason, MAY, PROTOCOL_TEXT_MAX, "why it is in this state, and its last errors"),
+    U64(job, attempts, MAY, 0, 0, "grants so far"),
+    U64(job, failures, MAY, 0, 0, "of them, that failed"),
+    U64(job, since_at, MAY, 0, 0, "when this state began"),
+    NUMBER(job, loss, MAY, "the last that was heard"),
+    NUMBER(job, rate, MAY, "tokens a second"),
 };
 MESSAGE(job);
 
 static const struct field curve_fields[] = {
-    WORD(curve, target, MUST, job_target_words),
-    U64(curve, index, MUST, 0, 0),
-    U64(curve, step_tokens, MUST, 0, 0),
-    DOUBLES(curve, steps, step_count, PROTOCOL_CURVE_MAX),
-    DOUBLES(curve, losses, loss_count, PROTOCOL_CURVE_MAX),
-    DOUBLES(curve, ats, at_count, PROTOCOL_CURVE_MAX),
+    WORD(curve, target, MUST, job_target_words, "what kind of model"),
+    U64(curve, index, MUST, 0, 0, "of the expert or router; 0 of a dense model"),
+    U64(curve, step_tokens, MUST, 0, 0, "tokens of a step"),
+    DOUBLES(curve, steps, step_count, PROTOCOL_CURVE_MAX, "steps, ascending"),
+    DOUBLES(curve, losses, loss_count, PROTOCOL_CURVE_MAX, "loss at each of them"),
+    DOUBLES(curve, ats, at_count, PROTOCOL_CURVE_MAX,
+            "seconds since the run's beginning at each of them"),
 };
 MESSAGE(curve);
 
 static const struct field attempt_fields[] = {
-    U64(attempt, job, MUST, 1, 0),
-    U64(attempt, number, MUST, 1, 0),
-    STRING(attempt, agent, MAY, NAME_MAX_BYTES),
-    STRING(attempt, host, MAY, 256),
-    WORD(attempt, outcome, MUST, attempt_outcome_words),
-    U64(attempt, started_at, MAY, 0, 0),
-    U64(attempt, ended_at, MAY, 0, 0),
-    U64(attempt, step_first, MAY, 0, 0),
-    U64(attempt, step, MAY, 0, 0),
-    NUMBER(attempt, loss_first, MAY),
-    NUMBER(attempt, loss, MAY),
-    STRING(attempt, end, MAY, 4096),
-    STRING(attempt, log, MAY, PROTOCOL_TAIL_MAX),
+    U64(attempt, job, MUST, 1, 0, "the job's number"),
+    U64(attempt, number, MUST, 1, 0, "of the attempt, from 1"),
+    STRING(attempt, agent, MAY, NAME_MAX_BYTES, "absent: the coordinator's own"),
+    STRING(attempt, host, MAY, 256, "the agent's machine"),
+    WORD(attempt, outcome, MUST, attempt_outcome_words, "how the grant ended"),
+    U64(attempt, started_at, MAY, 0, 0, "when it was granted"),
+    U64(attempt, ended_at, MAY, 0, 0, "when it ended; 0 before"),
+    U64(attempt, step_first, MAY, 0, 0, "where it began"),
+    U64(attempt, step, MAY, 0, 0, "the last that was heard of"),
+    NUMBER(attempt, loss_first, MAY, "the first that was heard"),
+    NUMBER(attempt, loss, MAY, "the last that was heard"),
+    STRING(attempt, end, MAY, 4096, "how it ended, in words: an error, an exit or signal"),
+    STRING(attempt, log, MAY, PROTOCOL_TAIL_MAX, "the tail of its log"),
 };
 MESSAGE(attempt);
 
 static const struct field agent_fields[] = {
-    U64(agent, agent, MUST, 1, 0),
-    STRING(agent, name, MUST, NAME_MAX_BYTES),
-    STRING(agent, host, MAY, 256),
-    STRING(agent, processor, MAY, 256),
-    STRING(agent, isa, MAY, 32),
-    STRING(agent, version, MAY, 64),
-    STRING(agent, state, MAY, 64),
-    STRING(agent, reason, MAY, 1024),
-    STRING(agent, job, MAY, 256),
-    U64(agent, threads, MAY, 0, 0),
-    U64(agent, memory, MAY, 0, 0),
-    U64(agent, jobs_done, MAY, 0, 0),
-    U64(agent, failures, MAY, 0, 0),
-    U64(agent, joined_at, MAY, 0, 0),
-    U64(agent, seen_at, MAY, 0, 0),
-    NUMBER(agent, rate, MAY),
-    STRING(agent, owner, MAY, NAME_MAX_BYTES),
-    STRING(agent, labels, MAY, 8192),
+    U64(agent, agent, MUST, 1, 0, "the agent's number"),
+    STRING(agent, name, MUST, NAME_MAX_BYTES, "what people call it"),
+    STRING(agent, host, MAY, 256, "the machine's name"),
+    STRING(agent, processor, MAY, 256, "as the machine names it"),
+    STRING(agent, isa, MAY, 32, "instruction set that it computes with"),
+    STRING(agent, version, MAY, 64, "of its program"),
+    STRING(agent, state, MAY, 64,
+           "in a word: working, idle, silent, benched, draining, drained, revoked"),
+    STRING(agent, reason, MAY, 1024, "why it gets no jobs, until when, and what ends it"),
+    STRING(agent, job, MAY, 256, "what it works on, in words"),
+    U64(agent, threads, MAY, 0, 0, "that it computes with"),
+    U64(agent, memory, MAY, 0, 0, "of the machine, bytes"),
+    U64(agent, jobs_done, MAY, 0, 0, "so far"),
+    U64(agent, failures, MAY, 0, 0, "so far"),
+    U64(agent, joined_at, MAY, 0, 0, "when it joined"),
+    U64(agent, seen_at, MAY, 0, 0, "when it was heard last"),
+    NUMBER(agent, rate, MAY, "tokens a second"),
+    STRING(agent, owner, MAY, NAME_MAX_BYTES, "whose it is"),
+    STRING(agent, labels, MAY, 8192, "name=value, with commas between"),
 };
 MESSAGE(agent);
 
 /* --- steering --- */
 
 static const struct field pause_fields[] = {
-    U64(pause, until, MAY, 0, 0),
+    U64(pause, until, MAY, 0, 0, "when it goes on by itself; 0: when it is resumed"),
 };
 MESSAGE(pause);
 
 static const struct field priority_fields[] = {
-    NUMBER(priority, priority, MUST),
+    NUMBER(priority, priority, MUST,
+           "a whole number from -1000 to 1000: runs of higher priority get agents first"),
 };
 MESSAGE(priority);
 
 static const struct field extend_fields[] = {
-    U64(extend, steps, MUST, 1, 1000000000),
+    U64(extend, steps, MUST, 1, 1000000000, "so many steps more of each expert"),
 };
 MESSAGE(extend);
 
 static const struct field pattern_fields[] = {
-    STRING(pattern, pattern, MUST, 128),
+    STRING(pattern, pattern, MUST, 128, "of an agent's name, where * stands for anything: lab-*"),
 };
 MESSAGE(pattern);
 
 static const struct field tag_fields[] = {
-    STRING(tag, name, MUST, NAME_MAX_BYTES),
-    STRING(tag, value, MUST, NAME_MAX_BYTES),
+    STRING(tag, name, MUST, NAME_MAX_BYTES, "of the label"),
+    STRING(tag, value, MUST, NAME_MAX_BYTES,
+           "of the label; empty where it is set: takes the label away"),
 };
 MESSAGE(tag);
 
 static const struct field fleet_fields[] = {
-    ARRAY(fleet, names, name_count, MAY, pattern, 1024),
-    ARRAY(fleet, having, having_count, MAY, tag, TAGS_MAX),
-    ARRAY(fleet, set, set_count, MAY, tag, TAGS_MAX),
-    BOOL(fleet, now, MAY),
+    ARRAY(fleet, names, name_count, MAY, pattern, 1024,
+          "agents whose name is one of these; none: any"),
+    ARRAY(fleet, having, having_count, MAY, tag, TAGS_MAX, "and that have all of these labels"),
+    ARRAY(fleet, set, set_count, MAY, tag, TAGS_MAX, "of /label: what they get"),
+    BOOL(fleet, now, MAY, "of /drain: the job that an agent has is handed over, too"),
 };
 MESSAGE(fleet);
 
 static const struct field steered_fields[] = {
-    U64(steered, agent, MUST, 1, 0),
-    STRING(steered, name, MUST, NAME_MAX_BYTES),
+    U64(steered, agent, MUST, 1, 0, "the agent's number"),
+    STRING(steered, name, MUST, NAME_MAX_BYTES, "what people call it"),
 };
 MESSAGE(steered);
 
 static const struct field fleet_done_fields[] = {
-    ARRAY(fleet_done, agents, agent_count, MAY, steered, 65536),
+    ARRAY(fleet_done, agents, agent_count, MAY, steered, 65536, "those that were changed"),
 };
 MESSAGE(fleet_done);
 
 static const struct field quota_fields[] = {
-    STRING(quota, owner, MUST, NAME_MAX_BYTES),
-    BOOL(quota, limited, MAY),
-    U64(quota, jobs, MAY, 0, 0),
-    U64(quota, held, MAY, 0, 0),
-    U64(quota, agents, MAY, 0, 0),
+    STRING(quota, owner, MUST, NAME_MAX_BYTES, "of agents"),
+    BOOL(quota, limited, MAY, "whether there is a limit"),
+    U64(quota, jobs, MAY, 0, 0, "that its agents may hold at once, where limited"),
+    U64(quota, held, MAY, 0, 0, "jobs that they hold now; the coordinator's"),
+    U64(quota, agents, MAY, 0, 0, "that it has; the coordinator's"),
 };
 MESSAGE(quota);
 
 static const struct field invitation_fields[] = {
-    U64(invitation, invitation, MAY, 0, 0),
-    STRING(invitation, owner, MAY, NAME_MAX_BYTES),
-    U64(invitation, uses, MAY, 0, 0),
-    U64(invitation, used, MAY, 0, 0),
-    U64(invitation, created_at, MAY, 0, 0),
-    U64(invitation, expires_at, MAY, 0, 0),
-    STRING(invitation, token, MAY, PROTOCOL_TOKEN_MAX),
+    U64(invitation, invitation, MAY, 0, 0, "its number; the coordinator's"),
+    STRING(invitation, owner, MAY, NAME_MAX_BYTES, "whose agents they are"),
+    U64(invitation, uses, MAY, 0, 0, "agents that may join by it; 0: any number"),
+    U64(invitation, used, MAY, 0, 0, "agents that have; the coordinator's"),
+    U64(invitation, created_at, MAY, 0, 0, "when it was made; the coordinator's"),
+    U64(invitation, expires_at, MAY, 0, 0, "when it ends; 0: never"),
+    STRING(invitation, token, MAY, PROTOCOL_TOKEN_MAX, "by which agents join; told this once"),
 };
 MESSAGE(invitation);
 
 static const struct field token_fields[] = {
-    STRING(token, token, MUST, PROTOCOL_TOKEN_MAX),
+    STRING(token, token, MUST, PROTOCOL_TOKEN_MAX, "the new one"),
 };
 MESSAGE(token);
 
 static const struct field delete_fields[] = {
-    BOOL(delete, force, MAY),
+    BOOL(delete, force, MAY, "also where runs that are done need it"),
 };
 MESSAGE(delete);
 
 static const struct field event_fields[] = {
-    U64(event, event, MUST, 1, 0),
-    U64(event, at, MUST, 0, 0),
-    STRING(event, kind, MUST, 64),
-    STRING(event, who, MAY, 64),
-    STRING(event, run, MAY, NAME_MAX_BYTES),
-    STRING(event, agent, MAY, NAME_MAX_BYTES),
-    U64(event, job, MAY, 0, 0),
-    STRING(event, text, MUST, 2048),
+    U64(event, event, MUST, 1, 0, "its number, ascending"),
+    U64(event, at, MUST, 0, 0, "when"),
+    STRING(event, kind, MUST, 64, "run.paused, agent.joined, job.quarantined, alarm …"),
+    STRING(event, who, MAY, 64, "the operator; absent: the coordinator or an agent"),
+    STRING(event, run, MAY, NAME_MAX_BYTES, "that it is about"),
+    STRING(event, agent, MAY, NAME_MAX_BYTES, "that it is about"),
+    U64(event, job, MAY, 0, 0, "that it is about; 0: none"),
+    STRING(event, text, MUST, 2048, "what happened, in words"),
 };
 MESSAGE(event);
 
 static const struct field status_fields[] = {
-    STRING(status, version, MAY, 64),       U64(status, uptime_ms, MAY, 0, 0),
-    U64(status, runs_active, MAY, 0, 0),    U64(status, jobs_waiting, MAY, 0, 0),
-    U64(status, jobs_leased, MAY, 0, 0),    U64(status, jobs_quarantined, MAY, 0, 0),
-    U64(status, jobs_running, MAY, 0, 0),   U64(status, jobs_moving, MAY, 0, 0),
-    U64(status, jobs_silent, MAY, 0, 0),    U64(status, jobs_backing_off, MAY, 0, 0),
-    U64(status, alarms, MAY, 0, 0),         U64(status, agents, MAY, 0, 0),
-    U64(status, agents_working, MAY, 0, 0), U64(status, agents_idle, MAY, 0, 0),
-    U64(status, agents_benched, MAY, 0, 0), U64(status, threads, MAY, 0, 0),
-    U64(status, blobs, MAY, 0, 0),          U64(status, blob_bytes, MAY, 0, 0),
-    U64(status, memory_peak, MAY, 0, 0),    STRING(status, storage, MAY, 1024),
-    U64(status, storage_since, MAY, 0, 0),  U64(status, disk_free, MAY, 0, 0),
-    U64(status, disk_used, MAY, 0, 0),      U64(status, disk_planned, MAY, 0, 0),
+    STRING(status, version, MAY, 64, "of the coordinator"),
+    U64(status, uptime_ms, MAY, 0, 0, "since its start"),
+    U64(status, runs_active, MAY, 0, 0, "runs that go on"),
+    U64(status, jobs_waiting, MAY, 0, 0, "jobs without an agent"),
+    U64(status, jobs_leased, MAY, 0, 0, "jobs that agents hold"),
+    U64(status, jobs_quarantined, MAY, 0, 0, "jobs that failed too often"),
+    U64(status, jobs_running, MAY, 0, 0, "of the leased: that compute"),
+    U64(status, jobs_moving, MAY, 0, 0, "of the leased: that fetch, save or upload"),
+    U64(status, jobs_silent, MAY, 0, 0, "of the leased: of which two heartbeats are missing"),
+    U64(status, jobs_backing_off, MAY, 0, 0, "of the waiting: after a failure"),
+    U64(status, alarms, MAY, 0, 0, "two results of one job"),
+    U64(status, agents, MAY, 0, 0, "that are heard of"),
+    U64(status, agents_working, MAY, 0, 0, "of them, with a job"),
+    U64(status, agents_idle, MAY, 0, 0, "of them, without one"),
+    U64(status, agents_benched, MAY, 0, 0, "that get no jobs after failures"),
+    U64(status, threads, MAY, 0, 0, "of agents seen in the last minute"),
+    U64(status, blobs, MAY, 0, 0, "in the store"),
+    U64(status, blob_bytes, MAY, 0, 0, "in the store"),
+    U64(status, memory_peak, MAY, 0, 0, "of the coordinator, bytes"),
+    STRING(status, storage, MAY, 1024, "ok, or what keeps the coordinator from writing"),
+    U64(status, storage_since, MAY, 0, 0, "when that began; 0 while it is ok"),
+    U64(status, disk_free, MAY, 0, 0,
+        "bytes, on the coordinator's file system and within blobs.db"),
+    U64(status, disk_used, MAY, 0, 0, "bytes, by both databases"),
+    U64(status, disk_planned, MAY, 0, 0, "bytes that the active runs will still add, at most"),
 };
 MESSAGE(status);
 
 /* --- storage --- */
 
 static const struct field scrub_start_fields[] = {
-    STRING(scrub_start, run, MAY, NAME_MAX_BYTES),
+    STRING(scrub_start, run, MAY, NAME_MAX_BYTES, "whose blobs; absent: all"),
 };
 MESSAGE(scrub_start);
 
 static const struct field scrub_bad_fields[] = {
-    DIGEST(scrub_bad, digest, MUST),
-    U64(scrub_bad, bytes, MAY, 0, 0),
-    STRING(scrub_bad, problem, MAY, 512),
-    STRING(scrub_bad, named, MAY, 512),
+    DIGEST(scrub_bad, digest, MUST, "its name"),
+    U64(scrub_bad, bytes, MAY, 0, 0, "size"),
+    STRING(scrub_bad, problem, MAY, 512, "what is wrong with it"),
+    STRING(scrub_bad, named, MAY, 512, "whose it is, in words; absent: nobody's"),
 };
 MESSAGE(scrub_bad);
 
 static const struct field scrub_fields[] = {
-    U64(scrub, number, MUST, 0, 0),
-    BOOL(scrub, running, MUST),
-    STRING(scrub, run, MAY, NAME_MAX_BYTES),
-    U64(scrub, blobs, MAY, 0, 0),
-    U64(scrub, bytes, MAY, 0, 0),
-    U64(scrub, blobs_total, MAY, 0, 0),
-    U64(scrub, bytes_total, MAY, 0, 0),
-    U64(scrub, bad_total, MAY, 0, 0),
-    ARRAY(scrub, bad, bad_count, MAY, scrub_bad, PROTOCOL_SCRUB_BAD_MAX),
-    STRING(scrub, error, MAY, 1024),
+    U64(scrub, number, MUST, 0, 0, "of the scrub since the coordinator's start; 0: there was none"),
+    BOOL(scrub, running, MUST, "it is under way"),
+    STRING(scrub, run, MAY, NAME_MAX_BYTES, "whose blobs; absent: all"),
+    U64(scrub, blobs, MAY, 0, 0, "compared so far"),
+    U64(scrub, bytes, MAY, 0, 0, "compared so far"),
+    U64(scrub, blobs_total, MAY, 0, 0, "that were there at its beginning"),
+    U64(scrub, bytes_total, MAY, 0, 0, "that were there at its beginning"),
+    U64(scrub, bad_total, MAY, 0, 0, "all that are bad"),
+    ARRAY(scrub, bad, bad_count, MAY, scrub_bad, PROTOCOL_SCRUB_BAD_MAX, "the first of them"),
+    STRING(scrub, error, MAY, 1024, "why it ended early"),
 };
 MESSAGE(scrub);
 
 static const struct field gc_row_fields[] = {
-    STRING(gc_row, why, MUST, 256), STRING(gc_row, run, MAY, NAME_MAX_BYTES),
-    U64(gc_row, blobs, MAY, 0, 0),  U64(gc_row, bytes, MAY, 0, 0),
-    BOOL(gc_row, later, MAY),
+    STRING(gc_row, why, MUST, 256, "why nobody needs them"),
+    STRING(gc_row, run, MAY, NAME_MAX_BYTES, "whose they were"),
+    U64(gc_row, blobs, MAY, 0, 0, "how many"),
+    U64(gc_row, bytes, MAY, 0, 0, "how much"),
+    BOOL(gc_row, later, MAY, "they are too young, or a backup holds them"),
 };
 MESSAGE(gc_row);
 
 static const struct field gc_fields[] = {
-    U64(gc, blobs, MUST, 0, 0),
-    U64(gc, bytes, MUST, 0, 0),
-    BOOL(gc, more, MAY),
-    U64(gc, grace_ms, MAY, 0, 0),
-    U64(gc, backups, MAY, 0, 0),
-    U64(gc, disk_free, MAY, 0, 0),
-    ARRAY(gc, rows, row_count, MAY, gc_row, GC_ROWS_MAX),
+    U64(gc, blobs, MUST, 0, 0, "that go now, or (POST) have gone"),
+    U64(gc, bytes, MUST, 0, 0, "that go now, or (POST) have gone"),
+    BOOL(gc, more, MAY, "POST: there are others: ask again"),
+    U64(gc, grace_ms, MAY, 0, 0, "how long a blob that nothing names is kept"),
+    U64(gc, backups, MAY, 0, 0, "that are under way"),
+    U64(gc, disk_free, MAY, 0, 0, "bytes"),
+    ARRAY(gc, rows, row_count, MAY, gc_row, GC_ROWS_MAX, "what nobody needs, and why"),
 };
 MESSAGE(gc);
 
 static const struct field backup_fields[] = {
-    U64(backup, backup, MUST, 1, 0),
-    DIGEST(backup, snapshot, MUST),
-    DIGEST(backup, list, MUST),
-    U64(backup, snapshot_bytes, MUST, 0, 0),
-    U64(backup, list_bytes, MUST, 0, 0),
-    U64(backup, blobs, MUST, 0, 0),
-    U64(backup, blob_bytes, MUST, 0, 0),
-    U64(backup, missing, MAY, 0, 0),
-    U64(backup, incarnation, MUST, 0, 0),
-    U64(backup, created_at, MUST, 0, 0),
-    STRING(backup, version, MAY, 64),
-    STRING(backup, admin_token, MAY, PROTOCOL_TOKEN_MAX),
-    STRING(backup, join_token, MAY, PROTOCOL_TOKEN_MAX),
+    U64(backup, backup, MUST, 1, 0, "its number, to renew and end it"),
+    DIGEST(backup, snapshot, MUST, "a copy of tacit.db, a blob"),
+    DIGEST(backup, list, MUST,
+           "the blobs that it names, a blob: 40 bytes each, digest and size (little-endian)"),
+    U64(backup, snapshot_bytes, MUST, 0, 0, "size of the copy"),
+    U64(backup, list_bytes, MUST, 0, 0, "size of the list"),
+    U64(backup, blobs, MUST, 0, 0, "of the list"),
+    U64(backup, blob_bytes, MUST, 0, 0, "of the list"),
+    U64(backup, missing, MAY, 0, 0, "that are named and not in the store: left out"),
+    U64(backup, incarnation, MUST, 0, 0, "of the database"),
+    U64(backup, created_at, MUST, 0, 0, "when it was begun"),
+    STRING(backup, version, MAY, 64, "of the coordinator"),
+    STRING(backup, admin_token, MAY, PROTOCOL_TOKEN_MAX, "the operator's token"),
+    STRING(backup, join_token, MAY, PROTOCOL_TOKEN_MAX, "the join token"),
 };
 MESSAGE(backup);
-
-/* --- report --- */
-
-static const struct field quality_fields[] = {
-    NUMBER(quality, perplexity, MAY),    NUMBER(quality, perplexity_after_prefix, MAY),
-    NUMBER(quality, bits_per_byte, MAY), NUMBER(quality, flops, MAY),
-    U64(quality, tokens, MAY, 0, 0),     U64(quality, parameters, MAY, 0, 0),
-    U64(quality, steps, MAY, 0, 0),      U64(quality, batch, MAY, 0, 0),
-    DIGEST(quality, digest, MAY),
-};
-MESSAGE(quality);
-
-static const struct field source_share_fields[] = {
-    STRING(source_share, source, MUST, 256),
-    NUMBER(source_share, share, MAY),
-};
-MESSAGE(source_share);
-
-static const struct field expert_report_fields[] = {
-    U64(expert_report, index, MUST, 0, 0),
-    DIGEST(expert_report, digest, MAY),
-    NUMBER(expert_report, share, MAY),
-    NUMBER(expert_report, perplexity, MAY),
-    NUMBER(expert_report, dense_perplexity, MAY),
-    ARRAY(expert_report, sources, source_count, MAY, source_share, LABELS_MAX),
-};
-MESSAGE(expert_report);
-
-static const struct field router_report_fields[] = {
-    U64(router_report, index, MUST, 0, 0),
-    DIGEST(router_report, digest, MAY),
-};
-MESSAGE(router_report);
-
-static const struct field round_report_fields[] = {
-    U64(round_report, round, MUST, 0, 0),
-    BOOL(round_report, final, MAY),
-    NUMBER(round_report, purity, MAY),
-    NUMBER(round_report, inverse_purity, MAY),
-    DOUBLES(round_report, shares, share_count, EXPERTS_MAX),
-};
-MESSAGE(round_report);
-
-static const struct field prefix_report_fields[] = {
-    U64(prefix_report, prefix, MUST, 0, 0),
-    NUMBER(prefix_report, perplexity, MAY),
-};
-MESSAGE(prefix_report);
-
-static const struct field curve_point_fields[] = {
-    U64(curve_point, step, MUST, 0, 0),
-    NUMBER(curve_point, dense, MAY),
-    NUMBER(curve_point, mixture, MAY),
-};
-MESSAGE(curve_point);
-
-static const struct field overhead_fields[] = {
-    NUMBER(overhead, training, MAY),
-    NUMBER(overhead, training_paper, MAY),
-    NUMBER(overhead, inference, MAY),
-};
-MESSAGE(overhead);
-
-static const struct field costs_fields[] = {
-    NUMBER(costs, routers_training, MAY), NUMBER(costs, routers_sharding, MAY),
-    NUMBER(costs, experts_sharding, MAY), NUMBER(costs, experts_training, MAY),
-    NUMBER(costs, dense_training, MAY),   NUMBER(costs, dense_flops_training, MAY),
-    NUMBER(costs, dense_inference, MAY),  NUMBER(costs, mixture_inference, MAY),
-};
-MESSAGE(costs);
-
-static const struct field seconds_fields[] = {
-    NUMBER(seconds, routers, MAY),    NUMBER(seconds, scoring, MAY),
-    NUMBER(seconds, segments, MAY),   NUMBER(seconds, experts, MAY),
-    NUMBER(seconds, dense, MAY),      NUMBER(seconds, dense_flops, MAY),
-    NUMBER(seconds, evaluation, MAY), NUMBER(seconds, wall, MAY),
-};
-MESSAGE(seconds);
-
-static const struct field bytes_fields[] = {
-    U64(bytes, down, MAY, 0, 0),
-    U64(bytes, up, MAY, 0, 0),
-    U64(bytes, data_parallel, MAY, 0, 0),
-};
-MESSAGE(bytes);
-
-static const struct field report_fields[] = {
-    STRING(report, run, MUST, NAME_MAX_BYTES),
-    STRING(report, dataset, MAY, NAME_MAX_BYTES),
-    {.name = "expert_count", .type = FIELD_U64, .offset = offsetof(struct msg_report, experts)},
-    U64(report, seed, MAY, 0, 0),
-    U64(report, prefix, MAY, 0, 0),
-    U64(report, heldout_sequences, MAY, 0, 0),
-    U64(report, heldout_predictions, MAY, 0, 0),
-    STRING(report, router_mode, MAY, 32),
-    OBJECT_OR_NULL(report, dense, quality),
-    OBJECT_OR_NULL(report, dense_flops, quality),
-    OBJECT_OR_NULL(report, mixture, quality),
-    ARRAY_AS(report, "experts", expert_reports, expert_report_count, MAY, expert_report,
-             EXPERTS_MAX),
-    ARRAY(report, routers, router_count, MAY, router_report, EXPERTS_MAX),
-    ARRAY(report, rounds, round_count, MAY, round_report, ROUNDS_MAX),
-    ARRAY(report, prefixes, prefix_count, MAY, prefix_report, CURVE_MAX),
-    ARRAY(report, curve, curve_count, MAY, curve_point, CURVE_MAX),
-    OBJECT_OR_NULL(report, overhead, overhead),
-    OBJECT_OR_NULL(report, costs, costs),
-    OBJECT_OR_NULL(report, seconds, seconds),
-    OBJECT_OR_NULL(report, bytes, bytes),
-};
-MESSAGE(report);
-
-/* --- where things come from --- */
-
-static const struct field made_fields[] = {
-    WORD(made, what, MUST, made_what_words),
-    DIGEST(made, digest, MAY),
-    STRING(made, dataset, MAY, NAME_MAX_BYTES),
-    STRING(made, run, MAY, NAME_MAX_BYTES),
-    STRING(made, split, MAY, 16),
-    U64(made, number, MAY, 0, 0),
-    OBJECT(made, grant, MAY, grant),
-    ARRAY(made, outputs, output_count, MAY, blob, OUTPUTS_MAX),
-    U64(made, doer, MAY, 0, 0),
-    STRING(made, agent, MAY, NAME_MAX_BYTES),
-    NUMBER(made, seconds, MAY),
-    U64(made, tokens, MAY, 0, 0),
-    U64(made, attempts, MAY, 0, 0),
-    U64(made, at, MAY, 0, 0),
-};
-MESSAGE(made);
-
-static const struct field result_fields[] = {
-    U64(result, job, MUST, 1, 0),
-    WORD(result, kind, MUST, job_kind_words),
-    WORD(result, target, MUST, job_target_words),
-    U64(result, index, MUST, 0, 0),
-    U64(result, round, MUST, 0, 0),
-    U64(result, chunk, MUST, 0, 0),
-    U64(result, part, MUST, 0, 0),
-    U64(result, step_first, MUST, 0, 0),
-    U64(result, step_last, MUST, 0, 0),
-    BOOL(result, final, MUST),
-    NUMBER(result, seconds, MAY),
-    U64(result, doer, MAY, 0, 0),
-};
-MESSAGE(result);
-
-static const struct field bad_blob_fields[] = {
-    DIGEST(bad_blob, digest, MUST),
-    U64(bad_blob, job, MAY, 0, 0),
-    WORD(bad_blob, role, MAY, blob_role_words),
-    U64(bad_blob, index, MAY, 0, 0),
-    STRING(bad_blob, words, MAY, 512),
-    STRING(bad_blob, why, MAY, 512),
-    STRING(bad_blob, repair, MAY, 512),
-};
-MESSAGE(bad_blob);
-
-static const struct field rollback_fields[] = {
-    WORD(rollback, target, MUST, job_target_words),
-    U64(rollback, index, MAY, 0, EXPERTS_MAX - 1),
-    U64(rollback, step, MUST, 0, 0),
-    BOOL(rollback, dry_run, MAY),
-};
-MESSAGE(rollback);
-
-static const struct field rolled_back_fields[] = {
-    STRING(rolled_back, run, MUST, NAME_MAX_BYTES),
-    U64(rolled_back, step, MUST, 0, 0),
-    U64(rolled_back, undone, MUST, 0, 0),
-    U64(rolled_back, damaged, MUST, 0, 0),
-    ARRAY(rolled_back, jobs, job_count, MAY, result, 100),
-};
-MESSAGE(rolled_back);
-
-static const struct field job_id_fields[] = {
-    U64(job_id, job, MUST, 1, 0),
-};
-MESSAGE(job_id);
-
-static const struct field verify_fields[] = {
-    ARRAY(verify, jobs, job_count, MUST, job_id, 1000),
-};
-MESSAGE(verify);
-
-static const struct field replay_fields[] = {
-    U64(replay, replay, MUST, 0, 0),
-    U64(replay, job, MUST, 1, 0),
-    WORD(replay, state, MUST, job_state_words),
-    STRING(replay, verdict, MAY, 16),
-    STRING(replay, agent, MAY, NAME_MAX_BYTES),
-    STRING(replay, doer, MAY, NAME_MAX_BYTES),
-    WORD(replay, kind, MUST, job_kind_words),
-    WORD(replay, target, MUST, job_target_words),
-    U64(replay, index, MUST, 0, 0),
-    U64(replay, round, MUST, 0, 0),
-    U64(replay, chunk, MUST, 0, 0),
-    U64(replay, part, MUST, 0, 0),
-    U64(replay, step_first, MUST, 0, 0),
-    U64(replay, step_last, MUST, 0, 0),
-    BOOL(replay, final, MUST),
-    WORD(replay, role, MUST, blob_role_words),
-    U64(replay, blob_index, MUST, 0, 0),
-    DIGEST(replay, published, MAY),
-    DIGEST(replay, found, MAY),
-    STRING(replay, reason, MAY, PROTOCOL_TEXT_MAX),
-};
-MESSAGE(replay);
-
-static const struct field replays_fields[] = {
-    ARRAY(replays, replays, replay_count, MUST, replay, 1000),
-};
-MESSAGE(replays);
-
-static const struct field alarm_fields[] = {
-    U64(alarm, job, MUST, 1, 0),
-    U64(alarm, at, MUST, 0, 0),
-    STRING(alarm, run, MUST, NAME_MAX_BYTES),
-    STRING(alarm, words, MAY, 256),
-    STRING(alarm, agent, MAY, NAME_MAX_BYTES),
-    STRING(alarm, other, MAY, NAME_MAX_BYTES),
-    WORD(alarm, role, MUST, blob_role_words),
-    U64(alarm, index, MUST, 0, 0),
-    DIGEST(alarm, published, MAY),
-    DIGEST(alarm, found, MAY),
-};
-MESSAGE(alarm);
-
-static const struct field difference_fields[] = {
-    U64(difference, job, MUST, 1, 0),
-    STRING(difference, words, MAY, 256),
-    STRING(difference, agent, MAY, NAME_MAX_BYTES),
-    STRING(difference, verdict, MUST, 16),
-    WORD(difference, target, MUST, job_target_words),
-    U64(difference, index, MUST, 0, 0),
-    U64(difference, step_first, MUST, 0, 0),
-    U64(difference, step_last, MUST, 0, 0),
-    WORD(difference, role, MUST, blob_role_words),
-    U64(difference, blob_index, MUST, 0, 0),
-    DIGEST(difference, published, MAY),
-    DIGEST(difference, replayed, MAY),
-    DIGEST(difference, blob, MAY),
-    DIGEST(difference, start, MAY),
-    U64(difference, source_job, MAY, 0, 0),
-    STRING(difference, by, MAY, NAME_MAX_BYTES),
-    STRING(difference, why, MAY, 512),
-};
-MESSAGE(difference);
-
-static const struct field verified_fields[] = {
-    STRING(verified, run, MUST, NAME_MAX_BYTES),
-    BOOL(verified, all, MUST),
-    BOOL(verified, agents, MUST),
-    U64(verified, seed, MUST, 0, 0),
-    U64(verified, jobs, MUST, 0, 0),
-    U64(verified, replayed, MUST, 0, 0),
-    U64(verified, recalled, MUST, 0, 0),
-    U64(verified, remade, MUST, 0, 0),
-    U64(verified, skipped, MUST, 0, 0),
-    STRING(verified, skipped_why, MAY, 1024),
-    U64(verified, blobs, MUST, 0, 0),
-    U64(verified, bytes, MUST, 0, 0),
-    U64(verified, bad_total, MUST, 0, 0),
-    NUMBER(verified, seconds, MAY),
-    ARRAY(verified, bad, bad_count, MAY, bad_blob, BAD_MAX),
-    ARRAY(verified, differences, difference_count, MAY, difference, BAD_MAX),
-};
-MESSAGE(verified);
