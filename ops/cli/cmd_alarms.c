@@ -31,7 +31,7 @@ static void print_alarm(struct arena *a, const struct msg_alarm *m, int64_t now)
 int cmd_alarms(struct cli *cli, int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"run", ALARMS_RUN, "NAME", 0, "Of this run alone", 1}, {0}};
+        {"run", ALARMS_RUN, "RUN", 0, "Of this run alone", 1}, {0}};
     static const struct cli_options o = {
         .options = options,
         .doc = "Two agents gave different results of one job, where there is one right one: a "

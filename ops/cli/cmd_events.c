@@ -89,7 +89,7 @@ int cmd_events(struct cli *cli, int argc, char **argv)
     static const struct argp_option options[] = {
         {"since", EVENTS_SINCE, "TIME", 0,
          "From then on: so long ago (20m, 2h, 7d), or a time (default: one day)", 1},
-        {"run", EVENTS_RUN, "NAME", 0, "Of this run alone", 1},
+        {"run", EVENTS_RUN, "RUN", 0, "Of this run alone", 1},
         {"follow", 'f', NULL, 0, "Go on with what happens from now on", 1},
         {0}};
     static const struct cli_options o = {

@@ -99,7 +99,7 @@ int cmd_agents_drain(struct cli *cli, int argc, char **argv)
         {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME|PATTERN...",
+        .args = "AGENT|PATTERN...",
         .doc = "Agents finish the job that they have, and get no new one; each says in its log "
                "when it may be stopped, and `tacit agents` shows it as drained. With --now they "
                "save and hand over at their next heartbeat (every 20 seconds).\v"
@@ -118,7 +118,7 @@ int cmd_agents_undrain(struct cli *cli, int argc, char **argv)
     static const struct argp_option options[] = {LABEL_OPTION, {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME|PATTERN...",
+        .args = "AGENT|PATTERN...",
         .doc = "Drained agents get jobs again: they ask within half a minute.\v"
                "Examples:\n  tacit agents undrain laptop-3\n  tacit agents undrain '*'",
         .args_max = -1,
@@ -133,7 +133,7 @@ int cmd_agents_revoke(struct cli *cli, int argc, char **argv)
     static const struct argp_option options[] = {LABEL_OPTION, {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME|PATTERN...",
+        .args = "AGENT|PATTERN...",
         .doc = "Takes agents' tokens away at once: whatever they ask is answered 401, their jobs "
                "wait for others, and they can't join again. A machine that knows the join token or "
                "an invitation can still join as a new agent: `tacit token rotate join`, `tacit "
@@ -152,7 +152,7 @@ int cmd_agents_restore(struct cli *cli, int argc, char **argv)
     static const struct argp_option options[] = {LABEL_OPTION, {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME|PATTERN...",
+        .args = "AGENT|PATTERN...",
         .doc = "Trusts revoked agents again: their tokens are good as before, once their programs "
                "are started again.\vExample:\n  tacit agents restore laptop-3",
         .args_max = -1,
@@ -167,7 +167,7 @@ int cmd_agents_label(struct cli *cli, int argc, char **argv)
     static const struct argp_option options[] = {LABEL_OPTION, {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME|PATTERN... KEY=VALUE...",
+        .args = "AGENT|PATTERN... KEY=VALUE...",
         .doc = "Labels agents: runs can ask for labels ([run] require = site=lab in the spec), and "
                "other commands pick agents by them. An empty value takes a label away. The label "
                "owner is whose quota the agent's jobs count for (`tacit quota`).\v"

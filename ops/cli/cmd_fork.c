@@ -94,9 +94,9 @@ int cmd_run_fork(struct cli *cli, int argc, char **argv)
         {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME [NEW-NAME] [SECTION.KEY=VALUE...]",
+        .args = "RUN [NEW-NAME] [SECTION.KEY=VALUE...]",
         .doc = "Starts a new run whose spec is that of another, with changes; it is called "
-               "NEW-NAME, or NAME-2. Values that only follow from others (the dense batch of all "
+               "NEW-NAME, or RUN-2. Values that only follow from others (the dense batch of all "
                "experts' batches, say) follow from the changed ones. The new run computes all of "
                "its own results: checkpoints name the spec that they belong to. Equal blobs, "
                "such as shards and segments, are stored once.\v"

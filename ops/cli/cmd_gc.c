@@ -138,7 +138,7 @@ static int set_scrub(void *input, int key, const char *arg, struct err *e)
 int cmd_scrub(struct cli *cli, int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"run", 'r', "NAME", 0, "Only what this run names, its data set with it", 1}, {0}};
+        {"run", 'r', "RUN", 0, "Only what this run names, its data set with it", 1}, {0}};
     static const struct cli_options o = {
         .options = options,
         .doc = "Has the coordinator read every stored blob and compare it with its name, with at "

@@ -247,7 +247,7 @@ int cmd_retry(struct cli *cli, int argc, char **argv)
 int cmd_unbench(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_options o = {
-        .args = "NAME",
+        .args = "AGENT",
         .doc = "Gives a benched agent jobs again: it asks for one within minutes, or at once when "
                "it is restarted. Several of the same name are all unbenched.\v"
                "Example:\n  tacit agents unbench laptop-3",

@@ -92,7 +92,7 @@ int cmd_report(struct cli *cli, int argc, char **argv)
         {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME",
+        .args = "RUN",
         .doc = "A finished run: the mixture against dense models at equal tokens and equal FLOPs, "
                "what each expert has specialised in, what routing cost. As a page also: learning "
                "curves, sample continuations, the machines that took part, lineage, and the "

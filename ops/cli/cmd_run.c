@@ -223,7 +223,7 @@ static int show(struct cli *cli, struct msg_run *run, struct err *e)
 int cmd_run_show(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_options o = {
-        .args = "NAME",
+        .args = "RUN",
         .doc = "One run: where it is, and each model's step, loss and agent.\v"
                "Examples:\n  tacit run show my-run\n"
                "  tacit run show my-run --json | jq '.models[] | {index, step, loss}'",

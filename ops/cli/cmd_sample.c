@@ -308,7 +308,7 @@ int cmd_sample(struct cli *cli, int argc, char **argv)
         {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME PROMPT",
+        .args = "RUN PROMPT",
         .doc = "Continues a prompt: the run's routers read its beginning, the expert whose router "
                "likes it best answers. Which one is said on standard error. Only that expert is "
                "downloaded. Downloads are kept in $XDG_CACHE_HOME/tacit or ~/.cache/tacit, "

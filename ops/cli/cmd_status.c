@@ -142,8 +142,8 @@ static void print_jobs(struct cli *cli, const struct msg_job *jobs, uint32_t cou
 int cmd_jobs(struct cli *cli, int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"run", JOBS_RUN, "NAME", 0, "Jobs of this run alone", 1},
-        {"state", JOBS_STATE, "WORD", 0,
+        {"run", JOBS_RUN, "RUN", 0, "Jobs of this run alone", 1},
+        {"state", JOBS_STATE, "waiting|leased|done|quarantined|cancelled", 0,
          "waiting, leased, done, quarantined or cancelled; of the waiting \"backing off\" alone; "
          "of "
          "the leased fetching, running, saving, uploading or silent alone",
@@ -315,7 +315,7 @@ int cmd_datasets_delete(struct cli *cli, int argc, char **argv)
         {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME",
+        .args = "DATASET",
         .doc = "Deletes a data set: its shards go with the next collection (`tacit gc`), its name "
                "is free. Refused while a run needs it, which is named.\v"
                "Example:\n  tacit datasets delete old-books",

@@ -72,7 +72,7 @@ int cmd_run_pause(struct cli *cli, int argc, char **argv)
         {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME...",
+        .args = "RUN...",
         .doc = "Gives out no more jobs of a run. Agents that work for it are told at their next "
                "heartbeat, every 20 seconds: they save, hand their jobs back, and take those of "
                "other runs. Nothing is lost. The pause outlives a restart of the coordinator.\v"
@@ -100,7 +100,7 @@ static void say_resumed(struct cli *cli, struct msg_run *r)
 int cmd_run_resume(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_options o = {
-        .args = "NAME...",
+        .args = "RUN...",
         .doc = "Ends a pause: agents get the run's jobs again, from where they were saved.\v"
                "Example:\n  tacit run resume my-run",
         .args_min = 1,
@@ -121,7 +121,7 @@ static void say_cancelled(struct cli *cli, struct msg_run *r)
 int cmd_run_cancel(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_options o = {
-        .args = "NAME...",
+        .args = "RUN...",
         .doc = "Ends runs early: agents drop their jobs at their next word to the coordinator, and "
                "what they send of them is refused. It can't be gone on with: the last model of "
                "each stays, older checkpoints go. `tacit run pause` is for what is to go on "
@@ -146,7 +146,7 @@ static void say_priority(struct cli *cli, struct msg_run *r)
 int cmd_run_priority(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_options o = {
-        .args = "NUMBER NAME...",
+        .args = "NUMBER RUN...",
         .doc = "Runs of higher priority get agents first; those of equal priority share them, 0 is "
                "usual. A job that is under way is not interrupted. A negative number goes behind "
                "\"--\".\v"
@@ -201,7 +201,7 @@ int cmd_run_extend(struct cli *cli, int argc, char **argv)
         {"steps", EXTEND_STEPS, "N", 0, "So many steps more of each expert (required)", 1}, {0}};
     static const struct cli_options o = {
         .options = options,
-        .args = "NAME",
+        .args = "RUN",
         .doc = "Trains the experts of a run on, be it under way or done. What was done stays as it "
                "is, bit for bit: the added steps are a cycle of their own that follows the last "
                "link. Its learning rate warms up again (as [expert] says, for a tenth of the cycle "

@@ -227,7 +227,7 @@ static int watch(struct view *v, const char *name, const char *path)
 int cmd_run_wait(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_options o = {
-        .args = "NAME",
+        .args = "RUN",
         .doc = "Watches a run until it ends: phase, round, each model's step, loss, agent and "
                "speed. Exits 0 when the run is done, otherwise not. A coordinator that is away is "
                "waited for. Ctrl-C ends the watching; the run goes on.\v"

@@ -9,8 +9,6 @@
 #include "core/env/process.h"
 #include "core/protocol/messages.h"
 
-#define KNOWN_MAX 48
-
 enum { KEY_URL = 0x100, KEY_TOKEN_FILE, KEY_CA, KEY_JSON };
 
 static const struct argp_option connection_options[] = {
@@ -27,25 +25,24 @@ struct parse {
     struct cli *cli;
     const struct cli_options *o;
     void *input;
-    struct argp_option known[KNOWN_MAX];
-    int known_count;
+    struct argp_option known[CLI_KNOWN_MAX];
     struct argp argp;
     struct err err;
 };
 
-static void collect(struct parse *p)
+int cli_known_options(const struct cli_options *o, struct argp_option known[CLI_KNOWN_MAX])
 {
     int n = 0;
-    for (const struct argp_option *own = p->o->options; own && own->name; own++)
-        p->known[n++] = *own;
-    if (!p->o->offline)
+    for (const struct argp_option *own = o->options; own && own->name; own++)
+        known[n++] = *own;
+    if (!o->offline)
         for (size_t i = 0; i < sizeof connection_options / sizeof connection_options[0]; i++)
-            p->known[n++] = connection_options[i];
-    if (p->o->json)
-        p->known[n++] = json_option;
-    p->known[n++] = help_option;
-    p->known_count = n;
-    p->known[n] = (struct argp_option){0};
+            known[n++] = connection_options[i];
+    if (o->json)
+        known[n++] = json_option;
+    known[n++] = help_option;
+    known[n] = (struct argp_option){0};
+    return n;
 }
 
 /* --- parsing ---------------------------------------------------------------------------------- */
@@ -105,9 +102,14 @@ bool cli_parse(struct cli *cli, const struct cli_options *o, int argc, char **ar
                int *code)
 {
     struct parse p = {.cli = cli, .o = o, .input = input};
+    if (cli->describe) {
+        *cli->describe = o;
+        *code = EX_OK;
+        return false;
+    }
     cli->command = argv[0];
     from_environment(cli);
-    collect(&p);
+    cli_known_options(o, p.known);
     p.argp =
         (struct argp){.options = p.known, .parser = parse_key, .args_doc = o->args, .doc = o->doc};
     cli->args = arena_alloc_array(&cli->arena, (size_t)argc, sizeof *cli->args);

@@ -21,16 +21,20 @@ struct cli {
     bool color;             /* standard output is a terminal, NO_COLOR is not set */
     char **args;            /* the command's arguments, options taken out */
     int arg_count;
-    struct arena arena;    /* for the command's whole life */
-    struct client *client; /* once cli_connect has been called */
+    struct arena arena;                  /* for the command's whole life */
+    struct client *client;               /* once cli_connect has been called */
+    const struct cli_options **describe; /* where set, cli_parse tells what the command takes here,
+                                            and ends it */
 };
 
-/* A command: argv[0] is its full name ("tacit run list"). Returns an exit code. */
+/* A command: argv[0] is its full name ("tacit run list"). Returns an exit code. The first thing
+ * that it does with effect is to call cli_parse: help, completions and manual pages ask it so what
+ * it takes. */
 typedef int command_fn(struct cli *cli, int argc, char **argv);
 
 struct command {
     const char *name;    /* "ingest", "run" */
-    const char *summary; /* one line for --help */
+    const char *summary; /* one line for --help; NULL: works, and is not shown */
     command_fn *run;
     const struct command
         *sub;             /* a group: {…, {NULL}}; with `run`, that is what it does by itself */
@@ -41,7 +45,12 @@ struct command {
  * and runs it. Unknown commands name the nearest known one. */
 extern const struct command command_root;
 int command_dispatch(struct cli *cli, int argc, char **argv);
+/* The command of this name in a group, or NULL. */
+const struct command *command_find(const struct command *group, const char *word);
+/* What a command takes; NULL for a group that does nothing by itself. */
+const struct cli_options *command_options(const struct command *c);
 
+command_fn cmd_completion, cmd_complete, cmd_man;
 command_fn cmd_ingest, cmd_plan, cmd_report, cmd_sample;
 command_fn cmd_run_create, cmd_run_list, cmd_run_show, cmd_run_wait, cmd_run_cancel, cmd_run_spec;
 command_fn cmd_run_pause, cmd_run_resume, cmd_run_priority, cmd_run_extend, cmd_run_fork;
@@ -57,14 +66,21 @@ command_fn cmd_logs, cmd_retry, cmd_unbench;
 #define OPTION_FIRST 0x200
 struct cli_options {
     const struct argp_option *options; /* ended by {0}; NULL: none of its own */
-    const char *args;                  /* "NAME FILE|DIR|-..." */
-    const char *doc;                   /* what it does, "\v", examples */
-    int args_min, args_max;            /* args_max < 0: any number */
-    bool offline;                      /* knows nothing of coordinators: no --url and the like */
-    bool json;                         /* takes --json */
+    /* "RUN FILE|DIR|-...". Words that completion knows: RUN, AGENT and DATASET (of those that are
+     * there), FILE, SPEC.ini, DIR, and words in small letters, which are typed as they are. */
+    const char *args;
+    const char *doc;        /* what it does, "\v", examples */
+    int args_min, args_max; /* args_max < 0: any number */
+    bool offline;           /* knows nothing of coordinators: no --url and the like */
+    bool json;              /* takes --json */
     /* Takes one option into input; NULL where there are none. */
     int (*set)(void *input, int key, const char *arg, struct err *e);
 };
+
+/* All options of a command in one list, ended by a zero: its own, --url and the like, --json,
+ * --help. Returns how many. */
+#define CLI_KNOWN_MAX 48
+int cli_known_options(const struct cli_options *o, struct argp_option known[CLI_KNOWN_MAX]);
 
 /* Reads argv into cli and input. False: end with *code (after --help, or a mistake that has been
  * explained; an unknown option names the nearest known one). */

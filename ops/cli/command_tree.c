@@ -71,6 +71,9 @@ static const struct command root_commands[] = {
     {"restore", "a coordinator's folder from a backup", cmd_restore, NULL, NULL},
     {"gc", "let go what is stored and nobody needs", cmd_gc, NULL, NULL},
     {"scrub", "compare what is stored with its names", cmd_scrub, NULL, NULL},
+    {"completion", "have bash, zsh or fish complete commands", cmd_completion, NULL, NULL},
+    {"complete", NULL, cmd_complete, NULL, NULL},
+    {"man", NULL, cmd_man, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -88,7 +91,8 @@ static void print_group(const struct command *c, const char *name)
     printf("Usage: %s COMMAND [OPTION...] [ARGUMENT...]\n", name);
     printf("%s: %s\n\nCommands:\n", name, c->summary);
     for (const struct command *s = c->sub; s->name; s++)
-        printf("  %-10s %s%s\n", s->name, s->summary, s->sub && !s->run ? " …" : "");
+        if (s->summary)
+            printf("  %-10s %s%s\n", s->name, s->summary, s->sub && !s->run ? " …" : "");
     printf("\nExamples:\n%s", c->examples);
     printf("\n`%s COMMAND --help` explains a command.", name);
     printf(c == &command_root ? " `%s --version` prints the version.\n" : "\n", name);
@@ -106,7 +110,8 @@ static int unknown(const struct command *group, const char *name, const char *wo
                 return EX_USAGE;
             }
     for (const struct command *s = group->sub; s->name && n < WORDS_MAX; s++)
-        names[n++] = s->name;
+        if (s->summary)
+            names[n++] = s->name;
     const char *near = text_nearest(word, names, n);
     if (near)
         fprintf(stderr, "%s: there is no command '%s'; did you mean `%s %s`?\n", name, word, name,
@@ -116,12 +121,22 @@ static int unknown(const struct command *group, const char *name, const char *wo
     return EX_USAGE;
 }
 
-static const struct command *find_sub(const struct command *group, const char *word)
+const struct command *command_find(const struct command *group, const char *word)
 {
-    for (const struct command *s = group->sub; s->name; s++)
+    for (const struct command *s = group->sub; s && s->name; s++)
         if (strcmp(s->name, word) == 0)
             return s;
     return NULL;
+}
+
+const struct cli_options *command_options(const struct command *c)
+{
+    const struct cli_options *o = NULL;
+    struct cli asked = {.describe = &o};
+    char name[] = "tacit", *argv[] = {name, NULL};
+    if (c->run)
+        c->run(&asked, 1, argv);
+    return o;
 }
 
 static bool is_help(const char *word)
@@ -187,7 +202,7 @@ int command_dispatch(struct cli *cli, int argc, char **argv)
     char **first = argv;
     argv += first_count;
     argc -= first_count;
-    while (c->sub && !(c->run && !(argc > 0 && find_sub(c, argv[0])))) {
+    while (c->sub && !(c->run && !(argc > 0 && command_find(c, argv[0])))) {
         if (argc > 0 && is_help(argv[0])) {
             help = true;
             argc--;
@@ -198,7 +213,7 @@ int command_dispatch(struct cli *cli, int argc, char **argv)
             print_group(c, name);
             return help ? EX_OK : EX_USAGE;
         }
-        const struct command *s = find_sub(c, argv[0]);
+        const struct command *s = command_find(c, argv[0]);
         if (!s)
             return unknown(c, name, argv[0]);
         name = arena_printf(&cli->arena, "%s %s", name, s->name);
