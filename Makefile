@@ -63,13 +63,16 @@ COORD_C  := $(filter-out coordinator/main.c,$(shell find coordinator -name '*.c'
 AGENT_C  := $(filter-out agent/main.c,$(shell find agent -name '*.c' | sort))
 CLI_C    := $(filter-out ops/cli/main.c,$(shell find ops/cli -name '*.c' | sort))
 SCHEMA   := $(sort $(wildcard schema/*.sql schema/*/*.sql))
+UPLOT    := build/npm/build/node_modules/uplot/dist
+UPLOT_F  := $(UPLOT)/uPlot.iife.min.js $(UPLOT)/uPlot.min.css
+WEB      := $(sort $(wildcard $(foreach e,html css js svg png woff2,coordinator/web/page/*.$e)))
 TESTS_C  := $(shell find tests -name 'test_*.c' | sort)
 BENCH_C  := $(shell find ops/bench -name 'bench_*.c' | sort)
 
 obj       = $(addprefix $(BUILD)/obj/,$(addsuffix .o,$(basename $(1))))
 CORE_O   := $(call obj,$(CORE_C) $(CORE_CC)) \
             $(foreach i,$(ISAS),$(patsubst core/kernels/lanes/%.c,$(BUILD)/obj/lanes-$(i)/%.o,$(LANES)))
-COORD_O  := $(call obj,$(COORD_C)) $(if $(SCHEMA),$(BUILD)/gen/schema_sql.o)
+COORD_O  := $(call obj,$(COORD_C)) $(if $(SCHEMA),$(BUILD)/gen/schema_sql.o) $(BUILD)/gen/web_files.o
 AGENT_O  := $(call obj,$(AGENT_C))
 CLI_O    := $(call obj,$(CLI_C))
 TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TESTS_C))
@@ -136,6 +139,15 @@ $(BUILD)/gen/schema_sql.c: $(SCHEMA) ops/embed_schema.sh
 	@sh ops/embed_schema.sh $(SCHEMA) > $@
 $(BUILD)/gen/schema_sql.o: $(BUILD)/gen/schema_sql.c
 	@$(CC) -std=gnu11 $(ALL_CF) -c -o $@ $<
+
+# The dashboard, embedded: its files as they are, and uPlot as npm brought it.
+$(BUILD)/gen/web_files.c: $(WEB) $(UPLOT_F) ops/embed_web.sh
+	@mkdir -p $(@D)
+	@sh ops/embed_web.sh $(WEB) $(UPLOT_F) > $@
+$(BUILD)/gen/web_files.o: $(BUILD)/gen/web_files.c
+	@$(CC) -std=gnu11 $(ALL_CF) -c -o $@ $<
+$(UPLOT_F) &:
+	@ops/deps.sh build
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 -include $(wildcard ops/*.mk)

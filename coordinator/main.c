@@ -56,8 +56,9 @@ static const struct argp_option option_list[] = {
 static const char doc[] =
     "The coordinator of tacit: keeps runs, data sets and checkpoints, and hands out jobs to "
     "agents.\v"
-    "DIR/admin.token is the operator's key, for `tacit`; DIR/join.token lets agents join. Both "
-    "are made at the first start.\n\n"
+    "DIR/admin.token is the operator's key, for `tacit`; DIR/join.token lets agents join; "
+    "DIR/viewer.token shows and changes nothing. They are made at the first start. The dashboard "
+    "is at /, such as http://127.0.0.1:8420/.\n\n"
     "Examples:\n"
     "  tacitd --data /var/lib/tacit\n"
     "  tacitd --data ./data --listen 127.0.0.1:0\n"

@@ -26,17 +26,19 @@ struct service {
     _Atomic uint64_t disk_planned; /* that active runs may still store: keep/ looks now and then */
     _Atomic uint64_t answers[4];   /* since the start: 2xx, 3xx, 4xx, 5xx */
     bool open_figures; /* it listens on loopback alone: figures over all are read without a token */
+    bool tls;          /* it is asked by HTTPS */
     bool no_duplicates; /* idle agents do not do what others are slow with */
     /* Called after a COMMIT that made `jobs` more jobs ready to claim: wakes as many waiting
      * claims. Any thread. Set by api/ before the works start. */
     void (*jobs_ready)(void *arg, uint64_t jobs);
     void *jobs_ready_arg;
-    /* Makes another join token, writes it to dir, and takes no other from then on; api/ sets it. */
-    int (*rotate_join)(void *arg, char *token, struct err *e);
-    void *rotate_join_arg;
+    /* Makes another token of a kind (api/tokens.h), writes it to dir, and takes no other from then
+     * on; api/ sets it. */
+    int (*rotate_token)(void *arg, int kind, char *token, struct err *e);
+    void *rotate_token_arg;
 };
 
-enum caller { CALLER_NONE, CALLER_JOIN, CALLER_AGENT, CALLER_ADMIN };
+enum caller { CALLER_NONE, CALLER_JOIN, CALLER_AGENT, CALLER_ADMIN, CALLER_VIEWER };
 
 struct call {
     struct service *service;
@@ -45,6 +47,7 @@ struct call {
     enum caller caller;
     uint64_t agent;      /* CALLER_AGENT */
     uint64_t invitation; /* CALLER_JOIN: by which one; 0: the join token */
+    uint64_t session;    /* CALLER_ADMIN, CALLER_VIEWER: of the web page; 0: the token itself */
     const char *name;    /* the path's {name}, or NULL */
     uint64_t id;         /* the path's {id}, or 0 */
     const char *query_run, *query_state;

@@ -51,6 +51,7 @@ static int start(struct coordinator *c, const struct tacitd_options *o, struct e
     c->service.started_ms = env_monotonic_ms();
     c->service.no_duplicates = o->no_duplicates;
     c->service.open_figures = o->address && o->address->loopback;
+    c->service.tls = o->certificate != NULL;
     if (!rc)
         rc = restore_check(o->dir, e);
     if (!rc)
@@ -60,8 +61,8 @@ static int start(struct coordinator *c, const struct tacitd_options *o, struct e
     if (!rc)
         rc = tokens_open(o->dir, &c->tokens, e);
     if (!rc)
-        rc = api_create(&c->api, &c->service, &(struct api_tokens){c->tokens.admin, c->tokens.join},
-                        e);
+        rc = api_create(&c->api, &c->service,
+                        &(struct api_tokens){c->tokens.admin, c->tokens.join, c->tokens.viewer}, e);
     if (!rc)
         rc = works_create(&c->service.works, &c->service, e);
     if (!rc)

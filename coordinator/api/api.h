@@ -26,7 +26,7 @@
 struct api;
 
 struct api_tokens {
-    const char *admin, *join; /* copied as digests */
+    const char *admin, *join, *viewer; /* copied as digests; viewer may be NULL: there is none */
 };
 
 TACIT_MUST_CHECK int api_create(struct api **out, struct service *s, const struct api_tokens *t,
@@ -44,7 +44,7 @@ void api_on_deadline(struct api *a, void (*poke)(void *arg), void *arg);
 
 enum api_step { API_REPLY, API_BODY, API_WAIT, API_MORE, API_BLOB_GET, API_BLOB_PUT };
 
-#define API_HEADERS_MAX 6
+#define API_HEADERS_MAX 12
 struct api_header {
     const char *name, *value;
 };
@@ -64,6 +64,9 @@ struct api_request {
     const char *method, *path; /* path: decoded, without query */
     const char *authorization, *content_length, *transfer_encoding, *range;
     const char *upload_offset, *upload_length;
+    const char *host, *origin, *cookie, *if_none_match;
+    const char *intent; /* X-Tacit-Request: a script of our own page says that it means to */
+    const char *client; /* the address that asks */
     const char *query_run, *query_state, *query_limit, *query_after, *query_since;
     const char *query_job; /* of a PUT of a blob: for which job it is */
 };

@@ -5,20 +5,22 @@
 #include "core/env/thread.h"
 #include "coordinator/api/api.h"
 #include "coordinator/api/routes.h"
+#include "coordinator/api/sessions.h"
+#include "coordinator/api/tokens.h"
 #include "coordinator/store/blobs.h"
 
 struct exchange;
 
 struct api {
     struct service *service;
-    struct digest admin; /* of the token */
     void (*poke)(void *arg);
     void *poke_arg;
 
     struct env_mutex
-        mutex;            /* guards what follows; nothing outside this struct is called under it */
-    struct digest join;   /* of the join token, which may be rotated */
-    struct env_cond calm; /* deferred has become 0 */
+        mutex; /* guards what follows; nothing outside this struct is called under it */
+    struct digest tokens[TOKEN_KINDS]; /* of those that are taken now */
+    struct sessions sessions;
+    struct env_cond calm;          /* deferred has become 0 */
     struct exchange *first, *last; /* claims that wait, oldest first */
     uint64_t sequence;             /* of the newest claim */
     uint64_t owed;                 /* wake-ups of claims that then failed */
@@ -38,6 +40,7 @@ struct exchange {
     const struct route *route;
     struct route_match match;
     struct call call;
+    struct digest token; /* of the coordinator's own, or of the session, by which it asks */
     void *in, *out;
     enum exchange_state state;
     int rc;
@@ -66,7 +69,7 @@ static inline struct exchange *exchange_of(struct api_exchange *x)
  * ready, once the coordinator stops. */
 bool exchange_defer(struct exchange *x);
 void exchange_resume(struct exchange *x);
-/* The reply of x->rc and x->err. */
+/* The reply of x->rc and x->err; headers are added to it afterwards. */
 enum api_step exchange_refuse(struct exchange *x, int status);
 /* Sets x->err and x->rc first. */
 #define exchange_fail(x, status, code_, ...)                                                       \

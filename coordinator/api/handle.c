@@ -6,30 +6,30 @@
 #include "core/base/text.h"
 #include "core/env/clock.h"
 #include "core/protocol/messages.h"
+#include "coordinator/api/access.h"
 #include "coordinator/api/exchange.h"
+#include "coordinator/api/pages.h"
 #include "coordinator/api/problem.h"
 #include "coordinator/api/tokens.h"
-#include "coordinator/lease/lease.h"
 #include "coordinator/log.h"
 #include "coordinator/run/events.h"
 #include "coordinator/run/works.h"
-#include "coordinator/store/ops_steer.h"
 
 /* Of one request: a long list as JSON (run/reply.c), or a body's message. */
 #define ARENA_MAX (96u << 20)
 
 /* Whoever asks in this moment is let in by the one or the other. */
-static int rotate_join(void *arg, char *token, struct err *e)
+static int rotate_token(void *arg, int kind, char *token, struct err *e)
 {
     struct api *a = arg;
     struct digest d;
-    int rc = tokens_renew_join(a->service->dir, token, e);
+    int rc = tokens_renew(a->service->dir, kind, token, e);
 
     if (rc)
         return rc;
     digest_of(token, strlen(token), &d);
     env_mutex_lock(&a->mutex);
-    a->join = d;
+    a->tokens[kind] = d;
     env_mutex_unlock(&a->mutex);
     return 0;
 }
@@ -41,14 +41,16 @@ int api_create(struct api **out, struct service *s, const struct api_tokens *t, 
     if (!a)
         return err_set(e, ERR_NO_MEMORY, "no memory for the API");
     a->service = s;
-    digest_of(t->admin, strlen(t->admin), &a->admin);
-    digest_of(t->join, strlen(t->join), &a->join);
+    digest_of(t->admin, strlen(t->admin), &a->tokens[TOKEN_ADMIN]);
+    digest_of(t->join, strlen(t->join), &a->tokens[TOKEN_JOIN]);
+    if (t->viewer)
+        digest_of(t->viewer, strlen(t->viewer), &a->tokens[TOKEN_VIEWER]);
     env_mutex_init(&a->mutex);
     env_cond_init(&a->calm);
     s->jobs_ready_arg = a;
     s->jobs_ready = waiters_jobs_ready;
-    s->rotate_join_arg = a;
-    s->rotate_join = rotate_join;
+    s->rotate_token_arg = a;
+    s->rotate_token = rotate_token;
     *out = a;
     return 0;
 }
@@ -144,99 +146,6 @@ enum api_step exchange_refuse(struct exchange *x, int status)
     return API_REPLY;
 }
 
-/* --- who ------------------------------------------------------------------------------------- */
-
-/* Takes equally long wherever the two differ, so that timing tells nothing of a token. */
-static bool token_is(const struct digest *given, const struct digest *wanted)
-{
-    unsigned difference = 0;
-
-    for (size_t i = 0; i < DIGEST_BYTES; i++)
-        difference |= given->bytes[i] ^ wanted->bytes[i];
-    return difference == 0;
-}
-
-/* Of an agent, or of an invitation. */
-static int find_agent(struct exchange *x, const char *token, const struct digest *hash)
-{
-    struct store_conn *c;
-    struct err ignored;
-    int rc = store_read_begin(x->api->service->store, &c, &x->err);
-
-    if (rc)
-        return rc;
-    x->call.caller = CALLER_AGENT;
-    rc = lease_agent_of_token(c, token, &x->call.agent, &x->err);
-    if (rc == ERR_DENIED && op_invitation_by_token(c, hash, &x->call.invitation, &ignored) == 0) {
-        x->call.caller = CALLER_JOIN;
-        rc = 0;
-    }
-    store_read_end(x->api->service->store, c);
-    return rc;
-}
-
-static int authenticate(struct exchange *x)
-{
-    static const char scheme[] = "Bearer ";
-    const char *header = x->public.request.authorization, *token;
-    struct digest d;
-
-    if (!header)
-        return err_set(
-            &x->err, ERR_DENIED,
-            "a token is needed: send \"Authorization: Bearer TOKEN\" with what stands in "
-            "admin.token, join.token or an agent's own token");
-    if (strncasecmp(header, scheme, sizeof scheme - 1) != 0)
-        return err_set(&x->err, ERR_DENIED, "the Authorization header must be \"Bearer TOKEN\"");
-    token = header + sizeof scheme - 1;
-    token += strspn(token, " ");
-    digest_of(token, strlen(token), &d);
-    env_mutex_lock(&x->api->mutex);
-    struct digest join = x->api->join;
-    env_mutex_unlock(&x->api->mutex);
-    if (token_is(&d, &x->api->admin)) {
-        x->call.caller = CALLER_ADMIN;
-    } else if (token_is(&d, &join)) {
-        x->call.caller = CALLER_JOIN;
-    } else if (strlen(token) > PROTOCOL_TOKEN_MAX) {
-        return err_set(&x->err, ERR_DENIED, "the token is not known here");
-    } else {
-        int rc = find_agent(x, token, &d);
-        if (rc == ERR_DENIED || rc == ERR_NOT_FOUND)
-            return err_set(&x->err, ERR_DENIED,
-                           "the token is not known here: it is another coordinator's, or was "
-                           "replaced");
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-/* What anybody on this machine may read, where only this machine can ask at all. */
-static bool is_open(const struct exchange *x)
-{
-    const struct api_request *r = &x->public.request;
-    bool reads = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
-
-    return x->api->service->open_figures && !r->authorization && reads &&
-           strcmp(r->path, "/metrics") == 0;
-}
-
-static enum api_step refuse_caller(struct exchange *x)
-{
-    static const char *const names[] = {"nobody's", "the join token", "an agent's token",
-                                        "the operator's token (admin.token)"};
-    char wanted[120] = "";
-
-    for (int c = CALLER_JOIN; c <= CALLER_ADMIN; c++) {
-        size_t used = strlen(wanted);
-        if (x->route->may & MAY(c))
-            snprintf(wanted + used, sizeof wanted - used, "%s%s", used ? " or " : "", names[c]);
-    }
-    return exchange_fail(x, 403, ERR_DENIED, "%s %s needs %s, not %s", x->public.request.method,
-                         x->route->pattern, wanted, names[x->call.caller]);
-}
-
 /* --- the head of a request ------------------------------------------------------------------- */
 
 static enum api_step plain(struct exchange *x, int status, const char *text)
@@ -280,6 +189,8 @@ static enum api_step outside(struct exchange *x)
                              PROTOCOL_VERSION, (unsigned long long)version);
     if (strcmp(path, "/metrics") == 0)
         return API_BODY;
+    if (pages_serve(x) == API_REPLY)
+        return API_REPLY;
     if (strncmp(path, "/v1/", 4) != 0 && strcmp(path, "/v1") != 0)
         return exchange_fail(x, 404, ERR_NOT_FOUND,
                              "there is nothing at this path; the API is below /v%d",
@@ -287,14 +198,11 @@ static enum api_step outside(struct exchange *x)
     return API_BODY;
 }
 
-static enum api_step find_route(struct exchange *x)
+/* allow: the methods that the path has, or NULL. */
+static enum api_step refuse_path(struct exchange *x, const char *allow)
 {
     const struct api_request *r = &x->public.request;
-    const char *allow;
 
-    x->route = route_find(r->method, r->path, &x->arena, &x->match, &allow);
-    if (x->route)
-        return API_BODY;
     if (!allow)
         return exchange_fail(x, 404, ERR_NOT_FOUND, "there is nothing at %.200s", r->path);
     exchange_fail(x, 405, ERR_INVALID, "%.200s has no %.20s, only %s", r->path, r->method, allow);
@@ -343,6 +251,7 @@ enum api_step api_body_too_large(struct api_exchange *public)
 enum api_step api_begin(struct api_exchange *public)
 {
     struct exchange *x = exchange_of(public);
+    const char *allow;
     bool stopping;
 
     x->call.service = x->api->service;
@@ -354,14 +263,12 @@ enum api_step api_begin(struct api_exchange *public)
     env_mutex_unlock(&x->api->mutex);
     if (stopping)
         return refuse_stopping(x);
-    if (!is_open(x))
-        x->rc = authenticate(x);
-    if (x->rc)
-        return exchange_refuse(x, x->rc == ERR_DENIED ? 401 : 0);
-    if (find_route(x) == API_REPLY)
+    x->route =
+        route_find(x->public.request.method, x->public.request.path, &x->arena, &x->match, &allow);
+    if (access_check(x) == API_REPLY)
         return API_REPLY;
-    if (!(x->route->may & MAY(x->call.caller)))
-        return refuse_caller(x);
+    if (!x->route)
+        return refuse_path(x, allow);
     if (read_query(x) == API_REPLY || check_body(x) == API_REPLY)
         return API_REPLY;
     x->call.name = x->match.name;
@@ -440,6 +347,8 @@ static enum api_step success(struct exchange *x)
     struct api_reply *r = &x->public.reply;
     const struct message *m = x->route->out;
 
+    if (x->call.session) /* a browser's back button is not to show what a log-out has hidden */
+        reply_add_header(r, "Cache-Control", "no-store");
     if (x->call.raw) {
         r->body = x->call.raw;
         r->len = x->call.raw_len;
@@ -533,6 +442,8 @@ enum api_step api_handle(struct api_exchange *public)
     x->rc = decode_body(x);
     if (x->rc)
         return exchange_refuse(x, 0);
+    if (x->route->kind == ROUTE_SESSION)
+        return access_session(x) == API_REPLY ? API_REPLY : finish(x);
     if (x->route->kind == ROUTE_READ)
         return read_now(x);
     bool claim = x->route->kind == ROUTE_CLAIM;

@@ -16,17 +16,20 @@ enum route_kind {
     ROUTE_WORK,       /* it takes long, or waits: on a works thread, without a snapshot */
     ROUTE_CLAIM,      /* a write that waits where it finds nothing */
     ROUTE_BLOB,       /* bytes: transfer.c */
+    ROUTE_SESSION,    /* of the web page: access.c */
 };
 
 #define MAY(caller) (1u << (caller))
 /* An operator's writes are events, told by method and path, unless the operation tells what it did:
  * nothing, where it changed nothing, was only tried, or is said again and again on the way. */
 #define TELLS (1u << 31)
+/* For anybody, with or without a token; MAY(CALLER_NONE) is that on loopback alone. */
+#define ANYWHERE (1u << 30)
 
 struct route {
     const char *method, *pattern; /* "/v1/jobs/{id}/complete" */
     enum route_kind kind;
-    unsigned may;              /* MAY(…) of each kind of caller; TELLS */
+    unsigned may;              /* MAY(…) of each kind of caller; TELLS, ANYWHERE */
     const struct message *in;  /* NULL: no body is read */
     const struct message *out; /* NULL: the operation gives raw JSON, or nothing */
     call_fn *fn;

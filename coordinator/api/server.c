@@ -1,5 +1,6 @@
 #include "coordinator/api/server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -49,6 +50,7 @@ struct request {
     enum phase phase;
     bool blob; /* the reply's body is the exchange's blob */
     uint64_t skipped;
+    char client[INET6_ADDRSTRLEN];
 };
 
 /* --- replies --------------------------------------------------------------------------------- */
@@ -97,6 +99,7 @@ static enum MHD_Result send_reply(struct request *r, struct MHD_Response *respon
         return MHD_NO;
     snprintf(version, sizeof version, "%d", PROTOCOL_VERSION);
     MHD_add_response_header(response, PROTOCOL_HEADER, version);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (reply->type)
         MHD_add_response_header(response, "Content-Type", reply->type);
     for (uint32_t i = 0; i < reply->header_count; i++)
@@ -152,6 +155,22 @@ static void on_resume(void *arg)
     MHD_resume_connection(((struct request *)arg)->connection);
 }
 
+/* Of IPv6 the network: whoever has one has all of its addresses. */
+static void tell_client(struct MHD_Connection *c, char out[INET6_ADDRSTRLEN])
+{
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+    if (i && i->client_addr->sa_family == AF_INET6) {
+        struct in6_addr v6 = ((const struct sockaddr_in6 *)(const void *)i->client_addr)->sin6_addr;
+        memset(v6.s6_addr + 8, 0, 8);
+        (void)inet_ntop(AF_INET6, &v6, out, INET6_ADDRSTRLEN);
+    } else if (i) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)i->client_addr;
+        (void)inet_ntop(AF_INET, &v4->sin_addr, out, INET6_ADDRSTRLEN);
+    }
+}
+
 static struct request *request_create(struct server *s, struct MHD_Connection *c, const char *url,
                                       const char *method)
 {
@@ -166,6 +185,7 @@ static struct request *request_create(struct server *s, struct MHD_Connection *c
     x->suspend = on_suspend;
     x->resume = on_resume;
     x->shell = r;
+    tell_client(c, r->client);
 #define HEADER(name) MHD_lookup_connection_value(c, MHD_HEADER_KIND, name)
 #define QUERY(name) MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name)
     x->request = (struct api_request){.method = method,
@@ -176,6 +196,12 @@ static struct request *request_create(struct server *s, struct MHD_Connection *c
                                       .range = HEADER("Range"),
                                       .upload_offset = HEADER("Upload-Offset"),
                                       .upload_length = HEADER("Upload-Length"),
+                                      .host = HEADER("Host"),
+                                      .origin = HEADER("Origin"),
+                                      .cookie = HEADER("Cookie"),
+                                      .if_none_match = HEADER("If-None-Match"),
+                                      .intent = HEADER("X-Tacit-Request"),
+                                      .client = r->client,
                                       .query_run = QUERY("run"),
                                       .query_state = QUERY("state"),
                                       .query_limit = QUERY("limit"),

@@ -12,6 +12,17 @@
 #define TOKEN_FILE_MAX 512
 #define TOKEN_CHARACTERS_MIN 16 /* shorter ones could be guessed */
 
+static const struct {
+    const char *name, *file;
+    const char *rotated; /* what an event tells of it */
+} kinds[TOKEN_KINDS] = {
+    [TOKEN_ADMIN] = {"admin", "admin.token",
+                     "the admin token of before, and sessions that it began, are good for nothing"},
+    [TOKEN_JOIN] = {"join", "join.token", "the join token of before lets nobody in any more"},
+    [TOKEN_VIEWER] = {"viewer", "viewer.token",
+                      "the viewer token of before, and sessions that it began, show nothing more"},
+};
+
 static int token_read(const char *path, char *token, struct err *e)
 {
     struct buf b;
@@ -50,9 +61,9 @@ static int token_make(const char *path, char *token, struct err *e)
     return env_file_write_atomic(path, line, strlen(line), 0600, e);
 }
 
-static int token_open(const char *dir, const char *name, char *token, struct err *e)
+static int token_open(const char *dir, int kind, char *token, struct err *e)
 {
-    char *path = env_path_join(dir, name);
+    char *path = env_path_join(dir, kinds[kind].file);
     int rc;
 
     if (!path)
@@ -66,14 +77,16 @@ static int token_open(const char *dir, const char *name, char *token, struct err
 
 int tokens_open(const char *dir, struct tokens *out, struct err *e)
 {
-    int rc = token_open(dir, "admin.token", out->admin, e);
+    int rc = token_open(dir, TOKEN_ADMIN, out->admin, e);
 
-    return rc ? rc : token_open(dir, "join.token", out->join, e);
+    if (!rc)
+        rc = token_open(dir, TOKEN_JOIN, out->join, e);
+    return rc ? rc : token_open(dir, TOKEN_VIEWER, out->viewer, e);
 }
 
-int tokens_renew_join(const char *dir, char *token, struct err *e)
+int tokens_renew(const char *dir, int kind, char *token, struct err *e)
 {
-    char *path = env_path_join(dir, "join.token");
+    char *path = env_path_join(dir, kinds[kind].file);
     int rc = path ? token_make(path, token, e) : err_set(e, ERR_NO_MEMORY, "no memory for a token");
 
     free(path);
@@ -85,11 +98,10 @@ static int tell_rotated(struct store_conn *conn, void *arg, struct err *e)
     struct call c = *(const struct call *)arg;
 
     c.conn = conn;
-    return event_tell(&c, &(struct event){.kind = "token.rotated"}, e,
-                      "the join token of before lets nobody in any more");
+    return event_tell(&c, &(struct event){.kind = "token.rotated"}, e, "%s", kinds[c.id].rotated);
 }
 
-int tokens_rotate_join(struct call *c, const void *in, void *out, struct err *e)
+int tokens_rotate(struct call *c, const void *in, void *out, struct err *e)
 {
     struct msg_token *m = out;
     struct service *s = c->service;
@@ -98,7 +110,12 @@ int tokens_rotate_join(struct call *c, const void *in, void *out, struct err *e)
     (void)in;
     if (!token)
         return err_set(e, ERR_NO_MEMORY, "no memory for a token");
+    for (c->id = 0; c->id < TOKEN_KINDS && strcmp(kinds[c->id].name, c->name) != 0; c->id++)
+        ;
+    if (c->id == TOKEN_KINDS)
+        return err_set(e, ERR_NOT_FOUND, "there is no token \"%s\": admin, join and viewer are",
+                       c->name);
     m->token = token;
-    int rc = s->rotate_join(s->rotate_join_arg, token, e);
+    int rc = s->rotate_token(s->rotate_token_arg, (int)c->id, token, e);
     return rc ? rc : store_write_wait(s->store, tell_rotated, c, e);
 }

@@ -18,8 +18,10 @@ int event_tell(struct call *c, const struct event *event, struct err *e, const c
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     told.text = text;
+    char session[64];
+    snprintf(session, sizeof session, "admin, web session %llu", (unsigned long long)c->session);
     if (c->caller == CALLER_ADMIN)
-        told.who = "admin";
+        told.who = c->session ? session : "admin";
     c->told = true;
     return op_event_add(c->conn, &told, (uint64_t)c->wall_ms, e);
 }

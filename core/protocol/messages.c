@@ -17,6 +17,7 @@ const char *const blob_role_words[] = {"model",  "state", "shard",  "piece", "as
 const char *const job_phase_words[] = {"fetching", "running", "saving", "uploading", NULL};
 const char *const job_command_words[] = {"continue", "abandon", "restart", "hand-over", NULL};
 const char *const made_what_words[] = {"job", "shard", "tokenizer", "spec", NULL};
+const char *const role_words[] = {"none", "viewer", "operator", NULL};
 const char *const run_state_words[] = {"active", "done", "failed", "cancelled", NULL};
 
 /* One row each. */
@@ -451,6 +452,12 @@ static const struct field token_fields[] = {
     STRING(token, token, MUST, PROTOCOL_TOKEN_MAX, "the new one"),
 };
 MESSAGE(token);
+
+static const struct field session_fields[] = {
+    WORD(session, role, MUST, role_words),
+    BOOL(session, loopback, MUST),
+};
+MESSAGE(session);
 
 static const struct field delete_fields[] = {
     BOOL(delete, force, MAY, "also where runs that are done need it"),

@@ -411,9 +411,17 @@ struct msg_invitation {
     uint64_t created_at, expires_at;
     const char *token; /* of the answer to POST alone */
 };
-/* POST /v1/tokens/join/rotate */
+/* POST /v1/tokens/{name}/rotate: admin, join, viewer. POST /v1/session logs in with the first or
+ * last of them. */
 struct msg_token {
     const char *token;
+};
+/* GET /v1/session: as whom the web page asks; DELETE logs out. */
+enum role { ROLE_NOBODY, ROLE_VIEWER, ROLE_OPERATOR };
+extern const char *const role_words[]; /* "none", "viewer", "operator" */
+struct msg_session {
+    int role;
+    bool loopback; /* figures over all are shown without a token */
 };
 /* POST /v1/datasets/{name}/delete. force: also where runs that are done need it. */
 struct msg_delete {
@@ -726,7 +734,7 @@ struct msg_verified {
     X(run_create) X(model_progress) X(run) X(job) X(attempt) X(curve) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
     X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(bad_blob) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(replays) X(alarm) X(difference) X(verified) \
-    X(pause) X(priority) X(extend) X(pattern) X(tag) X(fleet) X(steered) X(fleet_done) X(quota) X(invitation) X(token) X(delete) X(event) \
+    X(pause) X(priority) X(extend) X(pattern) X(tag) X(fleet) X(steered) X(fleet_done) X(quota) X(invitation) X(token) X(session) X(delete) X(event) \
     X(scrub_start) X(scrub_bad) X(scrub) X(gc_row) X(gc) X(backup)
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;

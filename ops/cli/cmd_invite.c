@@ -149,27 +149,32 @@ int cmd_invite(struct cli *cli, int argc, char **argv)
 int cmd_token_rotate(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_options o = {
-        .args = "join",
-        .doc = "Makes a new join token: the one before lets nobody in from now on, and join.token "
-               "in the coordinator's folder is the new one. Agents that have joined keep their own "
-               "tokens. The new one is printed.\v"
+        .args = "admin|join|viewer",
+        .doc = "Makes another token of a kind; the one before is good for nothing from now on, and "
+               "the new one stands in the coordinator's folder, and is printed. join: lets agents "
+               "join; those that have joined keep their own tokens. viewer: shows everything, and "
+               "changes nothing. admin: the operator's, for everything. Sessions of the web page "
+               "end with the token that began them.\v"
                "Example:\n  tacit token rotate join > join.token",
         .args_min = 1,
         .args_max = 1,
         .json = true,
     };
+    static const char *const kinds[] = {"admin", "join", "viewer"};
     struct msg_token token;
     struct err e = {0};
-    int code;
+    int code, rc = ERR_INVALID;
     if (!cli_parse(cli, &o, argc, argv, NULL, &code))
         return code;
-    int rc = strcmp(cli->args[0], "join") == 0
-                 ? cli_connect(cli, &e)
-                 : err_set(&e, ERR_INVALID,
-                           "'%s': only join can be rotated: tacit token rotate join", cli->args[0]);
+    for (int i = 0; i < 3; i++)
+        if (strcmp(cli->args[0], kinds[i]) == 0)
+            rc = 0;
+    rc = rc ? err_set(&e, rc, "'%s' is no kind of token: admin, join and viewer are", cli->args[0])
+            : cli_connect(cli, &e);
     if (!rc)
-        rc = client_call(cli->client, "POST", "/v1/tokens/join/rotate", NULL, NULL, &message_token,
-                         &token, &cli->arena, 0, &e);
+        rc = client_call(cli->client, "POST",
+                         arena_printf(&cli->arena, "/v1/tokens/%s/rotate", cli->args[0]), NULL,
+                         NULL, &message_token, &token, &cli->arena, 0, &e);
     if (!rc && cli->json)
         rc = cli_print_json(&message_token, &token, &e);
     else if (!rc)

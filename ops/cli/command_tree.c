@@ -40,7 +40,7 @@ static const struct command datasets_commands[] = {
 };
 
 static const struct command token_commands[] = {
-    {"rotate", "make a new join token", cmd_token_rotate, NULL, NULL},
+    {"rotate", "make another admin, join or viewer token", cmd_token_rotate, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -65,7 +65,7 @@ static const struct command root_commands[] = {
     {"agents", "who works; drain, revoke, label, unbench", cmd_agents, agents_commands, NULL},
     {"invite", "a token by which agents may join", cmd_invite, NULL, NULL},
     {"quota", "jobs that an owner's agents may hold at once", cmd_quota, NULL, NULL},
-    {"token", "rotate the join token", NULL, token_commands, "  tacit token rotate join\n"},
+    {"token", "rotate a token", NULL, token_commands, "  tacit token rotate join\n"},
     {"datasets", "what runs can train on; delete", cmd_datasets, datasets_commands, NULL},
     {"backup", "the coordinator in one file, while it works", cmd_backup, NULL, NULL},
     {"restore", "a coordinator's folder from a backup", cmd_restore, NULL, NULL},

@@ -161,8 +161,9 @@ static void world_open(struct world *w)
     w->service = (struct service){.dir = w->dir, .started_ms = env_monotonic_ms()};
     FUZZ_OK(store_open(&w->service.store, w->dir, &e), &e);
     FUZZ_OK(lease_clock_create(&w->service.leases, &e), &e);
-    FUZZ_OK(api_create(&w->api, &w->service, &(struct api_tokens){WORLD_ADMIN, WORLD_JOIN}, &e),
-            &e);
+    FUZZ_OK(
+        api_create(&w->api, &w->service, &(struct api_tokens){WORLD_ADMIN, WORLD_JOIN, NULL}, &e),
+        &e);
     FUZZ_OK(works_create(&w->service.works, &w->service, &e), &e);
 }
 

@@ -58,9 +58,9 @@ static inline void rig_open(struct rig *r)
     must(store_open(&r->service.store, r->dir, &e), &e);
     must(lease_clock_create(&r->service.leases, &e), &e);
     must(tokens_open(r->dir, &r->tokens, &e), &e);
-    must(
-        api_create(&r->api, &r->service, &(struct api_tokens){r->tokens.admin, r->tokens.join}, &e),
-        &e);
+    must(api_create(&r->api, &r->service,
+                    &(struct api_tokens){r->tokens.admin, r->tokens.join, r->tokens.viewer}, &e),
+         &e);
     must(works_create(&r->service.works, &r->service, &e), &e);
     must(listen_address_parse("127.0.0.1:0", &address, &e), &e);
     must(server_start(&r->server, r->api, &r->service, &o, &e), &e);
