@@ -16,7 +16,7 @@ struct client_options {
     const char *url;        /* "http://host:port" or https; a path is refused */
     const char *token;      /* or NULL */
     const char *token_file; /* read where token is NULL; its one line; NULL: no token */
-    const char *ca_file;    /* or NULL */
+    const char *ca_file; /* these authorities are trusted, and no others; or NULL: the system's */
 };
 
 TACIT_MUST_CHECK int client_open(struct client **out, const struct client_options *o,
@@ -53,6 +53,17 @@ TACIT_MUST_CHECK int client_get_array(struct client *c, const char *path, const 
 /* Uploads from now on are of this job (0: of none): the coordinator refuses them, ERR_FENCED, once
  * it is cancelled. */
 void client_set_job(struct client *c, uint64_t job);
+
+/* What the coordinator shows who it is with, over https: also one that is not trusted, whose calls
+ * fail with ERR_CONFIG, in words that tell why. */
+struct client_certificate {
+    bool trusted; /* by an authority trusted here, and in its time */
+    char subject[256], issuer[256];
+    int64_t from_ms, until_ms; /* since 1970 */
+};
+/* ERR_UNAVAILABLE where nobody answers, ERR_INVALID where the URL is not https. */
+TACIT_MUST_CHECK int client_certificate(struct client *c, struct client_certificate *out,
+                                        struct err *e);
 
 /* Called with bytes done of total; non-zero ends the transfer with ERR_STOPPED. May be NULL. */
 typedef int client_progress_fn(void *arg, uint64_t done, uint64_t total);

@@ -6,14 +6,19 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "core/env/process.h"
 
 #define HTTP_CONNECT_MS 10000
 #define HTTP_STALL_SECONDS 60 /* no byte either way for so long: the path is dead */
 #define HTTP_PROBE_MS 5000    /* the question whether the other scheme is spoken */
-#define HTTP_POLL_MS 1000     /* how often a silent exchange asks whether it should end */
+#define VERIFY_OK 0L          /* OpenSSL's X509_V_…, which libcurl tells */
+#define VERIFY_NOT_YET 9L
+#define VERIFY_EXPIRED 10L
+#define HTTP_POLL_MS 1000 /* how often a silent exchange asks whether it should end */
 #define HTTP_TRANSFER_BUFFER (256L << 10)
 #define HTTP_ASK_ABOVE (64u << 10) /* larger bodies wait for 100 Continue: a round trip is less */
 
@@ -209,6 +214,15 @@ static void set_method(CURL *easy, const struct env_http_request *r)
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
+/* Those of the file alone: libcurl would go on to trust the system's folder, too. */
+static void set_authorities(struct env_http *h)
+{
+    if (h->ca) {
+        curl_easy_setopt(h->easy, CURLOPT_CAINFO, h->ca);
+        curl_easy_setopt(h->easy, CURLOPT_CAPATH, NULL);
+    }
+}
+
 static void set_options(struct exchange *x, const char *url, struct curl_slist *headers)
 {
     struct env_http *h = x->h;
@@ -226,9 +240,7 @@ static void set_options(struct exchange *x, const char *url, struct curl_slist *
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, h->connect_ms);
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, HTTP_TRANSFER_BUFFER);
     curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, HTTP_TRANSFER_BUFFER);
-    if (h->ca) {
-        curl_easy_setopt(c, CURLOPT_CAINFO, h->ca);
-    }
+    set_authorities(h);
     if (is_loopback(url)) {
         curl_easy_setopt(c, CURLOPT_NOPROXY, "*"); /* http_proxy is not for this machine itself */
     }
@@ -289,6 +301,24 @@ static size_t discard(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
+/* A question without a token, and without trust. */
+static void set_probe(struct env_http *h, const char *url)
+{
+    curl_easy_reset(h->easy);
+    h->detail[0] = 0;
+    curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, h->detail);
+    curl_easy_setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(h->easy, CURLOPT_URL, url);
+    curl_easy_setopt(h->easy, CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(h->easy, CURLOPT_WRITEFUNCTION, discard);
+    curl_easy_setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)HTTP_PROBE_MS);
+    curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    if (is_loopback(url)) {
+        curl_easy_setopt(h->easy, CURLOPT_NOPROXY, "*");
+    }
+}
+
 /* A plain request to a port of TLS ends in many ways, all of which a bad line has too; so does the
  * reverse. Whether it is the scheme that is wrong is asked in the other one: an answer there leaves
  * no doubt. No token goes with the question, and only an address that never answered is asked. */
@@ -305,17 +335,7 @@ static bool scheme_is_wrong(struct exchange *x, CURLcode code)
     }
     snprintf(url, sizeof url, "%s%s/healthz", tls ? "http" : "https", strchr(h->base, ':'));
     memcpy(detail, h->detail, sizeof detail);
-    curl_easy_reset(h->easy);
-    curl_easy_setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(h->easy, CURLOPT_URL, url);
-    curl_easy_setopt(h->easy, CURLOPT_NOBODY, 1L);
-    curl_easy_setopt(h->easy, CURLOPT_WRITEFUNCTION, discard);
-    curl_easy_setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)HTTP_PROBE_MS);
-    curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYPEER, 0L);
-    curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYHOST, 0L);
-    if (is_loopback(url)) {
-        curl_easy_setopt(h->easy, CURLOPT_NOPROXY, "*");
-    }
+    set_probe(h, url);
     CURLcode other = perform(x);
     int status = other == CURLE_OK ? status_of(h->easy) : 0;
     memcpy(h->detail, detail, sizeof detail);
@@ -343,6 +363,38 @@ static int connect_error(const struct env_http *h, struct err *e)
                    strerror((int)number));
 }
 
+/* The coordinator is there: what stands between is told from its being down. */
+static int certificate_error(const struct env_http *h, const char *detail, struct err *e)
+{
+    long verified = 0;
+    if (strstr(detail, "subject name")) { /* the names are compared once the rest is well */
+        return err_set(
+            e, ERR_CONFIG,
+            "the certificate of %s is made for other names: use one of them, or have its "
+            "operator add this one (`tacitd tls renew --data DIR --host NAME,…`)",
+            h->base);
+    }
+    curl_easy_getinfo(h->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
+    switch (verified) {
+    case VERIFY_EXPIRED:
+        return err_set(e, ERR_CONFIG,
+                       "the certificate of %s has expired: the coordinator is there, and its "
+                       "operator must renew it (`tacitd tls renew --data DIR`), unless this "
+                       "machine's clock is wrong",
+                       h->base);
+    case VERIFY_NOT_YET:
+        return err_set(e, ERR_CONFIG,
+                       "the certificate of %s is not valid yet: the clock of this machine, or of "
+                       "that one, is wrong",
+                       h->base);
+    default:
+        return err_set(e, ERR_CONFIG,
+                       "the certificate of %s is not trusted: another authority than %s signed it; "
+                       "give its own with --ca FILE or a join file (%s)",
+                       h->base, h->ca ? h->ca : "those of this system", detail);
+    }
+}
+
 /* What a person can do about it, for each way in which no whole answer came. */
 static int exchange_error(const struct exchange *x, CURLcode code, struct err *e)
 {
@@ -365,10 +417,7 @@ static int exchange_error(const struct exchange *x, CURLcode code, struct err *e
         }
         return err_set(e, ERR_INVALID, "URL '%s': %s", h->base, detail);
     case CURLE_PEER_FAILED_VERIFICATION:
-        return err_set(
-            e, ERR_CONFIG,
-            "the certificate of %s is not trusted (%s); give its authority with --ca FILE", h->base,
-            detail);
+        return certificate_error(h, detail, e);
     case CURLE_SSL_CACERT_BADFILE:
         return err_set(e, ERR_CONFIG, "can't use the certificates in '%s': %s",
                        h->ca ? h->ca : "the system's store", detail);
@@ -448,5 +497,69 @@ int env_http_exchange(struct env_http *h, const struct env_http_request *r, int 
     }
     curl_slist_free_all(headers);
     free(url);
+    return rc;
+}
+
+/* "Nov 24 17:53:29 2026 GMT" */
+static int64_t time_of(const char *text)
+{
+    struct tm utc = {0};
+    return strptime(text, "%b %d %H:%M:%S %Y GMT", &utc) ? (int64_t)timegm(&utc) * 1000 : 0;
+}
+
+static void read_certificate(CURL *easy, struct env_http_certificate *out)
+{
+    struct curl_certinfo *chain = NULL;
+    if (curl_easy_getinfo(easy, CURLINFO_CERTINFO, &chain) || !chain || chain->num_of_certs < 1) {
+        return;
+    }
+    for (const struct curl_slist *l = chain->certinfo[0]; l; l = l->next) {
+        if (!strncmp(l->data, "Subject:", 8)) {
+            snprintf(out->subject, sizeof out->subject, "%s", l->data + 8);
+        } else if (!strncmp(l->data, "Issuer:", 7)) {
+            snprintf(out->issuer, sizeof out->issuer, "%s", l->data + 7);
+        } else if (!strncmp(l->data, "Start date:", 11)) {
+            out->from_ms = time_of(l->data + 11);
+        } else if (!strncmp(l->data, "Expire date:", 12)) {
+            out->until_ms = time_of(l->data + 12);
+        }
+    }
+}
+
+static int look_at_certificate(struct env_http *h, const char *url,
+                               struct env_http_certificate *out, struct err *e)
+{
+    static const struct env_http_request nothing = {.method = "HEAD", .path = "/healthz"};
+    struct exchange x = {.h = h, .r = &nothing};
+    set_probe(h, url);
+    curl_easy_setopt(h->easy, CURLOPT_SSL_VERIFYPEER, out->trusted ? 1L : 0L);
+    curl_easy_setopt(h->easy, CURLOPT_CERTINFO, 1L);
+    curl_easy_setopt(h->easy, CURLOPT_FRESH_CONNECT, 1L); /* a kept one tells of no certificate */
+    curl_easy_setopt(h->easy, CURLOPT_FORBID_REUSE, 1L);
+    set_authorities(h);
+    CURLcode code = perform(&x);
+    if (code != CURLE_OK) {
+        return exchange_error(&x, code, e);
+    }
+    read_certificate(h->easy, out);
+    return 0;
+}
+
+int env_http_certificate(struct env_http *h, struct env_http_certificate *out, struct err *e)
+{
+    char url[1024];
+    *out = (struct env_http_certificate){.trusted = true};
+    if (strncmp(h->base, "https:", 6) != 0) {
+        return err_set(e, ERR_INVALID, "%s is not https: it shows no certificate", h->base);
+    }
+    snprintf(url, sizeof url, "%s/healthz", h->base);
+    int rc = look_at_certificate(h, url, out, e);
+    if (rc == ERR_CONFIG) { /* the chain of what is not trusted is not told: again, without trust */
+        out->trusted = false;
+        rc = look_at_certificate(h, url, out, e);
+    }
+    if (!rc && out->until_ms == 0) {
+        rc = err_set(e, ERR_PROTOCOL, "%s shows no certificate that can be read", h->base);
+    }
     return rc;
 }

@@ -13,7 +13,7 @@ struct env_http;
 
 struct env_http_options {
     const char *base_url; /* "https://host:port"; http:// too */
-    const char *ca_file;  /* NULL: the system's authorities */
+    const char *ca_file;  /* these are trusted, and no others; NULL: the system's authorities */
     const char *bearer;   /* token, or NULL; copied */
     long connect_ms;      /* 0: 10 s */
 };
@@ -51,5 +51,16 @@ TACIT_MUST_CHECK int env_http_set_bearer(struct env_http *h, const char *bearer,
  * ERR_STOPPED where a callback or env_stop_requested ended it. */
 TACIT_MUST_CHECK int env_http_exchange(struct env_http *h, const struct env_http_request *r,
                                        int *status, struct err *e);
+
+/* What the other side shows who it is with, whether it is trusted or not: no token goes there. */
+struct env_http_certificate {
+    bool
+        trusted; /* by an authority that is trusted here, and in its time; names are not compared */
+    char subject[256], issuer[256]; /* "CN = train.example.org" */
+    int64_t from_ms, until_ms;      /* since 1970, when it is valid */
+};
+/* ERR_UNAVAILABLE where nobody answers, ERR_INVALID where the URL is not https. */
+TACIT_MUST_CHECK int env_http_certificate(struct env_http *h, struct env_http_certificate *out,
+                                          struct err *e);
 
 #endif

@@ -403,6 +403,48 @@ static int call_at(const char *url, const char *ca, const char *path, struct err
     return rc;
 }
 
+static struct client *client_at(const char *url, const char *ca)
+{
+    struct client *c;
+    struct err e = {0};
+    struct client_options o = {.url = url, .ca_file = ca};
+    assert_int_equal(client_open(&c, &o, &e), 0);
+    return c;
+}
+
+/* What a doctor tells of a certificate, trusted or not; and one of another name is told from one of
+ * another authority, and both from a coordinator that is down. */
+static void test_certificates(void **state)
+{
+    struct server *s = *state;
+    struct err e = {0};
+    struct client_certificate shown;
+    char other[80];
+    const char *port = strrchr(s->url, ':');
+    struct client *c = client_at(s->url, CERT);
+    assert_int_equal(client_certificate(c, &shown, &e), 0);
+    assert_true(shown.trusted);
+    assert_non_null(strstr(shown.subject, "CN = "));
+    assert_non_null(strstr(shown.issuer, "CN = "));
+    assert_true(shown.from_ms <= env_wall_ms() && shown.until_ms > env_wall_ms());
+    client_close(c);
+    c = client_at(s->url, NULL);
+    assert_int_equal(client_certificate(c, &shown, &e), 0);
+    assert_false(shown.trusted);
+    assert_true(shown.until_ms > env_wall_ms());
+    client_close(c);
+    snprintf(other, sizeof other, "https://localhost%s", port);
+    assert_int_equal(call_at(other, CERT, "/v1/claims", &e), ERR_CONFIG);
+    assert_non_null(strstr(e.message, "made for other names"));
+    snprintf(other, sizeof other, "http://127.0.0.1%s", port);
+    c = client_at(other, NULL);
+    assert_int_equal(client_certificate(c, &shown, &e), ERR_INVALID);
+    client_close(c);
+    c = client_at("https://127.0.0.1:1", NULL);
+    assert_int_equal(client_certificate(c, &shown, &e), ERR_UNAVAILABLE);
+    client_close(c);
+}
+
 /* http at a port of https, and the reverse: said in words that tell what to write, and as what it
  * is, so that an agent does not try for ever. */
 static void test_wrong_scheme(void **state)
@@ -677,6 +719,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_token_file, start, stop),
         cmocka_unit_test_setup_teardown(test_calls, start, stop),
         cmocka_unit_test_setup_teardown(test_other_protocols, start, stop),
+        cmocka_unit_test_setup_teardown(test_certificates, start_tls, stop),
         cmocka_unit_test_setup_teardown(test_wrong_scheme, start_tls, stop),
         cmocka_unit_test_setup_teardown(test_wrong_scheme_of_plain, start, stop),
         cmocka_unit_test_setup_teardown(test_full_coordinator, start, stop),
