@@ -75,7 +75,6 @@ int blob_ahead_write(struct store *s, struct blob_ahead *a, uint64_t id, bool fr
     int rc = env_file_write_at(a->fd, offset, data, len, e);
     if (rc)
         return rc;
-    env_file_write_out(a->fd, offset, len);
     env_mutex_lock(&s->files.mutex);
     a->end = offset + len;
     a->hash = *hash;

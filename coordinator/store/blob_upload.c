@@ -146,9 +146,9 @@ static struct blob_upload *upload_create(struct store *s, uint64_t bytes)
     atomic_fetch_add(&s->upload_bytes, bytes);
     u->size = bytes; /* what blob_upload_close takes from the sum again */
     env_mutex_init(&u->mutex);
-    u->now.data = malloc(u->cap);
+    u->now.data = aligned_alloc(ENV_FILE_ALIGN, u->cap);
     if (u->cap > BLOB_CHUNK)
-        u->written.data = malloc(u->cap);
+        u->written.data = aligned_alloc(ENV_FILE_ALIGN, u->cap);
     if (u->now.data && (u->written.data || u->cap == BLOB_CHUNK))
         return u;
     blob_upload_close(u);

@@ -135,10 +135,8 @@ int env_file_write_all(int fd, const void *data, size_t len, struct err *e)
     return 0;
 }
 
-int env_file_write_at(int fd, uint64_t offset, const void *data, size_t len, struct err *e)
+static int write_at(int fd, uint64_t offset, const char *at, size_t len, struct err *e)
 {
-    const char *at = data;
-
     while (len > 0) {
         ssize_t n = pwrite(fd, at, len, (off_t)offset);
         if (n < 0 && errno == EINTR)
@@ -152,13 +150,52 @@ int env_file_write_at(int fd, uint64_t offset, const void *data, size_t len, str
     return 0;
 }
 
-void env_file_write_out(int fd, uint64_t offset, size_t len)
+#ifdef O_DIRECT
+/* False where the file system can't. */
+static bool past_cache(int fd, bool past)
 {
-#ifdef SYNC_FILE_RANGE_WRITE /* Linux; what fails here, the sync tells */
-    (void)!sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && fcntl(fd, F_SETFL, past ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+}
+
+/* How much was written past the cache, of what lies on whole pages. A disk whose blocks are larger
+ * refuses, and a full one stops early: what is left is for the way that tells why. */
+static size_t write_past_cache(int fd, uint64_t offset, const char *at, size_t len)
+{
+    size_t done = 0;
+    len -= len % ENV_FILE_ALIGN;
+    if (len == 0 || offset % ENV_FILE_ALIGN || (uintptr_t)at % ENV_FILE_ALIGN ||
+        !past_cache(fd, true))
+        return 0;
+    while (done < len) {
+        ssize_t n = pwrite(fd, at + done, len - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    past_cache(fd, false);
+    return done;
+}
 #else
-    (void)fd, (void)offset, (void)len;
+static size_t write_past_cache(int fd, uint64_t offset, const char *at, size_t len)
+{
+    (void)fd, (void)offset, (void)at, (void)len;
+    return 0;
+}
 #endif
+
+int env_file_write_at(int fd, uint64_t offset, const void *data, size_t len, struct err *e)
+{
+    size_t done = write_past_cache(fd, offset, data, len);
+    int rc = write_at(fd, offset + done, (const char *)data + done, len - done, e);
+#ifdef SYNC_FILE_RANGE_WRITE /* what fails here, the sync tells */
+    if (!rc && done < len)
+        (void)!sync_file_range(fd, (off_t)(offset + done), (off_t)(len - done),
+                               SYNC_FILE_RANGE_WRITE);
+#endif
+    return rc;
 }
 
 int env_file_sync(int fd, struct err *e)

@@ -44,11 +44,12 @@ TACIT_MUST_CHECK int env_file_read_some(int fd, void *out, size_t cap, size_t *g
 TACIT_MUST_CHECK int env_file_read_at(int fd, uint64_t offset, void *out, size_t len,
                                       struct err *e);
 TACIT_MUST_CHECK int env_file_write_all(int fd, const void *data, size_t len, struct err *e);
-/* From offset on; the file grows where it ends before. */
+/* From offset on; the file grows where it ends before. For much that is synced soon and not read
+ * soon: whole pages, aligned in file and memory, go past the cache where the file system can, which
+ * spares a copy of all and the memory for it; the disk begins with the rest at once. */
+#define ENV_FILE_ALIGN 4096
 TACIT_MUST_CHECK int env_file_write_at(int fd, uint64_t offset, const void *data, size_t len,
                                        struct err *e);
-/* Lets the disk begin with it, since it will be synced soon. */
-void env_file_write_out(int fd, uint64_t offset, size_t len);
 TACIT_MUST_CHECK int env_file_sync(int fd, struct err *e);
 void env_file_close(int fd); /* ignores -1 */
 

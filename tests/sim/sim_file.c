@@ -103,13 +103,6 @@ int env_file_write_at(int fd, uint64_t offset, const void *data, size_t len, str
     return 0;
 }
 
-void env_file_write_out(int fd, uint64_t offset, size_t len)
-{
-    (void)fd;
-    (void)offset;
-    (void)len;
-}
-
 int env_file_sync(int fd, struct err *e)
 {
     if (answer(sim_disk_sync(sim_disk_current(), fd)) < 0)

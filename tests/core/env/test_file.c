@@ -138,6 +138,44 @@ static void streams_go_on_where_they_broke_off(void **state)
     env_file_close(fd);
 }
 
+/* A checkpoint's bytes come in pieces of any size, some of whole pages, and must all be there. */
+static void pieces_lie_where_they_belong(void **state)
+{
+    enum { PAGE = ENV_FILE_ALIGN, SIZE = 9 * PAGE + 100 };
+    static const size_t pieces[] = {4 * PAGE, 2 * PAGE + 7, PAGE - 7, 2 * PAGE + 100};
+    struct err e = {0};
+    struct buf b;
+    int fd;
+    uint8_t *data = aligned_alloc(PAGE, 10 * PAGE);
+
+    (void)state;
+    assert_non_null(data);
+    for (size_t i = 0; i < SIZE; i++)
+        data[i] = (uint8_t)(i * 2654435761u >> 13);
+    assert_int_equal(env_file_open_write("pieces", true, &fd, &e), 0);
+    for (size_t i = 0, at = 0; i < sizeof pieces / sizeof pieces[0]; at += pieces[i++])
+        assert_int_equal(env_file_write_at(fd, at, data + at, pieces[i], &e), 0);
+    /* Over what is there, from memory that begins nowhere in particular. */
+    assert_int_equal(env_file_write_at(fd, PAGE, data + PAGE, PAGE, &e), 0);
+    data[2 * PAGE] ^= 1;
+    assert_int_equal(env_file_write_at(fd, 2 * PAGE - 1, data + 2 * PAGE - 1, 2 * PAGE, &e), 0);
+    assert_int_equal(env_file_sync(fd, &e), 0);
+    env_file_close(fd);
+    assert_int_equal(env_file_read("pieces", SIZE, &b, &e), 0);
+    assert_int_equal(b.len, SIZE);
+    assert_memory_equal(b.data, data, SIZE);
+    buf_free(&b);
+    free(data);
+
+    assert_int_equal(env_file_open_write("/dev/full", false, &fd, &e), 0);
+    data = aligned_alloc(PAGE, PAGE);
+    assert_non_null(data);
+    memset(data, 1, PAGE);
+    assert_int_equal(env_file_write_at(fd, 0, data, PAGE, &e), ERR_NO_SPACE);
+    env_file_close(fd);
+    free(data);
+}
+
 static void maps_whole_files(void **state)
 {
     struct err e = {0};
@@ -261,6 +299,7 @@ int main(void)
         cmocka_unit_test(old_content_stays_until_commit),
         cmocka_unit_test(a_full_disk_is_named),
         cmocka_unit_test(streams_go_on_where_they_broke_off),
+        cmocka_unit_test(pieces_lie_where_they_belong),
         cmocka_unit_test(maps_whole_files),
         cmocka_unit_test(folders_are_made_listed_removed),
         cmocka_unit_test(paths_join),
