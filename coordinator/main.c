@@ -11,6 +11,7 @@
 #include "core/env/process.h"
 #include "core/version.h"
 #include "coordinator/api/address.h"
+#include "coordinator/api/openapi.h"
 #include "coordinator/keep/restore.h"
 #include "coordinator/tacitd.h"
 
@@ -24,7 +25,7 @@ struct options {
     const char *dir, *listen, *certificate, *key, *restore;
     bool insecure;
     int64_t grace_ms;
-    bool no_duplicates;
+    bool no_duplicates, openapi;
     struct listen_address address;
 };
 
@@ -34,7 +35,8 @@ enum {
     OPTION_INSECURE,
     OPTION_GRACE,
     OPTION_RESTORE,
-    OPTION_NO_DUPLICATES
+    OPTION_NO_DUPLICATES,
+    OPTION_OPENAPI
 };
 
 static const struct argp_option option_list[] = {
@@ -51,6 +53,8 @@ static const struct argp_option option_list[] = {
      "Fill the empty --data DIR from a backup of `tacit backup`, and end", 0},
     {"no-duplicates", OPTION_NO_DUPLICATES, NULL, 0,
      "Idle agents do not do once more what another one is slow with", 0},
+    {"openapi", OPTION_OPENAPI, NULL, 0, "Print the description of the API, OpenAPI 3.1, and end",
+     1},
     {0}};
 
 static const char doc[] =
@@ -118,7 +122,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
     case OPTION_NO_DUPLICATES:
         o->no_duplicates = true;
         return 0;
+    case OPTION_OPENAPI:
+        o->openapi = true;
+        return 0;
     case ARGP_KEY_END:
+        if (o->openapi)
+            return 0;
         if (!o->dir)
             argp_error(state, "--data DIR is needed");
         if (!o->certificate != !o->key)
@@ -190,6 +199,18 @@ static int restore(const struct options *o, struct err *e)
     return rc;
 }
 
+static int print_openapi(struct err *e)
+{
+    struct buf b;
+
+    buf_init(&b, OPENAPI_BYTES_MAX);
+    int rc = openapi_write(&b, e);
+    if (!rc)
+        fwrite(b.data, 1, b.len, stdout);
+    buf_free(&b);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp parser = {option_list, on_option, NULL, doc, NULL, NULL, NULL};
@@ -202,6 +223,12 @@ int main(int argc, char **argv)
         return EX_USAGE;
     }
     argp_parse(&parser, argc, argv, 0, NULL, &o);
+    if (o.openapi) {
+        int printed = print_openapi(&e);
+        if (printed)
+            fprintf(stderr, "tacitd: %s\n", e.message);
+        return printed ? err_exit_code(printed) : EX_OK;
+    }
     env_stop_on_signals();
     raise_descriptors();
     int rc = check_exposure(&o, &e);

@@ -3,6 +3,7 @@
 #define TACIT_COORDINATOR_API_ROUTES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "core/base/arena.h"
 #include "core/protocol/field.h"
@@ -34,7 +35,20 @@ struct route {
     const struct message *out; /* NULL: the operation gives raw JSON, or nothing */
     call_fn *fn;
     prepare_fn *prepare; /* runs before, on a works thread; or NULL */
+    /* For the description of the API (openapi.h). */
+    const struct message *raw; /* what raw JSON is made of; NULL: there is none */
+    bool list;                 /* an array of these */
+    const char *text;          /* or the type of what is no JSON; or NULL */
+    unsigned queries;          /* QUERY_… that it reads */
+    const char *about;         /* what it does, in a few words */
 };
+
+#define QUERY_RUN 1u
+#define QUERY_STATE 2u
+#define QUERY_LIMIT 4u
+#define QUERY_AFTER 8u
+#define QUERY_SINCE 16u
+#define QUERY_JOB 32u
 
 /* What stands for {name}, {id} or {digest} in a path. */
 struct route_match {
@@ -47,5 +61,8 @@ struct route_match {
  * the path has ("GET, POST"), or NULL where the path is unknown. HEAD is served as GET. */
 const struct route *route_find(const char *method, const char *path, struct arena *a,
                                struct route_match *match, const char **allow);
+
+/* The row at i; NULL behind the last one. */
+const struct route *route_at(size_t i);
 
 #endif

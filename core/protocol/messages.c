@@ -449,13 +449,13 @@ static const struct field invitation_fields[] = {
 MESSAGE(invitation);
 
 static const struct field token_fields[] = {
-    STRING(token, token, MUST, PROTOCOL_TOKEN_MAX, "the new one"),
+    STRING(token, token, MUST, PROTOCOL_TOKEN_MAX, "a secret: 64 characters or so"),
 };
 MESSAGE(token);
 
 static const struct field session_fields[] = {
-    WORD(session, role, MUST, role_words),
-    BOOL(session, loopback, MUST),
+    WORD(session, role, MUST, role_words, "who is logged in"),
+    BOOL(session, loopback, MUST, "the coordinator listens on loopback alone"),
 };
 MESSAGE(session);
 
