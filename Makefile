@@ -26,6 +26,8 @@ endif
 PKGS     := libmicrohttpd jansson libsodium sqlite3 libarchive libcurl sentencepiece
 PKG_CF   := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LD   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lsentencepiece_train -linih -lgnutls
+# Of the command line alone.
+CLI_LD   := $(shell pkg-config --libs ncursesw 2>/dev/null)
 
 WARN     := -Wall -Wextra -Wshadow -Wundef -Wpointer-arith -Wvla
 WARN_C   := -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings
@@ -103,6 +105,7 @@ $(BUILD)/bin/tacitd: $(BUILD)/obj/coordinator/main.o $(BUILD)/lib/coordinator.a 
 	$(LINK)
 $(BUILD)/bin/tacit-agent: $(BUILD)/obj/agent/main.o $(BUILD)/lib/agent.a $(BUILD)/lib/core.a
 	$(LINK)
+$(BUILD)/bin/tacit: EXTRA_LD += $(CLI_LD)
 $(BUILD)/bin/tacit: $(BUILD)/obj/ops/cli/main.o $(BUILD)/lib/cli.a $(BUILD)/lib/core.a
 	$(LINK)
 
@@ -113,7 +116,7 @@ $(BUILD)/tests/coordinator/%: $(BUILD)/obj/tests/coordinator/%.o $(BUILD)/lib/co
 $(BUILD)/tests/agent/%: $(BUILD)/obj/tests/agent/%.o $(BUILD)/lib/agent.a $(BUILD)/lib/core.a
 	@mkdir -p $(@D) && $(CXX) -o $@ $^ -lcmocka $(ALL_LD)
 $(BUILD)/tests/ops/%: $(BUILD)/obj/tests/ops/%.o $(BUILD)/lib/cli.a $(BUILD)/lib/core.a
-	@mkdir -p $(@D) && $(CXX) -o $@ $^ -lcmocka $(ALL_LD)
+	@mkdir -p $(@D) && $(CXX) -o $@ $^ -lcmocka $(CLI_LD) $(ALL_LD)
 $(BUILD)/bench/%: $(BUILD)/obj/ops/bench/%.o $(BUILD)/lib/core.a
 	$(LINK)
 

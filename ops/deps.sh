@@ -8,13 +8,13 @@ cd "$(dirname "$0")/.." || exit 1
 
 build=(gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev libsqlite3-dev
     libarchive-dev libcurl4-openssl-dev libinih-dev libsentencepiece-dev libopenblas0-pthread
-    libgnutls28-dev)
+    libgnutls28-dev libncurses-dev)
 # What the demonstration's scripts call.
 demo=(python3 curl jq)
 # The cross compiler and qemu show that ARM computes the same bytes; clang is the second opinion on
 # warnings, and fuzzes with what libclang-rt-dev brings; prometheus reads the metrics.
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-    qemu-user-static python3 git curl jq openssl prometheus)
+    qemu-user-static python3 git curl jq openssl prometheus tmux)
 # What is measured beside: queues, a trainer and libraries that people know.
 bench=(python3 python3-torch python3-numpy libxsmm-dev beanstalkd postgresql)
 # Only to make the golden files of tests/oracle again.

@@ -1,5 +1,4 @@
 /* tacit logs, retry, agents unbench: what became of a job, and once more. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "core/base/text.h"
@@ -8,7 +7,7 @@
 #include "ops/cli/command.h"
 #include "ops/cli/follow.h"
 #include "ops/cli/format.h"
-#include "ops/cli/watch.h"
+#include "ops/cli/job_text.h"
 
 /* --- logs ------------------------------------------------------------------------------------- */
 
@@ -35,63 +34,6 @@ static int job_path(struct cli *cli, const char *suffix, const char **path, stru
                        cli->args[0]);
     *path = arena_printf(&cli->arena, "/v1/jobs/%llu%s", (unsigned long long)job, suffix);
     return *path ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
-}
-
-/* Line by line, since only line breaks may reach the terminal. */
-static void print_lines(struct cli *cli, const char *before, const char *text)
-{
-    while (*text) {
-        size_t len = strcspn(text, "\n");
-        char *line = arena_strndup(&cli->arena, text, len);
-        printf("%s%s\n", before, line ? format_plain(&cli->arena, line) : "");
-        text += len + (text[len] == '\n');
-    }
-}
-
-static double seconds_between(uint64_t from_ms, uint64_t to_ms)
-{
-    return to_ms > from_ms ? (double)(to_ms - from_ms) / 1000 : 0;
-}
-
-static void print_job(struct cli *cli, const struct msg_job *j)
-{
-    struct arena *a = &cli->arena;
-    double since = seconds_between(j->since_at, (uint64_t)env_wall_ms());
-    printf("job %llu of run %s, %s: %s for %s%s%s\n", (unsigned long long)j->job, j->run,
-           watch_job(a, j), job_status_words[j->state], format_duration(a, since),
-           j->agent ? ", " : "", j->agent ? format_plain(a, j->agent) : "");
-    if (j->reason)
-        print_lines(cli, "  ", j->reason);
-}
-
-static const char *losses(struct arena *a, const struct msg_attempt *t)
-{
-    const char *words = isnan(t->loss)
-                            ? ""
-                            : arena_printf(a, ", loss %s to %s", format_number(a, t->loss_first, 3),
-                                           format_number(a, t->loss, 3));
-    return words ? words : "";
-}
-
-static void print_attempt(struct cli *cli, const struct msg_attempt *t)
-{
-    struct arena *a = &cli->arena;
-    int64_t now = env_wall_ms();
-    double lasted = seconds_between(t->started_at, t->ended_at ? t->ended_at : (uint64_t)now);
-    bool host = t->host && *t->host;
-    printf("\nattempt %llu  %s%s%s, %s, %s: %s", (unsigned long long)t->number,
-           t->agent ? format_plain(a, t->agent) : "the coordinator", host ? " on " : "",
-           host ? format_plain(a, t->host) : "", format_ago(a, t->started_at, now),
-           format_duration(a, lasted), attempt_outcome_words[t->outcome]);
-    if (t->step > t->step_first)
-        printf(", step %s after %s", format_count(a, t->step), format_count(a, t->step_first));
-    else if (t->outcome != ATTEMPT_DONE)
-        printf(", no step done");
-    printf("%s\n", losses(a, t));
-    if (t->end)
-        printf("  %s\n", format_plain(a, t->end));
-    if (t->log)
-        print_lines(cli, "  | ", t->log);
 }
 
 /* One attempt, or all, as JSON. */
@@ -154,12 +96,10 @@ int cmd_logs(struct cli *cli, int argc, char **argv)
         rc = print_raw(cli, found, all, &e);
     if (rc || cli->json)
         return rc ? cli_fail(cli, &e) : 0;
-    print_job(cli, &job);
-    if (count == 0)
-        puts("  nobody has tried it yet");
+    job_text_head(stdout, &cli->arena, &job, count, env_wall_ms());
     for (uint32_t i = 0; i < count; i++)
         if (!in.attempt || &attempts[i] == found)
-            print_attempt(cli, &attempts[i]);
+            job_text_attempt(stdout, &cli->arena, &attempts[i], env_wall_ms());
     if (in.follow && follow_job(cli, path, all, attempts, count, &e))
         return cli_fail(cli, &e);
     if (job.state == JOB_QUARANTINED)
