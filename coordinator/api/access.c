@@ -194,6 +194,15 @@ static enum api_step check_origin(struct exchange *x)
     return API_BODY;
 }
 
+bool access_still(struct exchange *x, int64_t now_ms)
+{
+    struct api *a = x->api;
+    int kind = x->call.caller == CALLER_ADMIN ? TOKEN_ADMIN : TOKEN_VIEWER;
+
+    return token_is(&x->token, &a->tokens[kind]) &&
+           (!x->call.session || sessions_touch(&a->sessions, x->call.session, now_ms));
+}
+
 /* --- whether --------------------------------------------------------------------------------- */
 
 static enum api_step refuse_nobody(struct exchange *x)

@@ -11,6 +11,9 @@
  *     api_handle, api_put_take, api_put_end may give API_WAIT: suspend was called before, resume
  *     will be, from any thread; after that, api_handle again gives API_REPLY, and a put goes on.
  *
+ *     api_handle may give API_STREAM: the reply's head is ready, its body comes from
+ * api_stream_read until that says that it is over.
+ *
  * Replies and their strings live as long as their exchange. */
 #ifndef TACIT_COORDINATOR_API_API_H
 #define TACIT_COORDINATOR_API_API_H
@@ -42,7 +45,7 @@ void api_stop(struct api *a);
 void api_tick(struct api *a, int64_t now_ms, int64_t *next_ms);
 void api_on_deadline(struct api *a, void (*poke)(void *arg), void *arg);
 
-enum api_step { API_REPLY, API_BODY, API_WAIT, API_MORE, API_BLOB_GET, API_BLOB_PUT };
+enum api_step { API_REPLY, API_BODY, API_WAIT, API_MORE, API_BLOB_GET, API_BLOB_PUT, API_STREAM };
 
 #define API_HEADERS_MAX 12
 struct api_header {
@@ -65,6 +68,7 @@ struct api_request {
     const char *authorization, *content_length, *transfer_encoding, *range;
     const char *upload_offset, *upload_length;
     const char *host, *origin, *cookie, *if_none_match;
+    const char *last_event_id;
     const char *intent; /* X-Tacit-Request: a script of our own page says that it means to */
     const char *client; /* the address that asks */
     const char *query_run, *query_state, *query_limit, *query_after, *query_since;
@@ -100,6 +104,9 @@ enum api_step api_handle(struct api_exchange *x);
 enum api_step api_put_take(struct api_exchange *x, const void *data, size_t len, size_t *taken);
 /* The body is whole. API_WAIT (then call it again) or API_REPLY. */
 enum api_step api_put_end(struct api_exchange *x);
+/* The next bytes of a stream of events, `max` at most. 0: there are none for now; suspend was
+ * called, resume will be, and then this again. −1: it is over. */
+int64_t api_stream_read(struct api_exchange *x, char *out, size_t max);
 /* The body was longer than its maximum, or not what its head said: fills the reply. */
 enum api_step api_body_too_large(struct api_exchange *x);
 

@@ -10,6 +10,8 @@
 #include "coordinator/store/blobs.h"
 
 struct exchange;
+struct streams;
+struct listener;
 
 struct api {
     struct service *service;
@@ -28,6 +30,7 @@ struct api {
     uint32_t claiming;             /* claims that were not tried yet */
     uint32_t deferred;             /* exchanges between suspend and resume */
     uint32_t uploads;
+    struct streams *streams;
     bool stopping;
 };
 
@@ -58,6 +61,8 @@ struct exchange {
     uint64_t size, offset; /* of the blob; where this request goes on */
     bool whole;            /* the last chunk is on its way, or written */
     bool buffered;         /* bytes were taken that no flush has written */
+
+    struct listener *listener; /* of events: listeners.c */
 };
 
 static inline struct exchange *exchange_of(struct api_exchange *x)
@@ -84,6 +89,16 @@ void waiters_leave(struct exchange *x);
 void waiters_claim(struct exchange *x);
 void waiters_jobs_ready(void *api, uint64_t jobs);
 void waiters_stop(struct api *a);
+/* listeners.c */
+TACIT_MUST_CHECK int streams_create(struct streams **out, struct err *e);
+void streams_destroy(struct streams *s);
+enum api_step listener_begin(struct exchange *x);
+void listener_end(struct exchange *x); /* where it has one */
+/* Sees what is new, once a second while somebody listens. *next_ms: when again, if sooner. */
+void streams_tick(struct api *a, int64_t now_ms, int64_t *next_ms);
+void streams_stop(struct api *a); /* `stopping` is set */
+/* access.c: whether the token or session by which it asks is still good. With a->mutex held. */
+bool access_still(struct exchange *x, int64_t now_ms);
 /* handle.c: the operation in a transaction (store_write_fn). */
 int exchange_run(struct store_conn *c, void *x, struct err *e);
 

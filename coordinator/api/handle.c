@@ -45,6 +45,11 @@ int api_create(struct api **out, struct service *s, const struct api_tokens *t, 
     digest_of(t->join, strlen(t->join), &a->tokens[TOKEN_JOIN]);
     if (t->viewer)
         digest_of(t->viewer, strlen(t->viewer), &a->tokens[TOKEN_VIEWER]);
+    int rc = streams_create(&a->streams, e);
+    if (rc) {
+        free(a);
+        return rc;
+    }
     env_mutex_init(&a->mutex);
     env_cond_init(&a->calm);
     s->jobs_ready_arg = a;
@@ -62,6 +67,7 @@ void api_destroy(struct api *a)
     a->service->jobs_ready = NULL;
     env_cond_destroy(&a->calm);
     env_mutex_destroy(&a->mutex);
+    streams_destroy(a->streams);
     free(a);
 }
 
@@ -74,6 +80,7 @@ void api_on_deadline(struct api *a, void (*poke)(void *arg), void *arg)
 void api_stop(struct api *a)
 {
     waiters_stop(a);
+    streams_stop(a);
     env_mutex_lock(&a->mutex);
     while (a->deferred > 0)
         env_cond_wait(&a->calm, &a->mutex);
@@ -103,6 +110,7 @@ void api_exchange_end(struct api_exchange *public)
 {
     struct exchange *x = exchange_of(public);
 
+    listener_end(x);
     if (!transfer_break(x))
         exchange_free(x);
 }
@@ -444,6 +452,8 @@ enum api_step api_handle(struct api_exchange *public)
         return exchange_refuse(x, 0);
     if (x->route->kind == ROUTE_SESSION)
         return access_session(x) == API_REPLY ? API_REPLY : finish(x);
+    if (x->route->kind == ROUTE_EVENTS)
+        return listener_begin(x);
     if (x->route->kind == ROUTE_READ)
         return read_now(x);
     bool claim = x->route->kind == ROUTE_CLAIM;

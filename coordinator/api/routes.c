@@ -48,7 +48,9 @@ static const struct route routes[] = {
     {"POST", "/v1/invitations/{id}/end", ROUTE_WRITE, ADMIN, NULL, &message_empty, invitations_end,
      NULL, .about = "ends an invitation; agents that joined by it stay"},
     {"POST", "/v1/tokens/{name}/rotate", ROUTE_WORK, ADMIN, NULL, &message_token, tokens_rotate,
-     NULL, .about = "makes another join or viewer token; the one before is worth nothing any more"},
+     NULL,
+     .about =
+         "makes another admin, join or viewer token; the one before is worth nothing any more"},
     {"GET", "/v1/session", ROUTE_SESSION, ANYWHERE, NULL, &message_session, NULL, NULL,
      .about = "who the page's session is of, if there is one"},
     {"POST", "/v1/session", ROUTE_SESSION, ANYWHERE, &message_token, &message_session, NULL, NULL,
@@ -56,6 +58,9 @@ static const struct route routes[] = {
     {"DELETE", "/v1/session", ROUTE_SESSION, ANYWHERE, NULL, NULL, NULL, NULL, .about = "ends it"},
     {"GET", "/v1/history", ROUTE_READ, READERS, NULL, NULL, events_list, NULL, LIST(event),
      .queries = QUERY_AFTER | QUERY_LIMIT | QUERY_SINCE, .about = "what happened, oldest first"},
+    {"GET", "/v1/events", ROUTE_EVENTS, READERS, NULL, NULL, NULL, NULL,
+     .text = "text/event-stream", .queries = QUERY_AFTER,
+     .about = "a stream: what happens (event: log), and what moves (event: change)"},
 
     {"POST", "/v1/claims", ROUTE_CLAIM, AGENT, &message_claim, &message_grant, lease_claim, NULL,
      .about = "asks for a job, and waits for one; 204: there was none"},

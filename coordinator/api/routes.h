@@ -17,6 +17,7 @@ enum route_kind {
     ROUTE_WORK,       /* it takes long, or waits: on a works thread, without a snapshot */
     ROUTE_CLAIM,      /* a write that waits where it finds nothing */
     ROUTE_BLOB,       /* bytes: transfer.c */
+    ROUTE_EVENTS,     /* a stream of server-sent events: listeners.c */
     ROUTE_SESSION,    /* of the web page: access.c */
 };
 

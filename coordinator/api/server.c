@@ -20,6 +20,7 @@
 #define CONNECTION_BYTES (32u << 10)
 #define CONNECTION_SECONDS 120    /* without a byte; suspended ones don't count */
 #define READ_BYTES (128u << 10)   /* of a blob at a time, held once a download */
+#define STREAM_BYTES 4096         /* of a stream of events at a time, held once a stream */
 #define SKIP_BYTES_MAX (4u << 20) /* of a refused body that are read so that the reply is seen */
 #define STOP_MS 2000              /* for replies that are on their way when stopping */
 #define PORT_RETRY_MS 100
@@ -87,6 +88,16 @@ static struct MHD_Response *blob_response(struct request *r)
     if (!response)
         free(s);
     return response;
+}
+
+/* Suspended where there is nothing for now: then it is asked again once resumed. */
+static ssize_t stream_read(void *arg, uint64_t at, char *out, size_t max)
+{
+    struct request *r = arg;
+    int64_t n = api_stream_read(r->exchange, out, max);
+
+    (void)at;
+    return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)n;
 }
 
 static enum MHD_Result send_reply(struct request *r, struct MHD_Response *response)
@@ -200,6 +211,7 @@ static struct request *request_create(struct server *s, struct MHD_Connection *c
                                       .origin = HEADER("Origin"),
                                       .cookie = HEADER("Cookie"),
                                       .if_none_match = HEADER("If-None-Match"),
+                                      .last_event_id = HEADER("Last-Event-ID"),
                                       .intent = HEADER("X-Tacit-Request"),
                                       .client = r->client,
                                       .query_run = QUERY("run"),
@@ -277,6 +289,9 @@ static enum MHD_Result take_end(struct request *r)
         step = api_handle(r->exchange);
     else if (r->phase == PHASE_PUT)
         step = api_put_end(r->exchange);
+    if (step == API_STREAM)
+        return send_reply(r, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BYTES,
+                                                               stream_read, r, NULL));
     return step == API_WAIT ? MHD_YES : reply_now(r);
 }
 

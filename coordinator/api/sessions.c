@@ -16,21 +16,29 @@ uint64_t sessions_begin(struct sessions *s, const struct session *what, int64_t 
     return place->number;
 }
 
+static bool touch(struct session *one, int64_t now_ms)
+{
+    if (now_ms - one->used_ms > SESSION_IDLE_MS || now_ms - one->began_ms > SESSION_MAX_MS)
+        one->number = 0;
+    one->used_ms = now_ms;
+    return one->number != 0;
+}
+
 const struct session *sessions_use(struct sessions *s, const struct digest *secret, int64_t now_ms)
 {
-    for (int i = 0; i < SESSIONS_MAX; i++) {
-        struct session *one = &s->all[i];
-        /* Of digests: how long the comparison takes says nothing of the secret. */
-        if (!one->number || memcmp(&one->secret, secret, sizeof *secret) != 0)
-            continue;
-        if (now_ms - one->used_ms > SESSION_IDLE_MS || now_ms - one->began_ms > SESSION_MAX_MS) {
-            one->number = 0;
-            return NULL;
-        }
-        one->used_ms = now_ms;
-        return one;
-    }
+    /* Digests are compared: how long that takes says nothing of the secret. */
+    for (int i = 0; i < SESSIONS_MAX; i++)
+        if (s->all[i].number && memcmp(&s->all[i].secret, secret, sizeof *secret) == 0)
+            return touch(&s->all[i], now_ms) ? &s->all[i] : NULL;
     return NULL;
+}
+
+bool sessions_touch(struct sessions *s, uint64_t number, int64_t now_ms)
+{
+    for (int i = 0; i < SESSIONS_MAX; i++)
+        if (s->all[i].number == number)
+            return touch(&s->all[i], now_ms);
+    return false;
 }
 
 void sessions_end(struct sessions *s, uint64_t number)

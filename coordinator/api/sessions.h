@@ -36,6 +36,8 @@ struct sessions {
 uint64_t sessions_begin(struct sessions *s, const struct session *what, int64_t now_ms);
 /* Begins its idle time anew. NULL where there is none, or not any more. */
 const struct session *sessions_use(struct sessions *s, const struct digest *secret, int64_t now_ms);
+/* The same of one that is known; false where it has ended. */
+bool sessions_touch(struct sessions *s, uint64_t number, int64_t now_ms);
 void sessions_end(struct sessions *s, uint64_t number);
 
 /* Milliseconds until this address may show a token; 0: now. */

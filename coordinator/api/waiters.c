@@ -216,6 +216,7 @@ void api_tick(struct api *a, int64_t now_ms, int64_t *next_ms)
         exchange_resume(x);
     }
     waiters_jobs_ready(a, wakeups);
+    streams_tick(a, now_ms, next_ms);
 }
 
 void waiters_stop(struct api *a)

@@ -99,6 +99,9 @@ struct lease_progress {
     int64_t stalled_ms; /* how long there has been no step; 0: it goes well */
 };
 bool lease_progress_of(struct lease_clock *l, uint64_t job, struct lease_progress *out);
+/* The jobs of which a heartbeat came since then (monotonic): how many, the first cap of them in
+ * jobs. Any thread. */
+uint32_t lease_jobs_heard(struct lease_clock *l, int64_t since_ms, uint64_t *jobs, uint32_t cap);
 /* Adds what is only in memory yet of an attempt that goes on: its step, loss, log. Any thread. */
 struct attempt_row;
 struct msg_attempt;

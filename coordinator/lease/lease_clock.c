@@ -276,6 +276,22 @@ bool lease_progress_of(struct lease_clock *l, uint64_t job, struct lease_progres
     return found;
 }
 
+uint32_t lease_jobs_heard(struct lease_clock *l, int64_t since_ms, uint64_t *jobs, uint32_t cap)
+{
+    uint32_t count = 0;
+    env_mutex_lock(&l->mutex);
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (const struct job_entry *j = l->jobs[i]; j; j = j->next) {
+            if (!j->has_progress || j->progress.seen_ms < since_ms)
+                continue;
+            if (count < cap)
+                jobs[count] = j->due.job;
+            count++;
+        }
+    env_mutex_unlock(&l->mutex);
+    return count;
+}
+
 int64_t lease_agent_seen(struct lease_clock *l, uint64_t agent)
 {
     int64_t seen = -1;

@@ -8,6 +8,7 @@
 #include "core/env/clock.h"
 #include "coordinator/store/health.h"
 #include "coordinator/store/log_rewrite.h"
+#include "coordinator/store/store_parts.h"
 
 /* Waits are rare (another program has the file open and writes): long enough for a backup or a
  * shell's statement, short enough that a person hears of a forgotten transaction. */
@@ -60,6 +61,8 @@ static int on_log(void *arg, sqlite3 *db, const char *name, int pages)
     (void)name;
     if (c->health)
         health_note(c->health, tacit ? HEALTH_TACIT : HEALTH_BLOBS, 0, NULL);
+    if (c->moved)
+        moved_committed(c->moved);
     if (pages < (tacit ? CONN_TACIT_WAL : CONN_BLOBS_WAL))
         return SQLITE_OK;
     if (c->log_unsure && log_rewrite(db, c->log_part) != SQLITE_OK)

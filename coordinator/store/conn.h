@@ -25,6 +25,7 @@
 
 enum conn_file { CONN_TACIT, CONN_BLOBS };
 struct health;
+struct moved_board;
 
 struct store_conn {
     sqlite3 *db;
@@ -37,6 +38,7 @@ struct store_conn {
     /* A writer's: */
     enum conn_file file;
     struct health *health;                   /* is told how writes go; or NULL */
+    struct moved_board *moved;               /* is told what they changed; or NULL */
     int64_t restart_at_ms, restart_pause_ms; /* when its log may next be begun anew by force */
     uint32_t log_part; /* pages of the log's start that are in the file, unsynced */
     bool log_unsure;   /* and may be lost there: log_rewrite.h */

@@ -162,6 +162,8 @@ static int file_start(struct store *s, enum conn_file file, struct store_conn **
         return rc;
     }
     (*c)->health = &s->health;
+    if (tacit)
+        moved_watch(&s->moved, *c);
     (*c)->folder = s->blob_folder;
     *c = NULL;
     char *path = file_path(s, file, e);
@@ -242,6 +244,7 @@ int store_open_with(struct store **out, const char *dir, const struct store_opti
     env_mutex_init(&s->guard.mutex);
     env_mutex_init(&s->files.mutex);
     health_init(&s->health);
+    env_mutex_init(&s->moved.mutex);
     env_mutex_init(&s->gc);
     int rc = s->dir ? store_start(s, o->lock_ms, e)
                     : err_set(e, ERR_NO_MEMORY, "no memory to open %s", dir);
@@ -271,6 +274,7 @@ void store_close(struct store *s)
     writer_destroy(s->blob_writer);
     blob_guard_free(s);
     health_free(&s->health);
+    env_mutex_destroy(&s->moved.mutex);
     env_mutex_destroy(&s->guard.mutex);
     env_mutex_destroy(&s->files.mutex);
     env_mutex_destroy(&s->gc);

@@ -6,6 +6,7 @@
 #include "core/env/thread.h"
 #include "coordinator/store/conn.h"
 #include "coordinator/store/health.h"
+#include "coordinator/store/moved.h"
 #include "coordinator/store/writer.h"
 
 #define STORE_READERS 4 /* a file; at most 2 MiB of cache each */
@@ -42,6 +43,15 @@ struct blob_files {
     struct blob_ahead *ahead;
 };
 
+struct moved_board {
+    struct moved pending;   /* the writer's: of the transactions that it has not committed yet */
+    struct env_mutex mutex; /* guards told */
+    struct moved told;
+};
+/* Notes what this writer changes, and tells it after its COMMIT. */
+void moved_watch(struct moved_board *b, struct store_conn *c);
+void moved_committed(struct moved_board *b);
+
 struct store {
     char *dir, *blob_folder;
     int lock;
@@ -54,6 +64,7 @@ struct store {
     struct blob_guard guard;
     struct blob_files files;
     struct health health;
+    struct moved_board moved;
     struct env_mutex gc; /* held through a collection; taken before any other */
     bool stepped;
     _Atomic bool closing; /* no more clearing of dropped blobs */
