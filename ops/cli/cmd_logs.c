@@ -9,6 +9,8 @@
 #include "ops/cli/format.h"
 #include "ops/cli/job_text.h"
 
+#define TEXT_BYTES (16u << 20)
+
 /* --- logs ------------------------------------------------------------------------------------- */
 
 struct logs_input {
@@ -41,6 +43,21 @@ static int print_raw(struct cli *cli, const struct msg_attempt *found, const cha
                      struct err *e)
 {
     return found ? cli_print_json(&message_attempt, found, e) : cli_print_raw(cli, path, e);
+}
+
+/* The job and its attempts, or the one that is wanted. */
+static void print_text(struct cli *cli, const struct msg_job *job, const struct msg_attempt *list,
+                       uint32_t count, const struct msg_attempt *wanted)
+{
+    struct buf text;
+    int64_t now = env_wall_ms();
+    buf_init(&text, TEXT_BYTES);
+    job_text_head(&text, &cli->arena, job, count, now);
+    for (uint32_t i = 0; i < count; i++)
+        if (!wanted || &list[i] == wanted)
+            job_text_attempt(&text, &cli->arena, &list[i], now);
+    fwrite(text.data, 1, text.len, stdout);
+    buf_free(&text);
 }
 
 int cmd_logs(struct cli *cli, int argc, char **argv)
@@ -96,10 +113,7 @@ int cmd_logs(struct cli *cli, int argc, char **argv)
         rc = print_raw(cli, found, all, &e);
     if (rc || cli->json)
         return rc ? cli_fail(cli, &e) : 0;
-    job_text_head(stdout, &cli->arena, &job, count, env_wall_ms());
-    for (uint32_t i = 0; i < count; i++)
-        if (!in.attempt || &attempts[i] == found)
-            job_text_attempt(stdout, &cli->arena, &attempts[i], env_wall_ms());
+    print_text(cli, &job, attempts, count, found);
     if (in.follow && follow_job(cli, path, all, attempts, count, &e))
         return cli_fail(cli, &e);
     if (job.state == JOB_QUARANTINED)

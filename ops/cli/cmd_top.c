@@ -3,8 +3,6 @@
 #include <langinfo.h>
 #include <locale.h>
 #include <math.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -54,7 +52,7 @@ static int screen_open(struct screen *t, const struct cli *cli, struct err *e)
     nonl();
     curs_set(0);
     keypad(stdscr, TRUE);
-    nodelay(stdscr, TRUE);
+    timeout(TICK_MS);
     set_escdelay(ESCAPE_MS);
     t->color = cli->color && has_colors();
     if (t->color) {
@@ -178,7 +176,7 @@ static void draw(struct top *t)
     arena_free(&a);
 }
 
-/* All keys that have come; false: it is over. */
+/* Waits a tick for keys, and takes all that have come; false: it is over. */
 static bool take_keys(struct top *t, bool *changed)
 {
     struct arena a;
@@ -186,6 +184,7 @@ static bool take_keys(struct top *t, bool *changed)
     arena_init(&a, FRAME_BYTES);
     for (int key; order.what != ORDER_QUIT && (key = getch()) != ERR;) {
         *changed = true;
+        timeout(0);
         if (key == KEY_RESIZE)
             continue;
         if (key == 'L' - '@') { /* as everywhere: draw all anew */
@@ -196,8 +195,9 @@ static bool take_keys(struct top *t, bool *changed)
         if (order.what != ORDER_NONE && order.what != ORDER_QUIT)
             top_fetch_order(t->fetch, &order);
     }
+    timeout(TICK_MS);
     arena_free(&a);
-    return order.what != ORDER_QUIT;
+    return order.what != ORDER_QUIT && isatty(STDIN_FILENO); /* no: the terminal is gone */
 }
 
 static void loop(struct top *t)
@@ -205,10 +205,6 @@ static void loop(struct top *t)
     int64_t drawn_ms = 0;
     bool going = true, changed = true;
     while (going && !env_stop_requested()) {
-        struct pollfd in[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                               {.fd = env_stop_fd(), .events = POLLIN}};
-        if (poll(in, 2, TICK_MS) >= 0 && in[0].revents & (POLLHUP | POLLERR | POLLNVAL))
-            return; /* the terminal is gone */
         going = take_keys(t, &changed);
         top_fetch_want(t->fetch, top_run(&t->ui), t->ui.mode == TOP_LOG ? t->ui.log_job : 0);
         changed |= top_fetch_take(t->fetch, &t->view, &t->ui);

@@ -6,7 +6,7 @@
 
 #include "ops/cli/canvas.h"
 #include "ops/cli/grid.h"
-#include "ops/cli/snapshot.h"
+#include "ops/cli/overview.h"
 
 enum top_pane {
     PANE_RUNS,
@@ -21,7 +21,7 @@ enum top_pane {
 /* What is there to be shown. */
 struct top_view {
     const char *url;
-    const struct snapshot *s; /* NULL: nothing yet */
+    const struct overview *s; /* NULL: nothing yet */
     int64_t now_ms;           /* wall clock */
     int64_t away_since_ms;    /* since when the coordinator does not answer; 0: it does */
     const char *away;         /* why */

@@ -39,7 +39,7 @@ static const char *clock_of(int64_t wall_ms, char out[16])
 /* The coordinator, and whether what is shown is fresh. */
 static void draw_title(struct drawing *d)
 {
-    const struct snapshot *s = d->v->s;
+    const struct overview *s = d->v->s;
     char clock[16];
     struct arena *a = d->a;
     int at = canvas_put(d->c, 0, 1, 20, STYLE_STRONG, "tacit top");
@@ -140,7 +140,7 @@ static int draw_troubles(struct drawing *d, int row, int rows)
 
 static const char *title_of(struct drawing *d, int pane, const struct grid *g)
 {
-    const struct snapshot *s = d->v->s;
+    const struct overview *s = d->v->s;
     struct arena *a = d->a;
     const char *words = pane_names[pane];
     if (pane == PANE_MODELS && s && s->chosen)

@@ -33,7 +33,7 @@ struct top_fetch {
     unsigned order_count;
 
     bool news;
-    struct snapshot *fresh; /* not yet taken */
+    struct overview *fresh; /* not yet taken */
     int64_t away_since_ms;
     char away[512];
     double stored_rate;
@@ -42,7 +42,7 @@ struct top_fetch {
     struct said said;
 
     /* Of the taking thread. */
-    struct snapshot *shown;
+    struct overview *shown;
     char *log;
     char away_shown[512];
 
@@ -160,12 +160,9 @@ static char *look_at_log(struct top_fetch *f, uint64_t job)
     struct msg_job j;
     struct msg_attempt *list;
     struct err e = {0};
-    char *text = NULL;
-    size_t len = 0;
+    struct buf text;
     uint32_t count = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (!out)
-        return NULL;
+    buf_init(&text, LOG_BYTES);
     arena_init(&a, LOG_BYTES);
     const char *path = arena_printf(&a, "/v1/jobs/%llu", (unsigned long long)job);
     const char *attempts = arena_printf(&a, "/v1/jobs/%llu/attempts", (unsigned long long)job);
@@ -176,14 +173,14 @@ static char *look_at_log(struct top_fetch *f, uint64_t job)
         rc =
             client_get_array(f->client, attempts, &message_attempt, (void **)&list, &count, &a, &e);
     if (rc) {
-        fprintf(out, "%s\n", e.message);
+        (void)!buf_printf(&text, &(struct err){0}, "%s\n", e.message);
     } else {
-        job_text_head(out, &a, &j, count, env_wall_ms());
+        job_text_head(&text, &a, &j, count, env_wall_ms());
         for (uint32_t i = 0; i < count; i++)
-            job_text_attempt(out, &a, &list[i], env_wall_ms());
+            job_text_attempt(&text, &a, &list[i], env_wall_ms());
     }
     arena_free(&a);
-    return fclose(out) == 0 ? text : NULL;
+    return buf_take(&text);
 }
 
 static double stored_rate(struct top_fetch *f, uint64_t bytes)
@@ -199,9 +196,9 @@ static double stored_rate(struct top_fetch *f, uint64_t bytes)
 }
 
 /* The next look asks for events from the oldest one on that is shown. */
-static void remember_events(struct top_fetch *f, const struct snapshot *s)
+static void remember_events(struct top_fetch *f, const struct overview *s)
 {
-    if (s->event_count == SNAPSHOT_EVENTS)
+    if (s->event_count == OVERVIEW_EVENTS)
         f->events_after = s->events[0].event - 1;
 }
 
@@ -209,18 +206,18 @@ static double look(struct top_fetch *f)
 {
     char run[96];
     uint64_t log_job;
-    struct snapshot *s = NULL;
+    struct overview *s = NULL;
     struct err e = {0};
     env_mutex_lock(&f->mutex);
     memcpy(run, f->run, sizeof run);
     log_job = f->log_job;
     env_mutex_unlock(&f->mutex);
-    struct snapshot_want want = {.run = *run ? run : NULL,
+    struct overview_want want = {.run = *run ? run : NULL,
                                  .curves = true,
                                  .jobs = true,
                                  .events = true,
                                  .events_after = f->events_after};
-    int rc = snapshot_fetch(f->client, &want, CALL_MS, &s, &e);
+    int rc = overview_fetch(f->client, &want, CALL_MS, &s, &e);
     char *log = !rc && log_job ? look_at_log(f, log_job) : NULL;
     double rate = s ? stored_rate(f, s->status.blob_bytes) : NAN, took = s ? s->took_s : 0;
     if (s) {
@@ -228,7 +225,7 @@ static double look(struct top_fetch *f)
         remember_events(f, s);
     }
     env_mutex_lock(&f->mutex);
-    struct snapshot *old = s ? f->fresh : NULL;
+    struct overview *old = s ? f->fresh : NULL;
     char *old_log = log ? f->fresh_log : NULL;
     if (s) {
         f->fresh = s;
@@ -244,7 +241,7 @@ static double look(struct top_fetch *f)
     }
     f->news = true;
     env_mutex_unlock(&f->mutex);
-    snapshot_free(old);
+    overview_free(old);
     free(old_log);
     return took;
 }
@@ -309,8 +306,8 @@ void top_fetch_stop(struct top_fetch *f)
     env_thread_join(&f->thread);
     env_cond_destroy(&f->wake);
     env_mutex_destroy(&f->mutex);
-    snapshot_free(f->fresh);
-    snapshot_free(f->shown);
+    overview_free(f->fresh);
+    overview_free(f->shown);
     free(f->fresh_log);
     free(f->log);
     free(f);
@@ -341,7 +338,7 @@ void top_fetch_order(struct top_fetch *f, const struct top_order *o)
 
 bool top_fetch_take(struct top_fetch *f, struct top_view *v, struct top_ui *ui)
 {
-    struct snapshot *old = NULL;
+    struct overview *old = NULL;
     char *old_log = NULL;
     env_mutex_lock(&f->mutex);
     bool news = f->news;
@@ -369,7 +366,7 @@ bool top_fetch_take(struct top_fetch *f, struct top_view *v, struct top_ui *ui)
     v->s = f->shown;
     v->log = f->log;
     v->away = f->away_shown;
-    snapshot_free(old);
+    overview_free(old);
     free(old_log);
     return news;
 }

@@ -16,7 +16,7 @@ void top_fetch_stop(struct top_fetch *f);
 void top_fetch_want(struct top_fetch *f, const char *run, uint64_t log_job);
 /* Carries it out, then looks again. */
 void top_fetch_order(struct top_fetch *f, const struct top_order *o);
-/* Brings v up to date (its snapshot and words stay until the next call), and tells what came of an
+/* Brings v up to date (its overview and words stay until the next call), and tells what came of an
  * order. True: something is new. */
 bool top_fetch_take(struct top_fetch *f, struct top_view *v, struct top_ui *ui);
 

@@ -196,7 +196,7 @@ static uint64_t job_of(const struct top_view *v, const struct top_ui *ui, struct
     const struct grid_row *row = j ? NULL : picked(v, ui, ui->pane, a);
     if (j || !row)
         return j ? j->job : 0;
-    const struct snapshot *s = v->s;
+    const struct overview *s = v->s;
     if (ui->pane == PANE_EVENTS)
         return s->events[row->item].job;
     for (uint32_t i = 0; i < s->job_count; i++) {

@@ -98,7 +98,7 @@ static const char *phase_of(struct arena *a, const struct msg_run *r)
                : r->phase;
 }
 
-static double rate_of(const struct snapshot *s, const char *run)
+static double rate_of(const struct overview *s, const char *run)
 {
     double sum = NAN;
     for (uint32_t i = 0; i < s->job_count; i++)
@@ -109,7 +109,7 @@ static double rate_of(const struct snapshot *s, const char *run)
 
 static void add_run(struct making *m, uint32_t i)
 {
-    const struct snapshot *s = m->v->s;
+    const struct overview *s = m->v->s;
     const struct msg_run *r = &s->runs[i];
     struct arena *a = m->a;
     struct grid_row *row = row_begin(m, i);
@@ -157,9 +157,9 @@ static const struct grid_column model_columns[] = {
 
 static void add_model(struct making *m, uint32_t i)
 {
-    const struct snapshot *s = m->v->s;
+    const struct overview *s = m->v->s;
     const struct msg_model_progress *p = &s->chosen->models[i];
-    const struct msg_curve *k = snapshot_curve(s, p->target, p->index);
+    const struct msg_curve *k = overview_curve(s, p->target, p->index);
     struct arena *a = m->a;
     struct grid_row *row = row_begin(m, i);
     if (!row)
@@ -216,7 +216,7 @@ static int rank_of_agent(const struct msg_agent *g)
     return 8;
 }
 
-static const struct msg_job *job_of_agent(const struct snapshot *s, const struct msg_agent *g)
+static const struct msg_job *job_of_agent(const struct overview *s, const struct msg_agent *g)
 {
     for (uint32_t i = 0; g->job && i < s->job_count; i++)
         if (s->jobs[i].agent && strcmp(s->jobs[i].agent, g->name) == 0)
@@ -226,7 +226,7 @@ static const struct msg_job *job_of_agent(const struct snapshot *s, const struct
 
 static void add_agent(struct making *m, uint32_t i)
 {
-    const struct snapshot *s = m->v->s;
+    const struct overview *s = m->v->s;
     const struct msg_agent *g = &s->agents[i];
     const struct msg_job *j = job_of_agent(s, g);
     struct arena *a = m->a;
@@ -345,7 +345,7 @@ struct grid top_rows(const struct top_view *v, const struct top_ui *ui, int pane
 {
     static const struct grid_column *const of_pane[] = {run_columns, model_columns, agent_columns,
                                                         job_columns, job_columns,   event_columns};
-    const struct snapshot *s = v->s;
+    const struct overview *s = v->s;
     struct grid g = {.columns = of_pane[pane]};
     if (!s)
         return g;

@@ -9,7 +9,7 @@
 
 struct finding {
     struct arena *a;
-    const struct snapshot *s;
+    const struct overview *s;
     struct trouble *list;
     uint32_t count;
 };
@@ -219,7 +219,7 @@ static void look_at_agents(struct finding *f)
             "install the same version of tacit on all machines");
 }
 
-struct trouble *trouble_find(struct arena *a, const char *url, const struct snapshot *s,
+struct trouble *trouble_find(struct arena *a, const char *url, const struct overview *s,
                              uint32_t *count)
 {
     struct finding f = {.a = a, .s = s};

@@ -3,7 +3,7 @@
 #ifndef TACIT_OPS_CLI_TROUBLE_H
 #define TACIT_OPS_CLI_TROUBLE_H
 
-#include "ops/cli/snapshot.h"
+#include "ops/cli/overview.h"
 
 enum trouble_level { TROUBLE_WARN, TROUBLE_FAULT };
 
@@ -16,7 +16,7 @@ struct trouble {
 #define TROUBLE_MAX 64
 
 /* At most TROUBLE_MAX, in the arena; *count. */
-struct trouble *trouble_find(struct arena *a, const char *url, const struct snapshot *s,
+struct trouble *trouble_find(struct arena *a, const char *url, const struct overview *s,
                              uint32_t *count);
 
 #endif

@@ -19,7 +19,7 @@
 
 struct scene {
     struct arena arena;
-    struct snapshot s;
+    struct overview s;
     struct top_view v;
     struct top_ui ui;
     struct msg_run runs[3];
@@ -123,7 +123,7 @@ static int setup(void **state)
                                       .kind = "agent.joined",
                                       .agent = "lab-1",
                                       .text = "lab-1 has joined"};
-    t->s = (struct snapshot){.wall_ms = NOW,
+    t->s = (struct overview){.wall_ms = NOW,
                              .status = {.version = "1",
                                         .uptime_ms = 7200 * S,
                                         .agents = 5,

@@ -1,23 +1,23 @@
 /* What the coordinator knows, as one look brought it: fetched on one thread, shown on another. */
-#ifndef TACIT_OPS_CLI_SNAPSHOT_H
-#define TACIT_OPS_CLI_SNAPSHOT_H
+#ifndef TACIT_OPS_CLI_OVERVIEW_H
+#define TACIT_OPS_CLI_OVERVIEW_H
 
 #include "core/client/client.h"
 #include "core/protocol/messages.h"
 
-#define SNAPSHOT_JOBS 200   /* of each state */
-#define SNAPSHOT_POINTS 120 /* of a learning curve */
-#define SNAPSHOT_EVENTS 100
+#define OVERVIEW_JOBS 200   /* of each state */
+#define OVERVIEW_POINTS 120 /* of a learning curve */
+#define OVERVIEW_EVENTS 100
 
 /* What is wanted beyond the lists. */
-struct snapshot_want {
+struct overview_want {
     const char *run; /* whose models are looked at; NULL: of the first one that is active */
     bool curves, jobs, events;
     uint64_t events_after; /* those above this number; 0: of the last hour */
     bool models;           /* of every active run, as `tacit status` has it */
 };
 
-struct snapshot {
+struct overview {
     struct arena arena; /* holds all that follows */
     int64_t wall_ms;    /* this machine's clock when it was fetched */
     double took_s;
@@ -27,7 +27,7 @@ struct snapshot {
     struct msg_agent *agents;
     uint32_t agent_count;
     struct msg_job *jobs; /* quarantined, leased, backing off, other waiting ones; of each state at
-                             most SNAPSHOT_JOBS: `status` counts all */
+                             most OVERVIEW_JOBS: `status` counts all */
     uint32_t job_count;
     const struct msg_run *chosen; /* of runs, with its models; NULL: there is none */
     struct msg_curve *curves;     /* of its models */
@@ -36,12 +36,12 @@ struct snapshot {
     uint32_t event_count;
 };
 
-/* Looks once. On success *out is a new snapshot: free it with snapshot_free. timeout_ms: of each
+/* Looks once. On success *out is a new one: free it with overview_free. timeout_ms: of each
  * exchange. */
-TACIT_MUST_CHECK int snapshot_fetch(struct client *c, const struct snapshot_want *want,
-                                    long timeout_ms, struct snapshot **out, struct err *e);
-void snapshot_free(struct snapshot *s); /* accepts NULL */
+TACIT_MUST_CHECK int overview_fetch(struct client *c, const struct overview_want *want,
+                                    long timeout_ms, struct overview **out, struct err *e);
+void overview_free(struct overview *s); /* accepts NULL */
 /* The curve of a model of `chosen`, or NULL. */
-const struct msg_curve *snapshot_curve(const struct snapshot *s, int target, uint64_t index);
+const struct msg_curve *overview_curve(const struct overview *s, int target, uint64_t index);
 
 #endif

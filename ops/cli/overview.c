@@ -1,11 +1,11 @@
-#include "ops/cli/snapshot.h"
+#include "ops/cli/overview.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "core/env/clock.h"
 
-#define SNAPSHOT_BYTES (256u << 20) /* ten thousand agents and a thousand models are a tenth */
+#define OVERVIEW_BYTES (256u << 20) /* ten thousand agents and a thousand models are a tenth */
 #define HOUR_MS (3600 * (int64_t)1000)
 #define PAGE 1000
 #define PAGES_MAX 8
@@ -13,8 +13,8 @@
 /* Where one look is. */
 struct look {
     struct client *client;
-    const struct snapshot_want *want;
-    struct snapshot *s;
+    const struct overview_want *want;
+    struct overview *s;
     long timeout_ms;
     struct err *e;
 };
@@ -38,19 +38,19 @@ static int list(struct look *l, const char *path, const struct message *m, void 
 static int get_jobs(struct look *l)
 {
     static const char *const states[] = {"quarantined", "leased", "backing%20off", "waiting"};
-    struct snapshot *s = l->s;
+    struct overview *s = l->s;
     int rc = 0;
-    s->jobs = arena_alloc_array(&s->arena, 4 * SNAPSHOT_JOBS, sizeof *s->jobs);
+    s->jobs = arena_alloc_array(&s->arena, 4 * OVERVIEW_JOBS, sizeof *s->jobs);
     if (!s->jobs)
         return err_set(l->e, ERR_NO_MEMORY, "no memory for jobs");
     for (int i = 0; !rc && i < 4; i++) {
         struct msg_job *some;
         uint32_t count = 0;
         rc =
-            list(l, arena_printf(&s->arena, "/v1/jobs?limit=%d&state=%s", SNAPSHOT_JOBS, states[i]),
+            list(l, arena_printf(&s->arena, "/v1/jobs?limit=%d&state=%s", OVERVIEW_JOBS, states[i]),
                  &message_job, (void **)&some, &count);
         /* Those that back off wait, too. */
-        for (uint32_t k = 0; !rc && k < count && k < SNAPSHOT_JOBS; k++)
+        for (uint32_t k = 0; !rc && k < count && k < OVERVIEW_JOBS; k++)
             if (i < 3 || some[k].state != JOB_BACKING_OFF)
                 s->jobs[s->job_count++] = some[k];
     }
@@ -59,10 +59,10 @@ static int get_jobs(struct look *l)
 
 static int get_events(struct look *l)
 {
-    struct snapshot *s = l->s;
+    struct overview *s = l->s;
     uint64_t after = l->want->events_after;
     int64_t since = after ? 0 : s->wall_ms - HOUR_MS;
-    struct msg_event *kept = arena_alloc_array(&s->arena, SNAPSHOT_EVENTS, sizeof *kept);
+    struct msg_event *kept = arena_alloc_array(&s->arena, OVERVIEW_EVENTS, sizeof *kept);
     if (!kept)
         return err_set(l->e, ERR_NO_MEMORY, "no memory for events");
     for (int i = 0; i < PAGES_MAX; i++) {
@@ -76,7 +76,7 @@ static int get_events(struct look *l)
             return rc;
         for (uint32_t k = 0; k < count; k++) {
             after = page[k].event;
-            if (s->event_count == SNAPSHOT_EVENTS)
+            if (s->event_count == OVERVIEW_EVENTS)
                 memmove(kept, kept + 1, --s->event_count * sizeof *kept);
             kept[s->event_count++] = page[k];
         }
@@ -87,7 +87,7 @@ static int get_events(struct look *l)
     return 0;
 }
 
-static const struct msg_run *choose(const struct snapshot *s, const char *name)
+static const struct msg_run *choose(const struct overview *s, const char *name)
 {
     for (uint32_t i = 0; name && i < s->run_count; i++)
         if (strcmp(s->runs[i].name, name) == 0)
@@ -108,7 +108,7 @@ static int get_models(struct look *l, struct msg_run *r)
 
 static int get_runs(struct look *l)
 {
-    struct snapshot *s = l->s;
+    struct overview *s = l->s;
     int rc = list(l, "/v1/runs", &message_run, (void **)&s->runs, &s->run_count);
     for (uint32_t i = 0; !rc && l->want->models && i < s->run_count; i++)
         if (s->runs[i].state == RUN_ACTIVE)
@@ -122,21 +122,21 @@ static int get_runs(struct look *l)
     if (!rc)
         rc = list(
             l,
-            arena_printf(&s->arena, "/v1/runs/%s/curves?limit=%d", chosen->name, SNAPSHOT_POINTS),
+            arena_printf(&s->arena, "/v1/runs/%s/curves?limit=%d", chosen->name, OVERVIEW_POINTS),
             &message_curve, (void **)&s->curves, &s->curve_count);
     return rc;
 }
 
-int snapshot_fetch(struct client *c, const struct snapshot_want *want, long timeout_ms,
-                   struct snapshot **out, struct err *e)
+int overview_fetch(struct client *c, const struct overview_want *want, long timeout_ms,
+                   struct overview **out, struct err *e)
 {
-    struct snapshot *s = calloc(1, sizeof *s);
+    struct overview *s = calloc(1, sizeof *s);
     *out = NULL;
     if (!s)
         return err_set(e, ERR_NO_MEMORY, "no memory for a look at the coordinator");
     struct look l = {.client = c, .want = want, .s = s, .timeout_ms = timeout_ms, .e = e};
     double began = env_monotonic_s();
-    arena_init(&s->arena, SNAPSHOT_BYTES);
+    arena_init(&s->arena, OVERVIEW_BYTES);
     s->wall_ms = env_wall_ms();
     int rc = call(&l, "/v1/status", &message_status, &s->status);
     if (!rc)
@@ -149,13 +149,13 @@ int snapshot_fetch(struct client *c, const struct snapshot_want *want, long time
         rc = get_events(&l);
     s->took_s = env_monotonic_s() - began;
     if (rc)
-        snapshot_free(s);
+        overview_free(s);
     else
         *out = s;
     return rc;
 }
 
-void snapshot_free(struct snapshot *s)
+void overview_free(struct overview *s)
 {
     if (!s)
         return;
@@ -163,7 +163,7 @@ void snapshot_free(struct snapshot *s)
     free(s);
 }
 
-const struct msg_curve *snapshot_curve(const struct snapshot *s, int target, uint64_t index)
+const struct msg_curve *overview_curve(const struct overview *s, int target, uint64_t index)
 {
     for (uint32_t i = 0; i < s->curve_count; i++)
         if (s->curves[i].target == target && s->curves[i].index == index)
