@@ -12,9 +12,10 @@ build=(gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev li
 # What the demonstration's scripts call.
 demo=(python3 curl jq)
 # The cross compiler and qemu show that ARM computes the same bytes; clang is the second opinion on
-# warnings, and fuzzes with what libclang-rt-dev brings; prometheus reads the metrics.
+# warnings, and fuzzes with what libclang-rt-dev brings; prometheus reads the metrics, mandoc the
+# manual pages; commands are completed in zsh and fish.
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-    qemu-user-static python3 git curl jq openssl prometheus tmux)
+    qemu-user-static python3 git curl jq openssl prometheus tmux mandoc zsh fish)
 # What is measured beside: queues, a trainer and libraries that people know.
 bench=(python3 python3-torch python3-numpy libxsmm-dev beanstalkd postgresql)
 # Only to make the golden files of tests/oracle again.

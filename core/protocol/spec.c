@@ -1,11 +1,11 @@
 /* Reading and writing specs from one table of keys. What follows from a spec (shapes, costs, checks
  * against a data set) is in specshape.c. */
 #include "core/protocol/spec.h"
-#include <ini.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/base/ini_text.h"
 #include "core/base/text.h"
 
 enum key_type { KEY_NAME, KEY_U32, KEY_U64, KEY_DOUBLE, KEY_WORD, KEY_BOOL, KEY_NEEDS };
@@ -411,8 +411,8 @@ static int key_write(const struct key *k, const struct run_spec *spec, struct bu
 /* --- a file ---------------------------------------------------------------------------------- */
 
 struct parse {
-    const char *file, *text, *end;
-    int line;             /* of the line that libinih works on */
+    const char *file;
+    int line;             /* that is being read; 0: none */
     int given[KEY_COUNT]; /* line where a key stands; 0: not given */
     struct run_spec *spec;
     struct err *e;
@@ -495,15 +495,16 @@ static void unknown_key(struct parse *p, const char *section, const char *name)
     wrong(p, NULL, "[%s] %.60s: unknown key; `tacit run spec` prints all keys", section, name);
 }
 
-static int on_value(void *arg, const char *section, const char *name, const char *value)
+static int on_value(void *arg, const char *section, const char *name, const char *value, int line,
+                    struct err *e)
 {
     struct parse *p = arg;
     const struct key *k = key_find(section, name);
     const char *problem;
     char accepted[160];
 
-    if (p->rc)
-        return 0;
+    (void)e;
+    p->line = line;
     if (!k) {
         size_t i = 0;
         while (i < SECTION_COUNT && strcmp(sections[i], section) != 0)
@@ -512,13 +513,13 @@ static int on_value(void *arg, const char *section, const char *name, const char
             unknown_section(p, section);
         else
             unknown_key(p, section, name);
-        return 0;
+        return p->rc;
     }
     if (p->given[k - keys]) {
         int before = p->given[k - keys];
         p->given[k - keys] = p->line;
         wrong(p, k, "given twice, first in line %d", before);
-        return 0;
+        return p->rc;
     }
     p->given[k - keys] = p->line;
     problem = key_set(k, value, p->spec);
@@ -526,42 +527,7 @@ static int on_value(void *arg, const char *section, const char *name, const char
         key_accepted(k, accepted, sizeof accepted);
         wrong(p, k, "\"%.60s\" %s; accepted: %s", value, problem, accepted);
     }
-    return !problem;
-}
-
-/* Hands libinih one line at a time, counting (its handler is not told the line here) and without
- * the spaces in front, which it would take for the continuation of the key before. */
-static char *next_line(char *out, int size, void *arg)
-{
-    struct parse *p = arg;
-    const char *s = p->text;
-
-    if (p->rc || s == p->end)
-        return NULL;
-    const char *end = memchr(s, '\n', (size_t)(p->end - s));
-    p->text = end ? end + 1 : p->end;
-    if (!end)
-        end = p->end;
-    p->line++;
-    while (s < end && (*s == ' ' || *s == '\t'))
-        s++;
-    if (s < end && (*s == ';' || *s == '#'))
-        s = end;
-    while (end > s && (end[-1] == '\r' || end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    if (end - s > size - 2) {
-        wrong(p, NULL, "the line is longer than %d characters", size - 2);
-        return NULL;
-    }
-    /* libinih would go on, and report a later slip first. */
-    if (s < end && !memchr(s, *s == '[' ? ']' : '=', (size_t)(end - s)) &&
-        (*s == '[' || !memchr(s, ':', (size_t)(end - s)))) {
-        wrong(p, NULL, "neither \"[section]\" nor \"key = value\"");
-        return NULL;
-    }
-    memcpy(out, s, (size_t)(end - s));
-    memcpy(out + (end - s), "\n", 2);
-    return out;
+    return p->rc;
 }
 
 static void set_defaults(struct parse *p)
@@ -669,26 +635,15 @@ static void check_together(struct parse *p)
 int spec_parse(const char *text, size_t len, const char *file, struct run_spec *out, struct err *e)
 {
     struct parse p = {.file = file ? file : "spec", .spec = out, .e = e};
-    int at;
 
     memset(out, 0, sizeof *out);
     if (len > SPEC_BYTES_MAX)
         return wrong(&p, NULL, "larger than %u bytes: is this a spec?", SPEC_BYTES_MAX);
     if (!text_is_utf8(text, len))
         return wrong(&p, NULL, "not UTF-8 text: is this a spec?");
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
-        text += 3; /* a byte order mark */
-        len -= 3;
-    }
-    p.text = text;
-    p.end = text + len;
-    at = ini_parse_stream(next_line, &p, on_value, &p);
-    if (at > 0 && !p.rc) {
-        p.line = at;
-        wrong(&p, NULL, "neither \"[section]\" nor \"key = value\"");
-    }
-    if (at < 0 && !p.rc)
-        return err_set(e, ERR_NO_MEMORY, "%.120s: out of memory", p.file);
+    int rc = ini_text_read(text, len, p.file, on_value, &p, e);
+    if (rc)
+        return rc;
     p.line = 0;
     set_defaults(&p);
     if (!p.rc)

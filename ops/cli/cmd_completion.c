@@ -129,56 +129,86 @@ static void stop_soon(void *arg)
         env_stop_request();
 }
 
-static int add_runs(struct cli *cli, const char *typed, struct buf *out, struct err *e)
+/* What is typed, and what of it stands before a name ("--run="). */
+struct typed {
+    const char *all;
+    char before[64];
+};
+
+static int add_name(struct buf *out, const struct typed *t, const char *name,
+                    const char *explanation, struct err *e)
+{
+    char whole[sizeof t->before + 256];
+    snprintf(whole, sizeof whole, "%s%s", t->before, name);
+    return complete_add(out, t->all, whole, explanation, e);
+}
+
+static int add_runs(struct cli *cli, const struct typed *t, struct buf *out, struct err *e)
 {
     struct msg_run *runs;
     uint32_t count = 0;
     int rc = client_get_array(cli->client, "/v1/runs", &message_run, (void **)&runs, &count,
                               &cli->arena, e);
     for (uint32_t i = 0; !rc && i < count; i++)
-        rc = complete_add(out, typed, runs[i].name,
-                          runs[i].paused ? "paused" : run_state_words[runs[i].state], e);
+        rc = add_name(out, t, runs[i].name,
+                      runs[i].paused ? "paused" : run_state_words[runs[i].state], e);
     return rc;
 }
 
-static int add_agents(struct cli *cli, const char *typed, struct buf *out, struct err *e)
+static int add_agents(struct cli *cli, const struct typed *t, struct buf *out, struct err *e)
 {
     struct msg_agent *agents;
     uint32_t count = 0;
     int rc = client_get_array(cli->client, "/v1/agents", &message_agent, (void **)&agents, &count,
                               &cli->arena, e);
     for (uint32_t i = 0; !rc && i < count; i++)
-        rc = complete_add(out, typed, agents[i].name, "agent", e);
+        rc = add_name(out, t, agents[i].name, "agent", e);
     return rc;
 }
 
-static int add_datasets(struct cli *cli, const char *typed, struct buf *out, struct err *e)
+static int add_datasets(struct cli *cli, const struct typed *t, struct buf *out, struct err *e)
 {
     struct msg_dataset *sets;
     uint32_t count = 0;
     int rc = client_get_array(cli->client, "/v1/datasets", &message_dataset, (void **)&sets, &count,
                               &cli->arena, e);
     for (uint32_t i = 0; !rc && i < count; i++)
-        rc = complete_add(out, typed, sets[i].name, "data set", e);
+        rc = add_name(out, t, sets[i].name, "data set", e);
     return rc;
 }
 
-static int add_names(struct cli *cli, unsigned kinds, const char *typed, struct buf *out,
+static int add_coordinators(struct cli *cli, const struct typed *t, struct buf *out, struct err *e)
+{
+    int rc = 0;
+    for (int i = 0; !rc && i < cli->settings.count; i++)
+        rc = add_name(out, t, cli->settings.sections[i].name, cli->settings.sections[i].url.value,
+                      e);
+    return rc;
+}
+
+/* Stops after COORDINATOR_MS: what has come by then is there. */
+static int add_names(struct cli *cli, unsigned kinds, const char *all, struct buf *out,
                      struct err *e)
 {
+    struct typed typed = {.all = all}, *t = &typed;
     struct env_thread watch;
-    int rc = cli_connect(cli, e);
+    if (strncmp(all, "--", 2) == 0 && strchr(all, '='))
+        snprintf(t->before, sizeof t->before, "%.*s=", (int)strcspn(all, "="), all);
+    if (kinds & COMPLETE_COORDINATORS)
+        return add_coordinators(cli, t, out, e);
+    int rc = cli_settings(cli, e);
+    if (!rc)
+        rc = cli_connect(cli, e);
+    if (!rc)
+        rc = env_thread_start(&watch, stop_soon, NULL, "a clock", e);
     if (rc)
         return rc;
-    rc = env_thread_start(&watch, stop_soon, NULL, "a clock", e);
-    if (rc)
-        return rc;
-    if (!rc && kinds & COMPLETE_RUNS)
-        rc = add_runs(cli, typed, out, e);
+    if (kinds & COMPLETE_RUNS)
+        rc = add_runs(cli, t, out, e);
     if (!rc && kinds & COMPLETE_AGENTS)
-        rc = add_agents(cli, typed, out, e);
+        rc = add_agents(cli, t, out, e);
     if (!rc && kinds & COMPLETE_DATASETS)
-        rc = add_datasets(cli, typed, out, e);
+        rc = add_datasets(cli, t, out, e);
     env_stop_request();
     env_thread_join(&watch);
     return rc;
@@ -202,11 +232,8 @@ int cmd_complete(struct cli *cli, int argc, char **argv)
     const char *typed = cli->arg_count ? cli->args[cli->arg_count - 1] : "";
     buf_init(&out, ANSWER_MAX);
     int rc = complete_words(cli, cli->arg_count, cli->args, &out, &kinds, &e);
-    if (!rc && kinds & (COMPLETE_RUNS | COMPLETE_AGENTS | COMPLETE_DATASETS)) {
-        const char *value = strncmp(typed, "--", 2) == 0 ? strchr(typed, '=') : NULL;
-        if (!value)
-            rc = add_names(cli, kinds, typed, &out, &e);
-    }
+    if (!rc && kinds & ~(unsigned)(COMPLETE_FILES | COMPLETE_FOLDERS))
+        rc = add_names(cli, kinds, typed, &out, &e);
     if (out.len)
         fputs(out.data, stdout);
     buf_free(&out);

@@ -20,6 +20,16 @@ static void environment(struct manual *m)
     manual_item(m, "NO_COLOR", "Where it is not empty, output has no colours.");
 }
 
+static void files(struct manual *m)
+{
+    manual_section(m, "FILES");
+    manual_item(m, "~/.config/tacit/config.ini",
+                "Names coordinators (in $XDG_CONFIG_HOME where that is set); tacit-config(1) "
+                "explains it.");
+    manual_item(m, "~/.cache/tacit/",
+                "Downloaded models (in $XDG_CACHE_HOME where that is set); it may be deleted.");
+}
+
 static void exit_codes(struct manual *m)
 {
     manual_section(m, "EXIT STATUS");
@@ -27,7 +37,8 @@ static void exit_codes(struct manual *m)
                 "0 where all went well, else a number of sysexits(3): 64 for a mistake in what was "
                 "typed or in a spec, 65 for data that are not what they should be (a difference, "
                 "damage), 66 for what is not there, 69 for a coordinator that does not answer, 75 "
-                "for a failure that may pass, 77 for what is not permitted.",
+                "for a failure that may pass, 77 for what is not permitted, 78 for a mistake in a "
+                "configuration file.",
                 false);
 }
 
@@ -146,6 +157,7 @@ static int print_page(const struct command *c, struct err *e)
     else
         command_page(&m, name, c);
     environment(&m);
+    files(&m);
     exit_codes(&m);
     see_also(&m, c);
     int rc = manual_end(&m, e);

@@ -9,9 +9,11 @@
 #include "core/env/process.h"
 #include "core/protocol/messages.h"
 
-enum { KEY_URL = 0x100, KEY_TOKEN_FILE, KEY_CA, KEY_JSON };
+enum { KEY_AT = 0x100, KEY_URL, KEY_TOKEN_FILE, KEY_CA, KEY_JSON };
 
 static const struct argp_option connection_options[] = {
+    {"at", KEY_AT, "COORDINATOR", 0,
+     "The one of this name in the configuration file (`tacit config`)", 90},
     {"url", KEY_URL, "URL", 0, "The coordinator, http://HOST:PORT (default: $TACIT_URL)", 90},
     {"token-file", KEY_TOKEN_FILE, "FILE", 0,
      "A file that holds the admin token (default: $TACIT_TOKEN_FILE)", 90},
@@ -52,14 +54,17 @@ static error_t parse_key(int key, char *arg, struct argp_state *state)
     struct parse *p = state->input;
     struct cli *cli = p->cli;
     switch (key) {
+    case KEY_AT:
+        cli->given.at = arg;
+        return 0;
     case KEY_URL:
-        cli->url = arg;
+        cli->given.url = arg;
         return 0;
     case KEY_TOKEN_FILE:
-        cli->token_file = arg;
+        cli->given.token_file = arg;
         return 0;
     case KEY_CA:
-        cli->ca_file = arg;
+        cli->given.ca = arg;
         return 0;
     case KEY_JSON:
         cli->json = true;
@@ -91,13 +96,6 @@ static int check_args(struct parse *p)
     return 0;
 }
 
-static void from_environment(struct cli *cli)
-{
-    cli->url = env_get("TACIT_URL");
-    cli->token_file = env_get("TACIT_TOKEN_FILE");
-    cli->ca_file = env_get("TACIT_CA");
-}
-
 bool cli_parse(struct cli *cli, const struct cli_options *o, int argc, char **argv, void *input,
                int *code)
 {
@@ -108,7 +106,6 @@ bool cli_parse(struct cli *cli, const struct cli_options *o, int argc, char **ar
         return false;
     }
     cli->command = argv[0];
-    from_environment(cli);
     cli_known_options(o, p.known);
     p.argp =
         (struct argp){.options = p.known, .parser = parse_key, .args_doc = o->args, .doc = o->doc};
@@ -127,6 +124,10 @@ bool cli_parse(struct cli *cli, const struct cli_options *o, int argc, char **ar
     }
     if (!rc)
         rc = check_args(&p);
+    if (!rc && !o->offline && cli_settings(cli, &p.err)) {
+        *code = cli_fail(cli, &p.err);
+        return false;
+    }
     if (rc) {
         *code = cli_fail(cli, &p.err);
         fprintf(stderr, "`%s --help` explains, with examples.\n", cli->command);
@@ -155,11 +156,21 @@ int cli_double(const char *option, const char *arg, double min, double max, doub
 
 /* --- the coordinator -------------------------------------------------------------------------- */
 
+int cli_settings(struct cli *cli, struct err *e)
+{
+    int rc = settings_read(&cli->given, &cli->arena, &cli->settings, e);
+    cli->url = cli->settings.url.value;
+    cli->token_file = cli->settings.token_file.value;
+    cli->ca_file = cli->settings.ca.value;
+    return rc;
+}
+
 int cli_connect(struct cli *cli, struct err *e)
 {
     if (!cli->url || !*cli->url)
         return err_set(e, ERR_INVALID,
-                       "no coordinator is named: set TACIT_URL=http://HOST:PORT, or give --url");
+                       "no coordinator is named: set TACIT_URL=http://HOST:PORT, give --url, or "
+                       "write it down once (`tacit config` shows where)");
     if (!cli->token_file || !*cli->token_file)
         return err_set(e, ERR_INVALID,
                        "no token: set TACIT_TOKEN_FILE=DIR/admin.token (DIR is the coordinator's "

@@ -10,16 +10,19 @@
 #include "core/base/arena.h"
 #include "core/base/err.h"
 #include "core/client/client.h"
+#include "ops/cli/settings.h"
 
-/* Options that every command takes, from the environment where not given, and what was parsed. */
+/* Options that every command takes, from elsewhere where not given, and what was parsed. */
 struct cli {
-    const char *command;    /* "tacit run list": for messages */
-    const char *url;        /* --url, TACIT_URL */
-    const char *token_file; /* --token-file, TACIT_TOKEN_FILE */
-    const char *ca_file;    /* --ca, TACIT_CA */
-    bool json;              /* --json */
-    bool color;             /* standard output is a terminal, NO_COLOR is not set */
-    char **args;            /* the command's arguments, options taken out */
+    const char *command; /* "tacit run list": for messages */
+    struct settings_given given;
+    struct settings settings;
+    const char *url; /* these three as settings has them */
+    const char *token_file;
+    const char *ca_file;
+    bool json;   /* --json */
+    bool color;  /* standard output is a terminal, NO_COLOR is not set */
+    char **args; /* the command's arguments, options taken out */
     int arg_count;
     struct arena arena;                  /* for the command's whole life */
     struct client *client;               /* once cli_connect has been called */
@@ -50,7 +53,7 @@ const struct command *command_find(const struct command *group, const char *word
 /* What a command takes; NULL for a group that does nothing by itself. */
 const struct cli_options *command_options(const struct command *c);
 
-command_fn cmd_completion, cmd_complete, cmd_man;
+command_fn cmd_completion, cmd_complete, cmd_man, cmd_config;
 command_fn cmd_ingest, cmd_plan, cmd_report, cmd_sample;
 command_fn cmd_run_create, cmd_run_list, cmd_run_show, cmd_run_wait, cmd_run_cancel, cmd_run_spec;
 command_fn cmd_run_pause, cmd_run_resume, cmd_run_priority, cmd_run_extend, cmd_run_fork;
@@ -66,8 +69,9 @@ command_fn cmd_logs, cmd_retry, cmd_unbench;
 #define OPTION_FIRST 0x200
 struct cli_options {
     const struct argp_option *options; /* ended by {0}; NULL: none of its own */
-    /* "RUN FILE|DIR|-...". Words that completion knows: RUN, AGENT and DATASET (of those that are
-     * there), FILE, SPEC.ini, DIR, and words in small letters, which are typed as they are. */
+    /* "RUN FILE|DIR|-...". Words that completion knows: RUN, AGENT, DATASET and COORDINATOR (of
+     * those that are there), FILE, SPEC.ini, DIR, and words in small letters, which are typed as
+     * they are. */
     const char *args;
     const char *doc;        /* what it does, "\v", examples */
     int args_min, args_max; /* args_max < 0: any number */
@@ -93,6 +97,8 @@ TACIT_MUST_CHECK int cli_u64(const char *option, const char *arg, uint64_t min, 
 TACIT_MUST_CHECK int cli_double(const char *option, const char *arg, double min, double max,
                                 double *out, struct err *e);
 
+/* Fills cli->settings, url, token_file and ca_file from what is given. */
+TACIT_MUST_CHECK int cli_settings(struct cli *cli, struct err *e);
 /* Opens the client; says what to set where the URL or the token is missing. */
 TACIT_MUST_CHECK int cli_connect(struct cli *cli, struct err *e);
 /* Prints "tacit run list: message" on standard error and returns the exit code of the error. */

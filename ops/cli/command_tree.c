@@ -72,6 +72,7 @@ static const struct command root_commands[] = {
     {"restore", "a coordinator's folder from a backup", cmd_restore, NULL, NULL},
     {"gc", "let go what is stored and nobody needs", cmd_gc, NULL, NULL},
     {"scrub", "compare what is stored with its names", cmd_scrub, NULL, NULL},
+    {"config", "which coordinator, and what says so", cmd_config, NULL, NULL},
     {"completion", "have bash, zsh or fish complete commands", cmd_completion, NULL, NULL},
     {"complete", NULL, cmd_complete, NULL, NULL},
     {"man", NULL, cmd_man, NULL, NULL},
@@ -149,7 +150,7 @@ static bool is_help(const char *word)
  * many words they are, or -1 for one that is none of these. */
 static int leading_options(int argc, char **argv)
 {
-    static const char *const valued[] = {"--url", "--token-file", "--ca"};
+    static const char *const valued[] = {"--at", "--url", "--token-file", "--ca"};
     int n = 0;
     while (n < argc && argv[n][0] == '-' && !is_help(argv[n])) {
         int words = strcmp(argv[n], "--json") == 0;

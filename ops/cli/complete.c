@@ -37,12 +37,14 @@ static const struct argp_option *find_option(const struct place *p, const char *
 
 static void take_value(struct place *p, const struct argp_option *o, const char *value)
 {
-    if (strcmp(o->name, "url") == 0)
-        p->cli->url = value;
+    if (strcmp(o->name, "at") == 0)
+        p->cli->given.at = value;
+    else if (strcmp(o->name, "url") == 0)
+        p->cli->given.url = value;
     else if (strcmp(o->name, "token-file") == 0)
-        p->cli->token_file = value;
+        p->cli->given.token_file = value;
     else if (strcmp(o->name, "ca") == 0)
-        p->cli->ca_file = value;
+        p->cli->given.ca = value;
 }
 
 static void read_option(struct place *p, const char *word)
@@ -95,9 +97,13 @@ static int add_value(struct buf *out, const char *typed, const char *before, con
     static const struct {
         const char *word;
         unsigned kind;
-    } known[] = {{"FILE", COMPLETE_FILES},   {"SPEC.ini", COMPLETE_FILES},
-                 {"DIR", COMPLETE_FOLDERS},  {"RUN", COMPLETE_RUNS},
-                 {"AGENT", COMPLETE_AGENTS}, {"DATASET", COMPLETE_DATASETS}};
+    } known[] = {{"FILE", COMPLETE_FILES},
+                 {"SPEC.ini", COMPLETE_FILES},
+                 {"DIR", COMPLETE_FOLDERS},
+                 {"RUN", COMPLETE_RUNS},
+                 {"AGENT", COMPLETE_AGENTS},
+                 {"DATASET", COMPLETE_DATASETS},
+                 {"COORDINATOR", COMPLETE_COORDINATORS}};
     char one[WORD_MAX], whole[2 * WORD_MAX];
     int rc = 0;
     while (*word && !rc) {

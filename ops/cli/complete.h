@@ -13,6 +13,7 @@ enum complete_kind {
     COMPLETE_RUNS = 4,
     COMPLETE_AGENTS = 8,
     COMPLETE_DATASETS = 16,
+    COMPLETE_COORDINATORS = 32, /* of the configuration file */
 };
 
 /* words[0…count) are those behind "tacit", the last one being typed, maybe empty. Appends to out a

@@ -11,6 +11,7 @@ tacit=${BIN:-build/bin}/tacit
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 unset TACIT_URL TACIT_TOKEN_FILE TACIT_CA
+export XDG_CONFIG_HOME=$dir
 failed=0
 
 # expect CODE WORDS COMMAND…: exit code, and words somewhere in what it says (out or err).

@@ -72,9 +72,9 @@ static void words_of_commands(void **state)
     assert_false(offers("run create ", "list"));
     assert_true(offers("agents dr", "drain"));
     assert_true(offers("--url http://h:1 run l", "list"));
-    assert_string_equal(cli.url, "http://h:1");
+    assert_string_equal(cli.given.url, "http://h:1");
     assert_true(offers("--json --token-file=f run l", "list"));
-    assert_string_equal(cli.token_file, "f");
+    assert_string_equal(cli.given.token_file, "f");
     /* What serves scripts alone is not offered. */
     assert_false(offers("", "complete"));
     assert_string_equal(offered("nonsense "), "");
@@ -108,6 +108,7 @@ static void kinds_of_arguments(void **state)
         {"report --html x ", COMPLETE_RUNS},
         {"verify --work ", COMPLETE_FOLDERS},
         {"jobs --run ", COMPLETE_RUNS},
+        {"--at ", COMPLETE_COORDINATORS},
         {"agents drain a ", COMPLETE_AGENTS},
         {"datasets delete ", COMPLETE_DATASETS},
         {"restore a ", COMPLETE_FOLDERS},

@@ -32,6 +32,8 @@
 BIN=${BIN:-build/bin}
 PATIENCE=300
 dir=$(mktemp -d)
+# Whoever runs tests may have a configuration of their own.
+export XDG_CONFIG_HOME=$dir/config
 pids=()
 cleaners=()
 declare -A agents
