@@ -27,13 +27,14 @@ export function rewound(points) {
 /* Experts' and routers' tokens are those of all of them together: at one place of the axis, mixture
  * and dense model have read as much. */
 function lineOf(curve, experts) {
-    const many = curve.target === "expert" || curve.target === "router" ? experts : 1;
+    const parted = curve.target === "expert" || curve.target === "router";
+    const many = parted ? experts : 1;
     const points = rewound(curve.steps.map((step, i) => ({
         step, loss: curve.losses[i], hours: curve.ats[i] / 3600,
         tokens: step * curve.step_tokens * many })));
     return {
         key: modelKey(curve.target, curve.index), name: modelName(curve.target, curve.index),
-        target: curve.target, look: many > 1 ? `m${curve.index % 8}` : "mx", points,
+        target: curve.target, look: parted ? `m${curve.index % 8}` : "mx", points,
     };
 }
 
@@ -48,10 +49,9 @@ function hoursAt(lines, target, step) {
     return latest;
 }
 
-function heldOut(lines, validation, curves) {
+function heldOut(lines, validation, curves, experts) {
     const dense = curves.find((c) => c.target === "dense");
     const expert = curves.find((c) => c.target === "expert");
-    const experts = curves.filter((c) => c.target === "expert").length;
     const of = (name, look, target, curve, many) => curve && {
         key: `held-${target}`, name, target: "held-out", look,
         points: validation.filter((v) => v[name.startsWith("mixture") ? "mixture" : "dense"] > 0).map((v) => ({
@@ -86,6 +86,18 @@ const nearest = (xs, ys, i) => {
     return null;
 };
 
+/* About six round losses, evenly apart on a logarithmic axis. */
+export function lossTicks(low, high) {
+    const round = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8];
+    const list = [];
+    const apart = Math.max(1.04, (high / low) ** (1 / 7));
+    for (let power = 10 ** Math.floor(Math.log10(low)); power <= high; power *= 10)
+        for (const r of round)
+            if (r * power >= low && r * power <= high && (list.length === 0 || r * power >= list[list.length - 1] * apart))
+                list.push(r * power);
+    return list.length > 1 ? list : [low, high];
+}
+
 export function curvesFigure(redraw) {
     const element = h("div", { class: "plot" });
     const readout = h("div", { class: "readout", hidden: true });
@@ -118,7 +130,7 @@ export function curvesFigure(redraw) {
         return {
             width, height: HEIGHT, legend: { show: false }, padding: [10, 12, 0, 0],
             cursor: { points: { size: 6 }, drag: { x: true, y: false } },
-            scales: { x: { time: false } },
+            scales: { x: { time: false }, y: { distr: 3, log: 10, range: (_, low, high) => [low / 1.03, high * 1.03] } },
             axes: [
                 { ...common, size: 44, label: axis === "tokens" ? "tokens, all experts together" : `${unit} since the run began`,
                     labelSize: 18, space: 70,
@@ -131,7 +143,9 @@ export function curvesFigure(redraw) {
                             list.push(v / scale);
                         return list;
                     } },
-                { ...common, size: 52, label: "loss, nats a token", labelSize: 18, labelGap: 4 },
+                { ...common, size: 52, label: "loss, nats a token", labelSize: 18, labelGap: 4,
+                    splits: (_, n, low, high) => lossTicks(low, high), filter: (_, ticks) => ticks,
+                    values: (_, ticks) => ticks.map((v) => String(+v.toFixed(3))) },
             ],
             series: [{}, ...lines.map((line) => {
                 const colour = colourOf(line);
@@ -165,16 +179,14 @@ export function curvesFigure(redraw) {
     return {
         element,
         /* curves, validation: of the API; key: changes whenever they do. */
-        draw(curves, validation, key, width) {
+        draw(curves, validation, experts, key, width) {
             const theme = document.documentElement.dataset.theme;
             const now = [key, width, theme, axis, [...hidden].join()].join("|");
             if (now === drawnFor || width < 50)
                 return;
             drawnFor = now;
-            const experts = curves.filter((c) => c.target === "expert").length ||
-                curves.filter((c) => c.target === "router").length;
             lines = curves.map((c) => lineOf(c, experts));
-            lines.push(...heldOut(lines, validation || [], curves));
+            lines.push(...heldOut(lines, validation || [], curves, experts));
             const values = data();
             const xs = values[0];
             if (plot)

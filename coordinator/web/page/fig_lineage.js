@@ -2,10 +2,10 @@
  * began with on the right. */
 import { h, s } from "./dom.js";
 import { count, digits, duration, plural, time } from "./format.js";
-import { inputsOf } from "./lineage.js";
+import { inputsOf, SHARDS } from "./lineage.js";
 import { jobWords } from "./words.js";
 
-const PLATE = { width: 214, height: 92, across: 64, down: 14 };
+const PLATE = { width: 224, height: 90, across: 56, down: 14 };
 const INPUTS_MAX = 12; /* of a plate that are drawn */
 
 /* Column of each: the longest way from the root, so that wires lead to the right only. */
@@ -49,12 +49,14 @@ function place(column, edges) {
     return { columns, y };
 }
 
-function words(node) {
+function words(name, node) {
     const { made, error } = node;
     if (error)
         return [error.status === 404 ? "not on record" : error.message, ""];
     if (!made)
         return ["Looking …", ""];
+    if (name === SHARDS)
+        return [`Data set ${made.dataset}`, plural(node.digests.size, "shard")];
     if (made.what === "shard")
         return [`${made.split} shard ${made.number}`, `data set ${made.dataset}`];
     if (made.what === "tokenizer")
@@ -64,15 +66,21 @@ function words(node) {
     return [jobWords(made.grant), `${made.agent || "the coordinator"}, ${time(made.at)}, ${duration(made.seconds)}`];
 }
 
+/* The colour of the model that a job trained; none for what serves all. */
+function look({ made }) {
+    const { target, index } = (made && made.grant) || {};
+    return target === "expert" || target === "router" ? `m${index % 8}` : target && target !== "none" ? "mx" : "";
+}
+
 function plate(name, node, root, x, y, grow) {
-    const [title, note] = words(node);
+    const [title, note] = words(name, node);
     const inputs = node.made ? inputsOf(node.made) : [];
     const hidden = inputs.length - INPUTS_MAX;
-    return h("li", { class: `plate${name === root ? " root" : ""}`, key: name,
+    return h("li", { class: `plate ${look(node)}${name === root ? " root" : ""}`, key: name,
         style: { left: `${x}px`, top: `${y}px`, width: `${PLATE.width}px`, height: `${PLATE.height}px` } },
     h("b", { title }, title),
     h("div", { class: "small quiet" }, note),
-    name === root ? h("span", { class: "mono" }, digits(name))
+    name === SHARDS ? null : name === root ? h("span", { class: "mono" }, digits(name))
         : h("span", { class: "mono" }, h("a", { href: `#/lineage/${name}`, "aria-label": `Lineage of ${digits(name)}` }, digits(name))),
     inputs.length > 0 && !node.open && [" ", h("button", { type: "button", class: "plain", onclick: () => grow(name) },
         `of ${plural(inputs.length, "input")} …`)],

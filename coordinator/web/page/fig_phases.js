@@ -82,7 +82,7 @@ function geometry(width, lanes, dense, narrow) {
     const band = gap * Math.max(0, lanes - 1);
     if (narrow) {
         const base = 22;
-        return { gap, first: base, middle: base + (band + 0) / 2, denseFirst: base + band + gap + 8, start: 18,
+        return { gap, first: base, middle: base + band / 2, denseFirst: base + band + gap + 8, start: 18,
             routersEnd: 150, parted: 200, fan: 245, lanesEnd: 430, meet: 490, end: 545, height: 570,
             labels: base + band + gap + 8 + 14 * Math.max(1, dense) + 12 };
     }
@@ -109,12 +109,9 @@ function routerStops(f, g, x) {
     });
 }
 
-function frontOf(lane, share, g, x, live) {
-    if (!live || share <= 0 || share >= 1)
-        return null;
-    const [px, py] = x.at(g.fan + (g.lanesEnd - g.fan) * share, lane);
-    return s("circle", { cx: px, cy: py, r: 8, class: "pulse" });
-}
+/* Where somebody is at work: a dot on the line, placed as a dash of no length. */
+const front = (d, share, live) => live && share < 1 && s("path", { d, class: "front", pathLength: 1,
+    style: { "stroke-dasharray": "0 2", "stroke-dashoffset": String(-Math.max(0.01, share)) } });
 
 function drawing(f, width) {
     const narrow = width < NARROW;
@@ -132,7 +129,7 @@ function drawing(f, width) {
         const c = g.denseFirst + 14 * i;
         const d = x.line(g.start, c) + x.to(g.lanesEnd, c) + x.bend(g.lanesEnd, c, g.meet, g.middle);
         parts.push(s("g", { "data-tip": `${modelName(m.target, m.index)}: step ${count(m.step)} of ${count(m.steps)}` },
-            way(d, m.step / m.steps, `mx drawn${i ? " light" : ""}`, 3)));
+            way(d, m.step / m.steps, "drawn mx", 3), front(d, m.step / m.steps, f.live && m.agent)));
     });
     lanes.forEach((m, i) => {
         const c = g.first + g.gap * i;
@@ -142,7 +139,7 @@ function drawing(f, width) {
         parts.push(s("g", { "data-tip": `expert ${m.index}: step ${count(m.step)} of ${count(m.steps)}` +
             (m.agent ? `\nat work: ${m.agent}` : "") },
         way(d, share, `drawn m${m.index % 8}`, Math.min(5, g.gap - 2)),
-        frontOf(c, share, g, x, f.live && m.agent)));
+        front(d, share, f.live && m.agent)));
     });
     parts.push(way(x.line(g.meet, g.middle) + x.to(g.end, g.middle), f.reported ? 1 : f.evaluated ? 0.5 : 0, "plainly", 4));
     if (em)

@@ -9,16 +9,18 @@ const LEVELS_FIRST = 3; /* that are fetched unasked */
 const NODES_FIRST = 40;
 
 export function lineageView(context, digest) {
-    const nodes = new Map(); /* digest → {made, error, open} */
+    const nodes = new Map(); /* digest → {made, error, open, digests} */
     let closed = false;
 
-    async function fetchNode(name) {
-        if (nodes.has(name))
+    async function fetchNode(name, digests) {
+        if (nodes.has(name)) {
+            digests.forEach((one) => nodes.get(name).digests.add(one));
             return nodes.get(name);
-        const node = { made: null, error: null, open: false };
+        }
+        const node = { made: null, error: null, open: false, digests: new Set(digests) };
         nodes.set(name, node);
         try {
-            node.made = await get(`/v1/lineage/${part(name)}`);
+            node.made = await get(`/v1/lineage/${part(digests[0])}`);
         } catch (error) {
             node.error = error;
         }
@@ -27,14 +29,14 @@ export function lineageView(context, digest) {
         return node;
     }
 
-    async function expand(name, levels) {
-        const node = await fetchNode(name);
+    async function expand(name, levels, digests = [name]) {
+        const node = await fetchNode(name, digests);
         if (closed || node.error || levels === 0 || nodes.size > NODES_FIRST)
             return;
         node.open = true;
         context.redraw();
         for (const input of inputsOf(node.made))
-            await expand(input.name, levels - 1);
+            await expand(input.name, levels - 1, input.digests);
     }
 
     expand(digest, LEVELS_FIRST);

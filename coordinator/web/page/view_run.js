@@ -124,11 +124,11 @@ export function runView(context, name) {
     const inner = () => context.width - (context.width > 600 ? 44 : 32);
 
     function drawCurves() {
-        if (!r.curves.value)
+        if (!r.curves.value || !r.run.value)
             return;
         const report = r.report && r.report.value;
         const curve = (report && report.curve) || [];
-        curves.draw(r.curves.value, curve, `${r.curves.version}.${r.report ? r.report.version : 0}`, inner());
+        curves.draw(r.curves.value, curve, r.run.value.experts, `${r.curves.version}.${r.report ? r.report.version : 0}`, inner());
     }
 
     function work(run) {
