@@ -31,15 +31,25 @@ static float input(float x, bool bf16)
 static void product(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                     float *scratch)
 {
+    const size_t b_row = p->b_held ? 1 : p->b_row, b_col = p->b_held ? p->K : p->b_col;
     (void)scratch;
     for (size_t m = m0; m < m1; m++) {
         for (size_t n = n0; n < n1; n++) {
             float c = p->accumulate ? p->C[m * p->c_row + n] : 0.0f;
             for (size_t k = 0; k < p->K; k++)
                 c = f1_fma(input(p->A[m * p->a_row + k * p->a_col], p->bf16),
-                           input(p->B[k * p->b_row + n * p->b_col], p->bf16), c);
+                           input(p->B[k * b_row + n * b_col], p->bf16), c);
             p->C[m * p->c_row + n] = c;
         }
+    }
+}
+
+/* Columns are held one after the other. */
+static void hold(float *to, const struct kern_product *p, size_t n0, size_t n1)
+{
+    for (size_t n = n0; n < n1; n++) {
+        for (size_t k = 0; k < p->K; k++)
+            to[n * p->K + k] = input(p->B[k * p->b_row + n * p->b_col], p->bf16);
     }
 }
 
@@ -379,42 +389,41 @@ static void embed_backward(float *dE, const float *dx, const uint32_t *tokens, s
 }
 
 /* max, e[v] = exp(x[v] − max), sum in 16 virtual lanes; loss = ln(sum) − (x[target] − max), ln in
- * double, rounded. Stats: max, sum. */
-static void loss(float *losses, float *stats, const float *logits, size_t ld,
-                 const uint32_t *targets, size_t rows, size_t V)
+ * double, rounded. */
+static float loss_of(const float *logits, uint32_t target, size_t V, float *max, float *sum)
 {
-    for (size_t r = 0; r < rows; r++, logits += ld) {
-        if (targets[r] == KERN_NO_TARGET) {
-            losses[r] = 0.0f;
-            continue;
-        }
-        float max = -(float)INFINITY, lane[16] = {0};
-        for (size_t v = 0; v < V; v++)
-            max = f1_max(max, logits[v]);
-        for (size_t v = 0; v < V; v++)
-            lane[v % 16] = lane[v % 16] + f1_exp(logits[v] - max);
-        float sum = lanes_sum(lane);
-        losses[r] = (float)mathfn_log((double)sum) - (logits[targets[r]] - max);
-        if (stats != NULL) {
-            stats[2 * r] = max;
-            stats[2 * r + 1] = sum;
-        }
-    }
+    float lane[16] = {0};
+    *max = -(float)INFINITY;
+    for (size_t v = 0; v < V; v++)
+        *max = f1_max(*max, logits[v]);
+    for (size_t v = 0; v < V; v++)
+        lane[v % 16] = lane[v % 16] + f1_exp(logits[v] - *max);
+    *sum = lanes_sum(lane);
+    return (float)mathfn_log((double)*sum) - (logits[target] - *max);
 }
 
-/* e[v]·(scale/sum), less scale at the target. */
-static void loss_gradient(float *d, size_t d_ld, const float *logits, size_t ld, const float *stats,
-                          const uint32_t *targets, size_t rows, size_t first, size_t n,
-                          float scale_)
+static void loss(float *losses, const float *logits, size_t ld, const uint32_t *targets,
+                 size_t rows, size_t V)
 {
-    for (size_t r = 0; r < rows; r++, logits += ld, d += d_ld) {
-        for (size_t v = 0; v < n; v++) {
-            if (targets[r] == KERN_NO_TARGET) {
-                d[v] = 0.0f;
-                continue;
-            }
-            float p = f1_exp(logits[v] - stats[2 * r]) * (scale_ / stats[2 * r + 1]);
-            d[v] = first + v == targets[r] ? p - scale_ : p;
+    float max, sum;
+    for (size_t r = 0; r < rows; r++, logits += ld)
+        losses[r] =
+            targets[r] == KERN_NO_TARGET ? 0.0f : loss_of(logits, targets[r], V, &max, &sum);
+}
+
+/* d[v] = e[v]·(scale/sum), less scale at the target. */
+static void head_rows(float *losses, float *logits, size_t ld, float *across, size_t block,
+                      const uint32_t *targets, size_t rows, size_t V, float scale_, bool bf16)
+{
+    for (size_t r = 0; r < rows; r++, logits += ld, across += KERN_HEAD_WORDS) {
+        const bool none = targets[r] == KERN_NO_TARGET;
+        float max = 0.0f, sum = 1.0f;
+        losses[r] = none ? 0.0f : loss_of(logits, targets[r], V, &max, &sum);
+        for (size_t v = 0; v < V; v++) {
+            float d = none ? 0.0f : f1_exp(logits[v] - max) * (scale_ / sum);
+            d = v == targets[r] ? d - scale_ : d;
+            logits[v] = input(d, bf16);
+            across[v / KERN_HEAD_WORDS * block + v % KERN_HEAD_WORDS] = logits[v];
         }
     }
 }
@@ -490,6 +499,7 @@ static double peak(float *out, size_t rounds, bool bf16)
 const struct kern_lanes kern_lanes_definition = {
     .name = "definition",
     .product = product,
+    .hold = hold,
     .vector = vector,
     .words_block = words_block,
     .words_loss = words_loss,
@@ -506,7 +516,7 @@ const struct kern_lanes kern_lanes_definition = {
     .mix = mix,
     .embed_backward = embed_backward,
     .loss = loss,
-    .loss_gradient = loss_gradient,
+    .head_rows = head_rows,
     .adamw = adamw,
     .peak = peak,
     .squares = squares,

@@ -3,12 +3,10 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include "core/kernels/blas.h"
+#include "core/kernels/kern_parts.h"
 #include "core/kernels/mathfn.h"
-#include "core/kernels/lanes_table.h"
 
 /* Below these a second thread costs more to wake than it saves. */
 #define ALONE_ELEMENTS 16384
@@ -18,25 +16,6 @@
 /* Bounds of a product's parts are multiples of whole tiles of every instruction set. */
 #define PART_ROWS 24
 #define PART_COLUMNS 48
-/* Block sums of kern_sum_squares kept at once. */
-#define SQUARES_AT_ONCE 4096
-
-struct slot {
-    atomic_flag taken;
-    float *scratch;
-};
-
-struct kern {
-    const struct kern_lanes *lanes;
-    struct pool *pool;
-    struct blas blas; /* opened for KERN_BLAS */
-    bool bf16;
-    int threads, slot_count;
-    struct slot *slots; /* one for each thread that may be at work */
-    float *memory;
-    float squares[SQUARES_AT_ONCE];
-};
-
 /* ---- context ---- */
 
 static size_t scratch_floats(const struct kern_options *o)
@@ -49,7 +28,7 @@ static size_t scratch_floats(const struct kern_options *o)
 uint64_t kern_memory(const struct kern_options *o, int threads)
 {
     return sizeof(struct kern) +
-           (uint64_t)threads * (sizeof(struct slot) + scratch_floats(o) * sizeof(float));
+           (uint64_t)threads * (sizeof(struct kern_slot) + scratch_floats(o) * sizeof(float));
 }
 
 int kern_create(struct kern **out, struct pool *pool, const struct kern_options *o, struct err *e)
@@ -113,21 +92,6 @@ struct pool *kern_pool(const struct kern *k)
     return k->pool;
 }
 
-/* A thread's scratch while it runs one part. There are as many as threads, so one is free at once
- * (or soon, with BLAS on more threads than it bears). */
-static struct slot *slot_take(struct kern *k)
-{
-    for (int i = 0;; i = (i + 1) % k->slot_count) {
-        if (!atomic_flag_test_and_set_explicit(&k->slots[i].taken, memory_order_acquire))
-            return &k->slots[i];
-    }
-}
-
-static void slot_give(struct slot *s)
-{
-    atomic_flag_clear_explicit(&s->taken, memory_order_release);
-}
-
 static size_t at_least(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -151,7 +115,7 @@ struct product_job {
 static void product_part(void *arg, size_t begin, size_t end)
 {
     const struct product_job *j = arg;
-    struct slot *s = slot_take(j->k);
+    struct kern_slot *s = kern__slot_take(j->k);
     size_t m0 = j->by_rows ? begin : 0, m1 = j->by_rows ? end : j->M;
     size_t n0 = j->by_rows ? 0 : begin, n1 = j->by_rows ? j->N : end;
 
@@ -159,15 +123,15 @@ static void product_part(void *arg, size_t begin, size_t end)
         blas_product(&j->k->blas, j->p, m0, m1, n0, n1);
     else
         j->k->lanes->product(j->p, m0, m1, n0, n1, s->scratch);
-    slot_give(s);
+    kern__slot_give(s);
 }
 
 static void vector_part(void *arg, size_t begin, size_t end)
 {
     const struct product_job *j = arg;
-    struct slot *s = slot_take(j->k);
+    struct kern_slot *s = kern__slot_take(j->k);
     j->k->lanes->vector(j->p, begin, end, s->scratch);
-    slot_give(s);
+    kern__slot_give(s);
 }
 
 /* A token's product with weights, each of which is read once: by outputs, in parts long enough for
@@ -203,7 +167,8 @@ void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, s
                  size_t a_col, const float *B, size_t b_row, size_t b_col, float *C, size_t c_row,
                  bool accumulate)
 {
-    struct kern_product p = {K, A, a_row, a_col, B, b_row, b_col, C, c_row, accumulate, k->bf16};
+    struct kern_product p = {K, A,     a_row,      a_col,   B,     b_row, b_col,
+                             C, c_row, accumulate, k->bf16, false, false};
     struct product_job j = {k, &p, M, N, true};
 
     if (M == 0 || N == 0)
@@ -254,10 +219,10 @@ struct attention_job {
 static void attention_forward_part(void *arg, size_t begin, size_t end)
 {
     struct attention_job *j = arg;
-    struct slot *s = slot_take(j->k);
+    struct kern_slot *s = kern__slot_take(j->k);
     j->k->lanes->attention_forward(j->a, j->k->bf16, j->out, j->stats_out, j->qkv, begin, end,
                                    s->scratch);
-    slot_give(s);
+    kern__slot_give(s);
 }
 
 void kern_attention_forward(struct kern *k, const struct kern_attention *a, float *out,
@@ -271,10 +236,10 @@ void kern_attention_forward(struct kern *k, const struct kern_attention *a, floa
 static void attention_backward_part(void *arg, size_t begin, size_t end)
 {
     struct attention_job *j = arg;
-    struct slot *s = slot_take(j->k);
+    struct kern_slot *s = kern__slot_take(j->k);
     j->k->lanes->attention_backward(j->a, j->k->bf16, j->out, j->dout, j->y, j->stats, j->qkv,
                                     begin, end, s->scratch);
-    slot_give(s);
+    kern__slot_give(s);
 }
 
 void kern_attention_backward(struct kern *k, const struct kern_attention *a, float *dqkv,
@@ -290,10 +255,10 @@ void kern_attention_backward(struct kern *k, const struct kern_attention *a, flo
 static void attention_decode_part(void *arg, size_t begin, size_t end)
 {
     struct attention_job *j = arg;
-    struct slot *s = slot_take(j->k);
+    struct kern_slot *s = kern__slot_take(j->k);
     j->k->lanes->attention_decode(j->a, j->k->bf16, j->out, j->qkv, j->k_cache, j->v_cache,
                                   j->cache_seq, j->pos, begin, end, s->scratch);
-    slot_give(s);
+    kern__slot_give(s);
 }
 
 void kern_attention_decode(struct kern *k, const struct kern_attention *a, float *out,
@@ -319,7 +284,7 @@ struct rows_job {
     float *to, *to2;
     const float *x, *y, *z, *stats;
     const uint32_t *tokens;
-    size_t rows, width, ld, ld2, first;
+    size_t rows, width, ld;
     float scale;
 };
 
@@ -462,46 +427,15 @@ void kern_embed_backward(struct kern *k, float *dE, const float *dx, const uint3
 static void loss_part(void *arg, size_t r0, size_t r1)
 {
     const struct rows_job *j = arg;
-    j->lanes->loss(j->to + r0, j->to2 == NULL ? NULL : j->to2 + 2 * r0, j->x + r0 * j->ld, j->ld,
-                   j->tokens + r0, r1 - r0, j->width);
+    j->lanes->loss(j->to + r0, j->x + r0 * j->ld, j->ld, j->tokens + r0, r1 - r0, j->width);
 }
 
-void kern_loss_forward(struct kern *k, float *loss, float *stats, const float *logits, size_t ld,
+void kern_loss_forward(struct kern *k, float *loss, const float *logits, size_t ld,
                        const uint32_t *targets, size_t rows, size_t V)
 {
-    struct rows_job j = {.lanes = k->lanes,
-                         .to = loss,
-                         .to2 = stats,
-                         .x = logits,
-                         .ld = ld,
-                         .tokens = targets,
-                         .width = V};
+    struct rows_job j = {
+        .lanes = k->lanes, .to = loss, .x = logits, .ld = ld, .tokens = targets, .width = V};
     pool_for(k->pool, rows, grain_of_rows(V), loss_part, &j);
-}
-
-static void loss_gradient_part(void *arg, size_t r0, size_t r1)
-{
-    const struct rows_job *j = arg;
-    j->lanes->loss_gradient(j->to + r0 * j->ld2, j->ld2, j->x + r0 * j->ld, j->ld,
-                            j->stats + 2 * r0, j->tokens + r0, r1 - r0, j->first, j->width,
-                            j->scale);
-}
-
-void kern_loss_gradient(struct kern *k, float *d, size_t d_ld, const float *logits, size_t ld,
-                        const float *stats, const uint32_t *targets, size_t rows, size_t first,
-                        size_t n, float scale)
-{
-    struct rows_job j = {.lanes = k->lanes,
-                         .to = d,
-                         .ld2 = d_ld,
-                         .x = logits,
-                         .ld = ld,
-                         .stats = stats,
-                         .tokens = targets,
-                         .first = first,
-                         .width = n,
-                         .scale = scale};
-    pool_for(k->pool, rows, grain_of_rows(n), loss_gradient_part, &j);
 }
 
 struct words_job {
@@ -533,10 +467,7 @@ static void words_rows(const struct words_job *j, size_t r0, size_t rows, float 
     for (size_t v = 0; v < j->V; v += KERN_WORDS) {
         const size_t n = j->V - v < KERN_WORDS ? j->V - v : KERN_WORDS;
         p.B = j->E + v * j->H;
-        if (k->blas.library != NULL)
-            blas_product(&k->blas, &p, 0, rows, 0, n);
-        else
-            k->lanes->product(&p, 0, rows, 0, n, scratch);
+        kern__multiply(k, &p, rows, n, scratch);
         k->lanes->words_block(state, logits, p.c_row, rows, n);
         for (size_t r = 0; r < rows; r++) {
             const size_t target = j->targets[r0 + r];
@@ -550,10 +481,10 @@ static void words_rows(const struct words_job *j, size_t r0, size_t rows, float 
 static void words_part(void *arg, size_t r0, size_t r1)
 {
     const struct words_job *j = arg;
-    struct slot *s = slot_take(j->k);
+    struct kern_slot *s = kern__slot_take(j->k);
     for (size_t r = r0; r < r1; r += KERN_WORD_ROWS)
         words_rows(j, r, r1 - r < KERN_WORD_ROWS ? r1 - r : KERN_WORD_ROWS, s->scratch);
-    slot_give(s);
+    kern__slot_give(s);
 }
 
 void kern_word_losses(struct kern *k, float *loss, const float *x, const float *E,
@@ -624,7 +555,7 @@ double kern_sum_squares(struct kern *k, const float *x, size_t n)
 {
     double sum = 0.0;
     while (n > 0) {
-        size_t most = (size_t)SQUARES_AT_ONCE * KERN_SQUARES, now = n < most ? n : most;
+        size_t most = (size_t)KERN_SQUARES_AT_ONCE * KERN_SQUARES, now = n < most ? n : most;
         size_t blocks = (now + KERN_SQUARES - 1) / KERN_SQUARES;
         struct squares_job j = {k, x, now};
         pool_for(k->pool, blocks, ALONE_ELEMENTS / KERN_SQUARES, squares_part, &j);

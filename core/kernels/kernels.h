@@ -153,20 +153,27 @@ void kern_embed_backward(struct kern *k, float *dE, const float *dx, const uint3
                          size_t rows, size_t H);
 
 /* Cross-entropy of logits (rows,V) stride ld, per row r against targets[r]: loss[r] = −log
- * p(target), nats. targets[r] == KERN_NO_TARGET: loss 0, gradient 0 (the last position of a
- * sequence). stats (rows,2) keeps maximum and sum for the gradient; NULL where none follows. The
- * rows may be any chunk of the batch, so that B·S·V logits never exist at once. */
+ * p(target), nats; 0 where targets[r] == KERN_NO_TARGET (the last position of a sequence). */
 #define KERN_NO_TARGET UINT32_MAX
-void kern_loss_forward(struct kern *k, float *loss, float *stats, const float *logits, size_t ld,
+void kern_loss_forward(struct kern *k, float *loss, const float *logits, size_t ld,
                        const uint32_t *targets, size_t rows, size_t V);
-/* Columns first…first+n of the gradient, (softmax − onehot)·scale, into d (rows,n) stride d_ld; out
- * of the same columns of the logits and the stats of kern_loss_forward. Some columns at a time stay
- * in cache for the products that take them. d may be logits. */
-void kern_loss_gradient(struct kern *k, float *d, size_t d_ld, const float *logits, size_t ld,
-                        const float *stats, const uint32_t *targets, size_t rows, size_t first,
-                        size_t n, float scale);
 
-/* The same without a backward pass: losses of x (rows,H) under the head E (V,H), loss[r] = −log p
+/* The head, E (V,H): logits of x (rows,H) are x Eᵀ. rows: of one call at most. */
+struct kern_head {
+    size_t rows, H, V;
+};
+/* Floats of space that the head's gradients take. */
+uint64_t kern_head_space(const struct kern_head *h, int threads);
+/* Puts E into space as products take it: whenever E has changed. */
+void kern_head_hold(struct kern *k, const struct kern_head *h, float *space, const float *E);
+/* Losses as kern_loss_forward has them, and the gradients of their sum times scale: dx (rows,H),
+ * overwritten, and dE (V,H), which continues over rows in order. With d = (softmax − onehot)·scale,
+ * 0 without a target: dx = d E, dE += dᵀ x. No more than some rows' logits ever exist. */
+void kern_head_backward(struct kern *k, const struct kern_head *h, float *space, float *loss,
+                        float *dx, float *dE, const float *x, const float *E,
+                        const uint32_t *targets, size_t rows, float scale);
+
+/* The losses without a backward pass: those of x (rows,H) under the head E (V,H), loss[r] = −log p
  * of word targets[r] (each below V). Logits are taken up block by block and never stored; a last
  * bit may differ from kern_loss_forward's, whose sum runs over whole rows. */
 void kern_word_losses(struct kern *k, float *loss, const float *x, const float *E,

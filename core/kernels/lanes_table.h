@@ -16,6 +16,10 @@ struct kern_product {
     size_t c_row;
     bool accumulate;
     bool bf16; /* elements of A and B are rounded by f1_bf16 first */
+    /* Operands that are as the set's chains take them: A in steps, each an element or, where the
+     * set multiplies pairs of bfloat16, two (the last of an odd number beside −0), with a_row and
+     * a_col in steps; B as `hold` left it, from column 0 on, b_row and b_col unused. */
+    bool a_held, b_held;
 };
 
 /* Constants of one AdamW update, rounded once from the caller's doubles. */
@@ -32,8 +36,13 @@ struct kern_adamw_f {
 #define KERN_PACK_A (392 * KERN_PACK_DEPTH)
 #define KERN_PACK_B (48 * KERN_PACK_DEPTH)
 #define KERN_PACK (KERN_PACK_A + KERN_PACK_B)
+/* Words of one block of the gradient of logits across rows: whole vectors, and whole tiles of every
+ * set. */
+#define KERN_HEAD_WORDS 48
 /* Elements a block of the sum of squares. */
 #define KERN_SQUARES 4096
+/* Columns of B in a held operand are a multiple of this. */
+#define KERN_PANELS 48
 /* Words whose logits kern_word_losses has at once, for so many rows: they and a packed block of
  * hidden states stay in the second-level cache, while a block of the embedding serves all rows. */
 #define KERN_WORDS 512
@@ -57,6 +66,9 @@ struct kern_lanes {
     /* Rows m0…m1, columns n0…n1 of a product. scratch: KERN_PACK floats, 64-byte aligned. */
     void (*product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                     float *scratch);
+    /* Columns n0…n1 of B, n0 a multiple of KERN_PANELS, in the order in which products read it, to
+     * their place in `to`. */
+    void (*hold)(float *to, const struct kern_product *p, size_t n0, size_t n1);
     /* Columns n0…n1 of a product of one row, b_row = 1. */
     void (*vector)(const struct kern_product *p, size_t n0, size_t n1, float *scratch);
     /* Logits of the next n ≤ KERN_WORDS words into the rows' states (rows,32): largest so far and
@@ -90,13 +102,13 @@ struct kern_lanes {
     /* Columns c0…c1 over all rows. */
     void (*embed_backward)(float *dE, const float *dx, const uint32_t *tokens, size_t rows,
                            size_t H, size_t c0, size_t c1);
-    /* stats may be NULL. */
-    void (*loss)(float *loss, float *stats, const float *logits, size_t ld, const uint32_t *targets,
-                 size_t rows, size_t V);
-    /* Columns first…first+n. d may be logits. */
-    void (*loss_gradient)(float *d, size_t d_ld, const float *logits, size_t ld, const float *stats,
-                          const uint32_t *targets, size_t rows, size_t first, size_t n,
-                          float scale);
+    void (*loss)(float *loss, const float *logits, size_t ld, const uint32_t *targets, size_t rows,
+                 size_t V);
+    /* Losses, and the gradients d = (softmax − onehot)·scale of the logits (rows,V), as held
+     * operands A of products: along words in place of the logits, and across rows into blocks of
+     * KERN_HEAD_WORDS words, `block` floats apart, from step to step KERN_HEAD_WORDS. */
+    void (*head_rows)(float *loss, float *logits, size_t ld, float *across, size_t block,
+                      const uint32_t *targets, size_t rows, size_t V, float scale, bool bf16);
     void (*adamw)(float *p, float *m, float *v, const float *g, size_t n,
                   const struct kern_adamw_f *o);
     /* Multiply-adds on registers alone; returns their FLOPs. out: 64 floats. */

@@ -91,13 +91,30 @@ static void elements(struct bench *t, const struct kern_lanes *l, float *y)
     l->mix(y + 6 * n, 0.37f, t->a, -1.3f, t->b, n);
 }
 
+/* Losses, and products of their gradient, whose own form is the set's. */
+static void head(struct bench *t, const struct kern_lanes *l, float *y, bool bf16)
+{
+    static const uint32_t targets[ROWS] = {0, 36, 16, 15, KERN_NO_TARGET, 31, 1};
+    float *d = t->scratch + KERN_PACK, *across = d + ROWS * WIDTH;
+    float *held = across + ROWS * KERN_HEAD_WORDS;
+    struct kern_product p = {.K = WIDTH, .A = d, .a_row = WIDTH, .a_col = 1, .B = t->b, .C = y};
+    p.a_held = true, p.bf16 = bf16, p.b_row = N, p.b_col = 1, p.c_row = N;
+    memcpy(d, t->a, ROWS * WIDTH * sizeof *d);
+    l->head_rows(y + ROWS * N, d, WIDTH, across, 0, targets, ROWS, WIDTH, 0.125f, bf16);
+    l->hold(held, &p, 0, N);
+    p.B = held, p.b_held = true;
+    l->product(&p, 0, ROWS, 0, N, t->scratch);
+    p.K = ROWS, p.A = across, p.a_row = 1, p.a_col = KERN_HEAD_WORDS, p.C = y + ROWS * (N + 1);
+    p.B = t->c, p.b_held = false;
+    l->product(&p, 0, WIDTH, 0, N, t->scratch);
+}
+
 static void loss(struct bench *t, const struct kern_lanes *l, float *y)
 {
     static const uint32_t targets[ROWS] = {0, 36, 16, 15, KERN_NO_TARGET, 31, 1};
-    float *stats = y + ROWS * (WIDTH + 1);
-    l->loss(y + ROWS * WIDTH, stats, t->a, WIDTH, targets, ROWS, WIDTH);
-    l->loss_gradient(y, WIDTH, t->a, WIDTH, stats, targets, ROWS, 0, 20, 0.125f);
-    l->loss_gradient(y + 20, WIDTH, t->a + 20, WIDTH, stats, targets, ROWS, 20, WIDTH - 20, 0.125f);
+    l->loss(y + ROWS * WIDTH, t->a, WIDTH, targets, ROWS, WIDTH);
+    for (int bf16 = 0; bf16 < 2; bf16++)
+        head(t, l, y + TOKENS + (size_t)bf16 * (ROWS * (N + 1) + WIDTH * N), bf16);
     float *state = y + ROWS * (WIDTH + 4);
     l->words_block(state, t->a, WIDTH, ROWS, WIDTH);
     l->words_block(state, t->b, WIDTH, ROWS, WIDTH);

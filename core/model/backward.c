@@ -1,37 +1,13 @@
 #include "core/model/engine_parts.h"
 
-/* The gradients of head and its input by some columns of the logits of `rows` rows from i: what is
- * made of them stays in cache for both products. dX's chain over the columns goes on from block to
- * block. */
-static void head_block(struct engine *g, const float *parameters, float *gradients, size_t i,
-                       size_t rows, size_t first, float scale)
-{
-    const size_t h = g->c.hidden, left = g->c.vocab - first;
-    const size_t n = left < g->head_columns ? left : g->head_columns, ld = g->head_columns + 16;
-    const float *x = g->last_normed + i * h;
-    float *d = g->d_logits;
-    kern_loss_gradient(g->kern, d, ld, g->logits + first, g->logits_stride, g->head_stats,
-                       g->targets + i, rows, first, n, scale);
-    kern_matmul(g->kern, rows, h, n, d, ld, 1, parameters + first * h, h, 1, g->d_normed + i * h, h,
-                first > 0);
-    kern_matmul(g->kern, n, h, rows, d, 1, ld, x, h, 1, gradients + first * h, h, true);
-}
-
 /* Losses, and the gradients of head and final norm; the stream's gradient goes into d_stream. */
 static void head_backward(struct engine *g, const float *parameters, float *gradients, size_t rows,
                           float scale)
 {
-    const size_t h = g->c.hidden, v = g->c.vocab, ld = g->logits_stride;
-    const size_t norm = model_parameters(&g->c) - h;
-    for (size_t i = 0; i < rows; i += g->head_rows) {
-        const size_t n = rows - i < g->head_rows ? rows - i : g->head_rows;
-        const float *x = g->last_normed + i * h;
-        kern_matmul(g->kern, n, v, h, x, h, 1, parameters, 1, h, g->logits, ld, false);
-        kern_loss_forward(g->kern, g->losses + i, g->head_stats, g->logits, ld, g->targets + i, n,
-                          v);
-        for (size_t first = 0; first < v; first += g->head_columns)
-            head_block(g, parameters, gradients, i, n, first, scale);
-    }
+    const size_t h = g->c.hidden, norm = model_parameters(&g->c) - h;
+    const struct kern_head head = engine__head(g, g->rows);
+    kern_head_backward(g->kern, &head, g->head_space, g->losses, g->d_normed, gradients,
+                       g->last_normed, parameters, g->targets, rows, scale);
     kern_layernorm_backward(g->kern, g->d_stream, gradients + norm, g->d_normed, NULL, g->last,
                             g->last_stats, parameters + norm, rows, h);
 }

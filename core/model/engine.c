@@ -7,44 +7,19 @@
 #include "core/env/process.h"
 #include "core/kernels/mathfn.h"
 
-/* Rows of logits at a time: 256 keep the products at their full speed (32 rows, in the second-level
- * cache, ran V = 32,000 at 0.7 of it, since packing the embedding costs as much as 32 rows do);
- * fewer where V is so large that they would take more than 64 MiB. */
-#define HEAD_FLOATS_MAX ((size_t)1 << 24)
-#define HEAD_ROWS_MAX 256
-#define HEAD_ROWS_MIN 16
-/* Columns of their gradient at a time: with 256 rows 512 KiB, half a second-level cache. Made where
- * the two products then read it, B ran a twentieth faster than with a pass over all of V. */
-#define HEAD_COLUMNS 512
-/* With more threads each block costs them three meetings, which outweigh the cache (B lost a sixth
- * by 512). */
-#define HEAD_COLUMNS_SHARED 4096
 /* A micro-batch whose values fit the caches runs faster than a large one (H = 32: by a sixth
  * against 4,096 rows), once products have enough rows. */
 #define MICRO_BYTES_A_THREAD ((uint64_t)1 << 20)
 #define MICRO_ROWS_MIN 512
 
-static void set_columns(struct engine *g, int threads)
-{
-    const size_t most = threads == 1 ? HEAD_COLUMNS : HEAD_COLUMNS_SHARED;
-    g->head_columns = g->c.vocab < most ? (g->c.vocab + 15) / 16 * 16 : most;
-}
-
 static void set_sizes(struct engine *g, const struct model_config *c, bool train,
                       enum optimizer optimizer)
 {
-    size_t rows = HEAD_FLOATS_MAX / c->vocab;
     g->c = *c;
     g->head = c->hidden / c->heads;
+    g->threads = 1;
     g->train = train;
     g->optimizer = optimizer;
-    rows = rows > HEAD_ROWS_MAX ? HEAD_ROWS_MAX : rows;
-    g->head_rows = rows < HEAD_ROWS_MIN ? HEAD_ROWS_MIN : rows;
-    set_columns(g, 1);
-    /* Rows start at a cache line, but not a multiple of 1,024 floats apart (kernels.h). */
-    g->logits_stride = ((size_t)c->vocab + 15) / 16 * 16;
-    if (g->logits_stride % 1024 == 0)
-        g->logits_stride += 16;
 }
 
 static struct kern_options kern_options_of(const struct model_config *c, enum engine_arithmetic a)
@@ -91,7 +66,7 @@ static int choose_rows(struct engine *g, const struct engine_options *o, struct 
 
 static int create_parts(struct engine *g, const struct engine_options *o, struct err *e)
 {
-    set_columns(g, o->threads);
+    g->threads = o->threads;
     int rc = choose_rows(g, o, e);
     if (rc)
         return rc;
@@ -219,6 +194,8 @@ static int gradients_into(struct engine *g, float *gradients, const float *param
         return err_set(e, ERR_INVALID, "the engine was created without room for gradients");
     const double predictions = (double)batch * (length - 1);
     double sum = 0;
+    const struct kern_head head = engine__head(g, g->rows);
+    kern_head_hold(g->kern, &head, g->head_space, parameters);
     memset(gradients, 0, model_parameters(c) * sizeof *gradients);
     memset(g->embed_in, 0, embedding * sizeof *g->embed_in);
     for (uint32_t done = 0; done < batch;) {

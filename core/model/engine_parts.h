@@ -36,10 +36,8 @@ struct engine {
     bool train;
     bool recompute; /* layers keep what enters them alone; the backward pass makes the rest again */
     enum optimizer optimizer;
-    size_t rows;         /* tokens of a micro-batch at most */
-    size_t head_rows;    /* rows of logits at a time */
-    size_t head_columns; /* and columns of their gradient */
-    size_t logits_stride;
+    int threads;
+    size_t rows;      /* tokens of a micro-batch at most */
     uint32_t decoded; /* tokens in the key/value cache */
     char description[64];
 
@@ -47,7 +45,6 @@ struct engine {
     uint32_t *inputs;            /* (R) */
     uint32_t *targets;           /* (R) */
     float *losses;               /* (R) */
-    float *logits;               /* (head_rows, V) stride logits_stride */
     struct engine_layer flat;    /* forward alone */
     struct engine_layer *layers; /* [L], to be followed by the backward pass; NULL unless train */
     float *last;                 /* (R,H) what enters the final norm */
@@ -59,8 +56,7 @@ struct engine {
     float *embed_in;   /* (V,H): the embedding's gradient as input, apart from the head's */
     float *d_stream;   /* (R,H) gradient of the residual stream */
     float *d_normed;   /* (R,H) */
-    float *head_stats; /* (head_rows,2) */
-    float *d_logits;   /* (head_rows,head_columns) stride head_columns + 16 */
+    float *head_space; /* kern_head_space */
     float *d_wide;     /* (R, max(3H,Dff)) */
 
     float *muon_turned;             /* the largest matrix of a layer; Muon alone, as what follows */
@@ -74,13 +70,18 @@ struct engine_batch {
     bool decode; /* the one row is the token after those in the key/value cache */
 };
 
-/* Bytes of the workspaces for so many rows; g->c, head, train, head_rows, logits_stride are set. */
+/* Bytes of the workspaces for so many rows; g->c, head, threads, train are set. */
 uint64_t engine__workspace_size(const struct engine *g, size_t rows);
 /* Takes them from the arena (whose max is what engine__workspace_size says). */
 TACIT_MUST_CHECK int engine__workspace_take(struct engine *g, struct err *e);
 
 struct engine_weights engine__weights(const struct model_config *c, const float *parameters,
                                       uint32_t layer);
+
+static inline struct kern_head engine__head(const struct engine *g, size_t rows)
+{
+    return (struct kern_head){rows, g->c.hidden, g->c.vocab};
+}
 
 /* The rows' hidden states after the final norm, into last_normed. keep: what the backward pass
  * needs stays. */

@@ -70,12 +70,11 @@ static void walk_train(struct engine *g, struct walk *w, uint64_t rows)
         }
     }
     g->last_stats = floats(w, rows * 2);
-    g->logits = floats(w, g->head_rows * g->logits_stride);
     g->d_stream = floats(w, rows * c->hidden);
     g->d_normed = floats(w, rows * c->hidden);
     g->d_wide = floats(w, rows * wide);
-    g->head_stats = floats(w, g->head_rows * 2);
-    g->d_logits = floats(w, g->head_rows * (g->head_columns + 16));
+    const struct kern_head head = engine__head(g, rows);
+    g->head_space = floats(w, kern_head_space(&head, g->threads));
     g->gradients = floats(w, model_parameters(c));
     g->embed_in = floats(w, (uint64_t)c->vocab * c->hidden);
 }

@@ -166,7 +166,7 @@ static void decode(struct side *s, int units)
     struct kern *k;
     check(pool != NULL ? 0 : e.code, &e);
     check(kern_create(&k, pool, &(struct kern_options){0}, &e), &e);
-    kern_loss_forward(k, &loss, NULL, s->out, s->c.vocab, &target, 1, s->c.vocab);
+    kern_loss_forward(k, &loss, s->out, s->c.vocab, &target, 1, s->c.vocab);
     s->losses[s->loss_count++] = loss;
     kern_destroy(k);
     pool_destroy(pool);

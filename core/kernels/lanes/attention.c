@@ -201,7 +201,7 @@ void LANES(lanes_attention_decode)(const struct kern_attention *a, bool bf16, fl
             kc[d * cache_seq + pos] = bf16 ? f1_bf16(k[d]) : k[d];
             vc[pos * D + d] = bf16 ? f1_bf16(qkv[2 * H + h * D + d]) : qkv[2 * H + h * D + d];
         }
-        struct kern_product p = {D, q, D, 1, kc, cache_seq, 1, e, n, false, false};
+        struct kern_product p = {D, q, D, 1, kc, cache_seq, 1, e, n, false, false, false, false};
         LANES(lanes_product)(&p, 0, 1, 0, n, scratch);
         v16 largest = low, sum = v_zero();
         for (size_t j = 0; j < n; j += 16) {
@@ -216,7 +216,7 @@ void LANES(lanes_attention_decode)(const struct kern_attention *a, bool bf16, fl
             sum = v_add(sum, n - j >= 16 ? x : v_select(v_first(n - j), x, v_zero()));
         }
         float r = 1.0f / v_sum(sum), *y = out + h * D;
-        struct kern_product o = {n, e, n, 1, vc, D, 1, y, D, false, false};
+        struct kern_product o = {n, e, n, 1, vc, D, 1, y, D, false, false, false, false};
         LANES(lanes_product)(&o, 0, 1, 0, D, scratch);
         for (size_t d = 0; d < D; d += 16)
             v_store_some(y + d, v_add(v_mul(v_load_some(y + d, D - d), v_set1(r)), v_zero()),

@@ -20,6 +20,7 @@ INLINE v16 lanes_step(v16 a, v16 b, v16 c, const bool pairs)
 
 void LANES(lanes_product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,
                           float *scratch);
+void LANES(lanes_hold)(float *to, const struct kern_product *p, size_t n0, size_t n1);
 void LANES(lanes_vector)(const struct kern_product *p, size_t n0, size_t n1, float *scratch);
 void LANES(lanes_words_block)(float *state, const float *logits, size_t ld, size_t rows, size_t n);
 void LANES(lanes_words_loss)(float *loss, const float *state, const float *at, size_t rows);
@@ -46,11 +47,10 @@ void LANES(lanes_scale)(float *y, const float *x, float s, size_t n);
 void LANES(lanes_mix)(float *y, float s, const float *x, float t, const float *z, size_t n);
 void LANES(lanes_embed_backward)(float *dE, const float *dx, const uint32_t *tokens, size_t rows,
                                  size_t H, size_t c0, size_t c1);
-void LANES(lanes_loss)(float *loss, float *stats, const float *logits, size_t ld,
-                       const uint32_t *targets, size_t rows, size_t V);
-void LANES(lanes_loss_gradient)(float *d, size_t d_ld, const float *logits, size_t ld,
-                                const float *stats, const uint32_t *targets, size_t rows,
-                                size_t first, size_t n, float scale);
+void LANES(lanes_loss)(float *loss, const float *logits, size_t ld, const uint32_t *targets,
+                       size_t rows, size_t V);
+void LANES(lanes_head_rows)(float *loss, float *logits, size_t ld, float *across, size_t block,
+                            const uint32_t *targets, size_t rows, size_t V, float scale, bool bf16);
 void LANES(lanes_adamw)(float *p, float *m, float *v, const float *g, size_t n,
                         const struct kern_adamw_f *o);
 double LANES(lanes_peak)(float *out, size_t rounds, bool bf16);

@@ -54,6 +54,8 @@ INLINE size_t stride_of(size_t steps, bool unit)
 
 static bool reads_a_directly(const struct kern_product *p, size_t M, size_t N, size_t K)
 {
+    if (p->a_held)
+        return true;
     if (p->bf16)
         return false;
     if (M <= TILE_M)
@@ -95,6 +97,20 @@ static void take_rows(const struct kern_product *p, float *P, size_t stride, con
         pack_round(P, (p->a_row == 1 ? (M + TILE_M - 1) / TILE_M : M) * stride);
 }
 
+/* Where a block of A begins. */
+INLINE const float *a_at(const struct kern_product *p, size_t m, size_t k)
+{
+    return p->A + m * p->a_row + (p->a_held ? steps_of(p, k) : k) * p->a_col;
+}
+
+/* And a panel of B from step k on; held ones lie one after the other. */
+INLINE const float *b_at(const struct kern_product *p, size_t k, size_t n)
+{
+    if (p->b_held)
+        return p->B + n * steps_of(p, p->K) + steps_of(p, k) * TILE_N;
+    return p->B + k * p->b_row + n * p->b_col;
+}
+
 /* Part (rows, columns) of a matrix, to be asked for where one of its strides is 1. */
 INLINE struct ahead ahead_of(const float *x, size_t row, size_t col, size_t rows, size_t columns)
 {
@@ -118,12 +134,13 @@ static void look_ahead(const struct block *b, struct column *t, size_t n)
     const size_t columns = b->n1 - next < TILE_N ? b->n1 - next : TILE_N;
     const size_t k = next > n ? b->k : b->next_k, K = next > n ? b->K : b->next_K;
 
-    t->b = ahead_of(p->B + k * p->b_row + next * p->b_col, p->b_row, p->b_col, K, columns);
+    t->b = p->b_held ? ahead_of(b_at(p, k, next), TILE_N, 1, steps_of(p, K), TILE_N)
+                     : ahead_of(b_at(p, k, next), p->b_row, p->b_col, K, columns);
     t->each_b = ahead_each(&t->b, tiles);
     const size_t over = panels < AHEAD_PANELS ? panels : AHEAD_PANELS;
     if ((n - b->n0) / TILE_N == panels - over && b->next_M > 0) {
-        t->a = ahead_of(p->A + b->next_m * p->a_row + b->next_k * p->a_col, p->a_row, p->a_col,
-                        b->next_M, b->next_K);
+        t->a = ahead_of(a_at(p, b->next_m, b->next_k), p->a_row, p->a_col, b->next_M,
+                        p->a_held ? steps_of(p, b->next_K) : b->next_K);
         t->each_a = ahead_each(&t->a, tiles * over);
     }
 }
@@ -133,7 +150,7 @@ static void block_run(const struct block *b)
     const struct kern_product *p = b->p;
     const size_t steps = steps_of(p, b->K);
     struct column t = {.K = steps,
-                       .A = p->A + b->m * p->a_row + b->k * p->a_col,
+                       .A = a_at(p, b->m, b->k),
                        .a_row = p->a_row,
                        .a_col = p->a_col,
                        .a_step = TILE_M * p->a_row,
@@ -153,11 +170,10 @@ static void block_run(const struct block *b)
     const bool b_direct = reads_b_directly(p, b->M);
     for (size_t n = b->n0; n < b->n1; n += TILE_N) {
         const size_t columns = b->n1 - n < TILE_N ? b->n1 - n : TILE_N;
-        const float *B = p->B + b->k * p->b_row + n * p->b_col;
-        t.B = B;
-        t.b_row = p->b_row;
-        if (!b_direct || columns % 16 != 0) {
-            take_panel(p, b->pack_b, B, b->K, columns);
+        t.B = b_at(p, b->k, n);
+        t.b_row = p->b_held ? TILE_N : p->b_row;
+        if (!p->b_held && (!b_direct || columns % 16 != 0)) {
+            take_panel(p, b->pack_b, t.B, b->K, columns);
             t.B = b->pack_b;
             t.b_row = TILE_N;
         }
@@ -172,6 +188,16 @@ INLINE size_t equal_parts(size_t n, size_t most, size_t unit)
 {
     const size_t parts = (n + most - 1) / most;
     return parts == 0 ? unit : ((n + parts - 1) / parts + unit - 1) / unit * unit;
+}
+
+void LANES(lanes_hold)(float *to, const struct kern_product *p, size_t n0, size_t n1)
+{
+    struct kern_product held = *p;
+    held.B = to;
+    held.b_held = true;
+    for (size_t n = n0; n < n1; n += TILE_N)
+        take_panel(p, (float *)b_at(&held, 0, n), b_at(p, 0, n), p->K,
+                   n1 - n < TILE_N ? n1 - n : TILE_N);
 }
 
 void LANES(lanes_product)(const struct kern_product *p, size_t m0, size_t m1, size_t n0, size_t n1,

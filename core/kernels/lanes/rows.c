@@ -1,4 +1,4 @@
-/* Norms, GELU, loss, element by element: definition.c in 16 lanes. All of it is bound by memory or
+/* Norms, GELU, element by element: definition.c in 16 lanes. All of it is bound by memory or
  * by exp; rows are read from the first-level cache on the second pass and later. */
 #include "core/kernels/simd.h"
 #include "core/kernels/lanes_table.h"
@@ -121,76 +121,5 @@ void LANES(lanes_embed_backward)(float *dE, const float *dx, const uint32_t *tok
         for (size_t c = c0; c < c1; c += 16)
             v_store_some(to + c, v_add(v_load_some(to + c, c1 - c), v_load_some(from + c, c1 - c)),
                          c1 - c);
-    }
-}
-
-/* Sum of e^(x − max) over a row in 16 lanes. */
-INLINE float exp_row(const float *x, size_t V, float max)
-{
-    v16 m = v_set1(max), sum = v_zero();
-    size_t v = 0;
-
-    for (; v + 16 <= V; v += 16)
-        sum = v_add(sum, v_exp_below(v_sub(v_load(x + v), m)));
-    if (v < V)
-        sum = v_add(sum, keep_some(v_exp_below(v_sub(v_load_n(x + v, V - v), m)), V - v));
-    return v_sum(sum);
-}
-
-INLINE float largest_of_row(const float *x, size_t V)
-{
-    v16 low = v_set1(-(float)INFINITY), a = low, b = low, c = low, d = low;
-    size_t v = 0;
-
-    for (; v + 64 <= V; v += 64) {
-        a = v_max(a, v_load(x + v));
-        b = v_max(b, v_load(x + v + 16));
-        c = v_max(c, v_load(x + v + 32));
-        d = v_max(d, v_load(x + v + 48));
-    }
-    for (; v + 16 <= V; v += 16)
-        a = v_max(a, v_load(x + v));
-    if (v < V)
-        b = v_max(b, v_select(v_first(V - v), v_load_n(x + v, V - v), low));
-    return v_largest(v_max(v_max(a, b), v_max(c, d)));
-}
-
-/* A row of V = 32,000 is 128 KiB: the second pass finds it in the second-level cache. */
-void LANES(lanes_loss)(float *loss, float *stats, const float *logits, size_t ld,
-                       const uint32_t *targets, size_t rows, size_t V)
-{
-    for (size_t r = 0; r < rows; r++, logits += ld) {
-        if (targets[r] == KERN_NO_TARGET) {
-            loss[r] = 0.0f;
-            continue;
-        }
-        float max = largest_of_row(logits, V), sum = exp_row(logits, V, max);
-        loss[r] = (float)mathfn_log((double)sum) - (logits[targets[r]] - max);
-        if (stats != NULL) {
-            stats[2 * r] = max;
-            stats[2 * r + 1] = sum;
-        }
-    }
-}
-
-/* e^(x − max) is computed again rather than kept: some ten cycles a vector, where writing it and
- * reading it back costs more as soon as it leaves the caches. */
-void LANES(lanes_loss_gradient)(float *d, size_t d_ld, const float *logits, size_t ld,
-                                const float *stats, const uint32_t *targets, size_t rows,
-                                size_t first, size_t n, float scale)
-{
-    for (size_t r = 0; r < rows; r++, logits += ld, d += d_ld) {
-        if (targets[r] == KERN_NO_TARGET) {
-            memset(d, 0, n * sizeof *d);
-            continue;
-        }
-        v16 max = v_set1(stats[2 * r]), f = v_set1(scale / stats[2 * r + 1]);
-        size_t v = 0;
-        for (; v + 16 <= n; v += 16)
-            v_store(d + v, v_mul(v_exp_below(v_sub(v_load(logits + v), max)), f));
-        if (v < n)
-            v_store_n(d + v, v_mul(v_exp_below(v_sub(v_load_n(logits + v, n - v), max)), f), n - v);
-        if (targets[r] - first < n)
-            d[targets[r] - first] = d[targets[r] - first] - scale;
     }
 }

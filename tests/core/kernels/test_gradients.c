@@ -128,31 +128,34 @@ static void attention(void **state)
     free(v.x), free(v.y), free(v.dy), free(v.stats), free(cos), free(sin), free(d);
 }
 
-static double cross_entropy_loss(void *arg)
+static double head_loss(void *arg)
 {
     struct world *v = arg;
-    float loss[8];
+    const struct kern_head h = {v->rows, v->H, v->n};
+    float dx[8 * 16], dE[37 * 16], loss[8];
     double sum = 0;
-    kern_loss_forward(v->k, loss, NULL, v->x, v->H, v->targets, v->rows, v->H);
+    kern_head_hold(v->k, &h, v->stats, v->w);
+    kern_head_backward(v->k, &h, v->stats, loss, dx, dE, v->x, v->w, v->targets, v->rows, 0.5f);
     for (size_t i = 0; i < v->rows; i++)
         sum += (double)loss[i];
     return 0.5 * sum;
 }
 
-static void cross_entropy(void **state)
+static void head(void **state)
 {
     struct check *c = *state;
-    struct world v = {.k = c->definition, .rows = 5, .H = 37, .n = 185};
-    float loss[8], stats[16];
-    v.x = tame(v.n);
+    struct world v = {.k = c->definition, .rows = 5, .H = 12, .n = 37};
+    const struct kern_head h = {v.rows, v.H, v.n};
+    float dx[8 * 16], dE[37 * 16] = {0}, loss[8];
+    v.x = tame(v.rows * v.H), v.w = tame(v.n * v.H), v.stats = tame(kern_head_space(&h, 1));
     for (size_t i = 0; i < v.rows; i++)
         v.targets[i] = (uint32_t)(i * 7);
     v.targets[3] = KERN_NO_TARGET;
-    float *d = check_copy(v.x, v.n);
-    kern_loss_forward(v.k, loss, stats, v.x, v.H, v.targets, v.rows, v.H);
-    kern_loss_gradient(v.k, d, v.H, v.x, v.H, stats, v.targets, v.rows, 0, v.H, 0.5f);
-    probe_check(&(struct probe){cross_entropy_loss, &v, v.x, d, v.n, "cross-entropy"});
-    free(v.x), free(d);
+    kern_head_hold(v.k, &h, v.stats, v.w);
+    kern_head_backward(v.k, &h, v.stats, loss, dx, dE, v.x, v.w, v.targets, v.rows, 0.5f);
+    probe_check(&(struct probe){head_loss, &v, v.x, dx, v.rows * v.H, "the head's input"});
+    probe_check(&(struct probe){head_loss, &v, v.w, dE, v.n * v.H, "the head"});
+    free(v.x), free(v.w), free(v.stats);
 }
 
 /* Positions must matter only by their distance, and matter at all. */
@@ -181,7 +184,7 @@ int main(void)
         cmocka_unit_test(norm),
         cmocka_unit_test(gelu),
         cmocka_unit_test(attention),
-        cmocka_unit_test(cross_entropy),
+        cmocka_unit_test(head),
         cmocka_unit_test(rotary_scores_depend_on_distance),
     };
     return cmocka_run_group_tests(tests, check_setup, check_teardown);

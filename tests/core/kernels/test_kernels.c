@@ -1,5 +1,6 @@
 /* Every instruction set gives the definition's bytes, on every shape, at 1, 2 and 3 threads. If one
  * of these fails, two machines disagree about a training step: resumed runs and replays break. */
+#include "core/kernels/scalar.h"
 #include "tests/core/kernels/kernel_check.h"
 
 /* ---- products ---- */
@@ -293,33 +294,80 @@ static void losses_equal_the_definition(void **state)
         uint32_t targets[9];
         for (size_t r = 0; r < rows; r++)
             targets[r] = r == 4 ? KERN_NO_TARGET : (uint32_t)(check_uniform() * (float)V);
-        float *x = check_array(n), *d = check_array(n), loss[9], loss2[9], stats[18] = {0};
+        float *x = check_array(n), loss[9], loss2[9];
         for (size_t k = 0; k < n; k++)
             x[k] *= 8.0f;
-        memcpy(d, x, n * sizeof *d);
-        kern_loss_forward(c->definition, loss, stats, x, ld, targets, rows, V);
-        kern_loss_gradient(c->definition, d, ld, d, ld, stats, targets, rows, 0, V, 0.125f);
-        assert_true(loss[4] == 0.0f && d[4 * ld] == 0.0f);
-        for (size_t k = 0; k <= c->count; k++) {
-            struct kern *set = k == 0 ? c->definition : c->sets[k - 1];
-            float *d2 = check_copy(x, n), stats2[18] = {0};
-            kern_loss_forward(set, loss2, NULL, x, ld, targets, rows, V);
-            check_same(loss, loss2, rows, "loss", kern_isa(set));
-            kern_loss_forward(set, loss2, stats2, x, ld, targets, rows, V);
-            check_same(loss, loss2, rows, "loss with statistics", kern_isa(set));
-            check_same(stats, stats2, 2 * rows, "loss's statistics", kern_isa(set));
-            /* Column by column of blocks, as the head's products take it; and in place. */
-            for (size_t v = 0; v < V; v += 37)
-                kern_loss_gradient(set, d2 + v, ld, x + v, ld, stats, targets, rows, v,
-                                   V - v < 37 ? V - v : 37, 0.125f);
-            check_same(d, d2, n, "loss's gradient by blocks", kern_isa(set));
-            memcpy(d2, x, n * sizeof *d2);
-            kern_loss_gradient(set, d2, ld, d2, ld, stats, targets, rows, 0, V, 0.125f);
-            check_same(d, d2, n, "loss's gradient in place", kern_isa(set));
-            free(d2);
+        kern_loss_forward(c->definition, loss, x, ld, targets, rows, V);
+        assert_true(loss[4] == 0.0f);
+        for (size_t k = 0; k < c->count; k++) {
+            kern_loss_forward(c->sets[k], loss2, x, ld, targets, rows, V);
+            check_same(loss, loss2, rows, "loss", c->names[k]);
         }
         free(x);
-        free(d);
+    }
+}
+
+/* What the head's gradients are, step by step: d from the whole logits, then two products. */
+static void head_by_steps(struct kern *k, const struct kern_head *h, float *loss, float *dx,
+                          float *dE, const float *x, const float *E, const uint32_t *targets,
+                          float scale)
+{
+    const size_t rows = h->rows, V = h->V;
+    float *d = check_array(rows * V);
+    kern_linear(k, d, x, E, rows, h->H, V, false);
+    kern_loss_forward(k, loss, d, V, targets, rows, V);
+    for (size_t r = 0; r < rows; r++) {
+        float *y = d + r * V, max = -INFINITY, lane[16] = {0};
+        for (size_t v = 0; v < V; v++)
+            max = fmaxf(max, y[v]);
+        for (size_t v = 0; v < V; v++)
+            lane[v % 16] += f1_exp(y[v] - max);
+        for (int w = 8; w > 0; w /= 2) {
+            for (int l = 0; l < w; l++)
+                lane[l] += lane[l + w];
+        }
+        for (size_t v = 0; v < V; v++)
+            y[v] = targets[r] == KERN_NO_TARGET ? 0.0f : f1_exp(y[v] - max) * (scale / lane[0]);
+        if (targets[r] != KERN_NO_TARGET)
+            y[targets[r]] -= scale;
+    }
+    kern_linear_dx(k, dx, d, E, rows, h->H, V, false);
+    kern_linear_dw(k, dE, d, x, rows, h->H, V);
+    free(d);
+}
+
+/* The head's gradients at once are those step by step, whatever rows are taken together, and the
+ * embedding's continues over calls: or a step would depend on micro-batches, threads and caches. */
+static void the_head_equals_its_steps(void **state)
+{
+    static const struct kern_head shapes[] = {{1, 8, 2},    {3, 16, 15},   {2, 50, 33},
+                                              {41, 18, 37}, {90, 33, 800}, {531, 7, 449}};
+    struct check *c = *state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const struct kern_head *h = &shapes[i];
+        const size_t rows = h->rows, H = h->H, V = h->V, first = rows / 3;
+        float *x = check_array(rows * H), *E = check_array(V * H), *dE0 = check_array(V * H);
+        float *dE = check_copy(dE0, V * H), *dx = check_array(rows * H), *loss = check_array(rows);
+        float *dx2 = check_array(rows * H), *loss2 = check_array(rows);
+        uint32_t *targets = malloc(rows * sizeof *targets);
+        for (size_t r = 0; r < rows; r++)
+            targets[r] = r % 11 == 2 ? KERN_NO_TARGET : (uint32_t)(check_uniform() * (float)V);
+        head_by_steps(c->definition, h, loss, dx, dE, x, E, targets, 0.125f);
+        for (size_t k = 0; k <= c->count; k++) {
+            struct kern *set = k == 0 ? c->definition : c->sets[k - 1];
+            const int threads = pool_threads(kern_pool(set));
+            float *space = check_array(kern_head_space(h, threads)), *dE2 = check_copy(dE0, V * H);
+            kern_head_hold(set, h, space, E);
+            kern_head_backward(set, h, space, loss2, dx2, dE2, x, E, targets, first, 0.125f);
+            kern_head_backward(set, h, space, loss2 + first, dx2 + first * H, dE2, x + first * H, E,
+                               targets + first, rows - first, 0.125f);
+            check_same(loss, loss2, rows, "the head's losses", kern_isa(set));
+            check_same(dx, dx2, rows * H, "the head's dx", kern_isa(set));
+            check_same(dE, dE2, V * H, "the head's dE", kern_isa(set));
+            free(space), free(dE2);
+        }
+        free(x), free(E), free(dE0), free(dE), free(dx), free(loss), free(dx2), free(loss2);
+        free(targets);
     }
 }
 
@@ -342,7 +390,7 @@ static void word_losses_equal_the_definition(void **state)
         for (size_t k = 0; k < rows * H; k++)
             x[k] *= 3.0f;
         kern_linear(c->definition, logits, x, E, rows, H, V, false);
-        kern_loss_forward(c->definition, usual, NULL, logits, V, targets, rows, V);
+        kern_loss_forward(c->definition, usual, logits, V, targets, rows, V);
         kern_word_losses(c->definition, want, x, E, targets, rows, H, V);
         for (size_t r = 0; r < rows; r++)
             assert_true(fabsf(want[r] - usual[r]) <= 2e-6f * (1.0f + fabsf(usual[r])));
@@ -415,6 +463,7 @@ int main(void)
         cmocka_unit_test(elementwise_equals_the_definition),
         cmocka_unit_test(embeddings_equal_the_definition),
         cmocka_unit_test(losses_equal_the_definition),
+        cmocka_unit_test(the_head_equals_its_steps),
         cmocka_unit_test(word_losses_equal_the_definition),
         cmocka_unit_test(adamw_equals_the_definition),
         cmocka_unit_test(an_unknown_set_is_refused_by_name),
@@ -426,6 +475,7 @@ int main(void)
         cmocka_unit_test(nothing_times_nothing_is_zero),
         cmocka_unit_test(attention_equals_the_definition),
         cmocka_unit_test(decoding_equals_the_full_pass),
+        cmocka_unit_test(the_head_equals_its_steps),
     };
     int failed = cmocka_run_group_tests(tests, check_setup, check_teardown);
     return failed + cmocka_run_group_tests_name("bf16", bf16, check_setup_bf16, check_teardown);
