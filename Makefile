@@ -143,6 +143,9 @@ $(BUILD)/gen/schema_sql.c: $(SCHEMA) ops/embed_schema.sh
 $(BUILD)/gen/schema_sql.o: $(BUILD)/gen/schema_sql.c
 	@$(CC) -std=gnu11 $(ALL_CF) -c -o $@ $<
 
+# What goes with an export, embedded by the assembler.
+$(BUILD)/obj/ops/cli/export_route.o: ops/cli/route.py
+
 # The dashboard, embedded: its files as they are, and uPlot as npm brought it.
 $(BUILD)/gen/web_files.c: $(WEB) $(UPLOT_F) ops/embed_web.sh
 	@mkdir -p $(@D)

@@ -312,10 +312,12 @@ int cmd_sample(struct cli *cli, int argc, char **argv)
         .doc = "Continues a prompt: the run's routers read its beginning, the expert whose router "
                "likes it best answers. Which one is said on standard error. Only that expert is "
                "downloaded. Downloads are kept in $XDG_CACHE_HOME/tacit or ~/.cache/tacit, "
-               "2 GiB of them.\v"
+               "2 GiB of them. A folder that `tacit export` wrote is taken in a run's place where "
+               "its name has a slash; no coordinator is asked then.\v"
                "Examples:\n  tacit sample my-run \"def main(\" --tokens 100\n"
                "  tacit sample my-run \"Once upon a time\" --expert 2 --seed 7\n"
-               "  tacit sample my-run \"The state\" --json | jq .expert",
+               "  tacit sample my-run \"The state\" --json | jq .expert\n"
+               "  tacit sample ./my-export \"The state\"",
         .args_min = 2,
         .args_max = 2,
         .json = true,
@@ -328,9 +330,7 @@ int cmd_sample(struct cli *cli, int argc, char **argv)
     int code;
     if (!cli_parse(cli, &o, argc, argv, &in, &code))
         return code;
-    int rc = cli_connect(cli, &e);
-    if (!rc)
-        rc = mixture_open(&s.mixture, cli, cli->args[0], &e);
+    int rc = mixture_open(&s.mixture, cli, cli->args[0], &e);
     if (!rc)
         rc = encode_prompt(&s, &e);
     if (!rc)

@@ -1,10 +1,12 @@
-/* A run's mixture at hand: its spec and tokenizer, and models as they are asked for, downloaded
- * once (blob_cache.h). */
+/* A mixture at hand: its spec and tokenizer, and models as they are asked for. Of a run, downloaded
+ * once (blob_cache.h); or of a folder of `tacit export` (layout safetensors), without coordinator.
+ */
 #ifndef TACIT_OPS_CLI_MIXTURE_H
 #define TACIT_OPS_CLI_MIXTURE_H
 
 #include "core/data/tokenizer.h"
 #include "core/model/engine.h"
+#include "core/protocol/manifest.h"
 #include "core/protocol/messages.h"
 #include "core/protocol/spec.h"
 #include "ops/cli/blob_cache.h"
@@ -12,15 +14,20 @@
 
 struct mixture {
     struct cli *cli;
+    const char *folder; /* NULL: of a run */
     struct blob_cache cache;
-    struct msg_run run;
-    struct msg_dataset dataset;
+    struct msg_manifest manifest; /* of a folder */
+    struct msg_run run; /* of a folder: name, experts, spec, and of models what was exported */
+    struct msg_dataset dataset; /* of a folder: name, vocab, seq, tokenizer */
     struct run_spec spec;
     struct tokenizer *tokenizer;
+    struct buf tokenizer_model, spec_text; /* their files */
 };
 
-/* cli is connected. Close it also after an error. */
-TACIT_MUST_CHECK int mixture_open(struct mixture *m, struct cli *cli, const char *run,
+/* A word with a slash is a folder ("./out", "out/"), any other names a run. */
+bool mixture_is_folder(const char *run_or_folder);
+/* Connects cli where it has to be and is not. Close it also after an error. */
+TACIT_MUST_CHECK int mixture_open(struct mixture *m, struct cli *cli, const char *run_or_folder,
                                   struct err *e);
 void mixture_close(struct mixture *m);
 
@@ -28,6 +35,8 @@ void mixture_close(struct mixture *m);
  * also after an error). */
 TACIT_MUST_CHECK int mixture_engine(struct mixture *m, const struct model_config *c,
                                     struct engine **engine, float **parameters, struct err *e);
+/* What is known of a model, or NULL where there is none of it yet. */
+const struct msg_model_progress *mixture_has(const struct mixture *m, int target, uint64_t index);
 /* The newest published model of a target into parameters. ERR_CONFLICT where there is none yet. */
 TACIT_MUST_CHECK int mixture_model(struct mixture *m, int target, uint32_t index,
                                    const struct model_config *c, float *parameters, struct err *e);
