@@ -1,4 +1,4 @@
-/* tacit-agent: parses its options, then agent_run. */
+/* tacit-agent: collects its settings, then agent_run. */
 #include <argp.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -7,13 +7,19 @@
 #include <sysexits.h>
 #include "agent/agent.h"
 #include "agent/capabilities.h"
+#include "agent/settings.h"
+#include "core/base/manual.h"
+#include "core/base/option_values.h"
 #include "core/base/options.h"
 #include "core/base/text.h"
 #include "core/client/client.h"
+#include "core/env/file.h"
 #include "core/env/process.h"
 #include "core/version.h"
 
-#define CACHE_BYTES_DEFAULT (10ull << 30)
+#define SETTINGS_MAX (1u << 20) /* bytes, of the configuration file too */
+#define CACHE_DEFAULT "10G"
+#define GRACE_DEFAULT "30"
 #define CACHE_BYTES_MIN (1ull << 20)
 #define THREADS_MAX 1024
 #define GRACE_S_MAX 86400
@@ -33,8 +39,15 @@ static const char doc[] =
     "              --token-file join.token --work /var/lib/tacit-agent \\\n"
     "              --threads 8 --cache-size 50G\n"
     "  tacit-agent … --preempt-cloud aws --grace 90           # a spot machine\n"
-    "  srun --signal=USR1@60 --requeue tacit-agent … --grace 50 --preempt-exit 75\n\n"
-    "The join token is needed once; afterwards the work folder holds a token of this agent's own.";
+    "  srun --signal=USR1@60 --requeue tacit-agent … --grace 50 --preempt-exit 75\n"
+    "  tacit-agent --config /etc/tacit/agent.ini --settings   # what holds, and what says so\n\n"
+    "The join token is needed once; afterwards the work folder holds a token of this agent's "
+    "own.\n\n"
+    "A configuration file has lines \"name = value\", called as the options, without \"--\"; "
+    "comments stand on lines of their own, behind \"#\". Options win over the file, the file over "
+    "the environment.";
+
+static const char summary[] = "trains for a tacit coordinator on this machine";
 
 enum {
     KEY_CA = 256,
@@ -47,7 +60,10 @@ enum {
     KEY_URL,
     KEY_EXIT,
     KEY_CAPABILITIES,
-    KEY_JSON
+    KEY_JSON,
+    KEY_CONFIG,
+    KEY_SETTINGS,
+    KEY_MANUAL
 };
 
 static const struct argp_option options[] = {
@@ -68,16 +84,14 @@ static const struct argp_option options[] = {
     {"preempt-url", KEY_URL, "URL", 0, "its address, where it is another than usual", 1},
     {"preempt-exit", KEY_EXIT, "CODE", 0,
      "exit code after a notice, SIGTERM and SIGUSR1 among them (default: 0)", 1},
-    {"capabilities", KEY_CAPABILITIES, NULL, 0,
-     "tell what this machine computes with, tested, and exit", 2},
-    {"json", KEY_JSON, NULL, 0, "with --capabilities: as JSON", 2},
+    {"config", KEY_CONFIG, "FILE", OPTION_TYPED_ONLY, "take settings from this file, too", 2},
+    {"settings", KEY_SETTINGS, NULL, OPTION_TYPED_ONLY,
+     "show each setting with what says so, and exit", 3},
+    {"capabilities", KEY_CAPABILITIES, NULL, OPTION_TYPED_ONLY,
+     "tell what this machine computes with, tested, and exit", 3},
+    {"json", KEY_JSON, NULL, OPTION_TYPED_ONLY, "with --settings or --capabilities: as JSON", 3},
+    {"manual", KEY_MANUAL, NULL, OPTION_HIDDEN | OPTION_TYPED_ONLY, "print the manual page", 3},
     {0}};
-
-/* What the command line says. */
-struct command {
-    struct agent_options o;
-    bool capabilities, json;
-};
 
 /* "50G" → bytes. */
 static bool parse_bytes(const char *text, uint64_t *out)
@@ -101,92 +115,97 @@ static bool parse_bytes(const char *text, uint64_t *out)
     return true;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static int set_name(struct agent_options *o, const char *arg, struct err *e)
 {
-    struct command *c = state->input;
-    struct agent_options *o = &c->o;
-    struct err url_error = {0};
-    double seconds = 0;
-    int64_t n = 0;
-    switch (key) {
-    case 'c':
-        o->url = arg;
-        break;
-    case 't':
-        o->token_file = arg;
-        break;
-    case 'w':
-        o->work = arg;
-        break;
-    case 'n':
-        if (!text_to_i64(arg, &n) || n < 1 || n > THREADS_MAX) {
-            argp_error(state, "--threads %s: a number from 1 to %d is wanted", arg, THREADS_MAX);
-        } else {
-            o->threads = (int)n;
-        }
-        break;
-    case KEY_GRACE:
-        if (!text_to_double(arg, &seconds) || seconds < 1 || seconds > GRACE_S_MAX) {
-            argp_error(state, "--grace %s: seconds from 1 to %d are wanted", arg, GRACE_S_MAX);
-        }
-        o->preempt.grace_ms = (int64_t)(seconds * 1000);
-        break;
-    case KEY_FILE:
-        o->preempt.file = arg;
-        break;
-    case KEY_COMMAND:
-        o->preempt.command = arg;
-        break;
-    case KEY_CLOUD:
-        o->preempt.cloud = cloud_of(arg);
-        if (o->preempt.cloud == CLOUD_NONE) {
-            argp_error(state, "--preempt-cloud %s: aws, gcp or azure is wanted", arg);
-        }
-        break;
-    case KEY_URL:
-        if (client_url_check(arg, &url_error)) {
-            argp_error(state, "--preempt-url: %s", url_error.message);
-        }
-        o->preempt.url = arg;
-        break;
-    case KEY_EXIT:
-        if (!text_to_i64(arg, &n) || n < 0 || n > 255) {
-            argp_error(state, "--preempt-exit %s: a number from 0 to 255 is wanted", arg);
-        }
-        o->preempt.exit_code = (int)n;
-        break;
-    case KEY_CACHE:
-        if (!parse_bytes(arg, &o->cache_bytes) || o->cache_bytes < CACHE_BYTES_MIN) {
-            argp_error(state,
-                       "--cache-size %s: a size of at least 1M is wanted, such as 500M or 20G",
-                       arg);
-        }
-        break;
-    case KEY_NAME:
-        if (!text_is_name(arg)) {
-            argp_error(state,
+    if (!text_is_name(arg)) {
+        return err_set(e, ERR_INVALID,
                        "--name '%s': 1 to 64 letters, digits, '.', '_' or '-' are wanted, not "
                        "starting with '.' or '-'",
                        arg);
+    }
+    o->name = arg;
+    return 0;
+}
+
+static int set_number(struct agent_options *o, int key, const char *arg, struct err *e)
+{
+    double seconds = 0;
+    int64_t n = 0;
+    if (key == KEY_GRACE) {
+        if (!text_to_double(arg, &seconds) || seconds < 1 || seconds > GRACE_S_MAX) {
+            return err_set(e, ERR_INVALID, "--grace %s: seconds from 1 to %d are wanted", arg,
+                           GRACE_S_MAX);
         }
-        o->name = arg;
-        break;
-    case KEY_CA:
-        o->ca_file = arg;
-        break;
-    case KEY_CAPABILITIES:
-        c->capabilities = true;
-        break;
-    case KEY_JSON:
-        c->json = true;
-        break;
-    case ARGP_KEY_ARG:
-        argp_error(state, "unexpected argument '%s'", arg);
-        break;
-    default:
-        return ARGP_ERR_UNKNOWN;
+        o->preempt.grace_ms = (int64_t)(seconds * 1000);
+    } else if (key == KEY_EXIT) {
+        if (!text_to_i64(arg, &n) || n < 0 || n > 255) {
+            return err_set(e, ERR_INVALID, "--preempt-exit %s: a number from 0 to 255 is wanted",
+                           arg);
+        }
+        o->preempt.exit_code = (int)n;
+    } else if (!text_to_i64(arg, &n) || n < 1 || n > THREADS_MAX) {
+        return err_set(e, ERR_INVALID, "--threads %s: a number from 1 to %d is wanted", arg,
+                       THREADS_MAX);
+    } else {
+        o->threads = (int)n;
     }
     return 0;
+}
+
+static int set(void *input, int key, const char *arg, struct err *e)
+{
+    struct agent_options *o = input;
+    switch (key) {
+    case 'c':
+        o->url = arg;
+        return client_url_check(arg, e);
+    case 't':
+        o->token_file = arg;
+        return 0;
+    case 'w':
+        o->work = arg;
+        return 0;
+    case 'n':
+    case KEY_GRACE:
+    case KEY_EXIT:
+        return set_number(o, key, arg, e);
+    case KEY_FILE:
+        o->preempt.file = arg;
+        return 0;
+    case KEY_COMMAND:
+        o->preempt.command = arg;
+        return 0;
+    case KEY_CLOUD:
+        o->preempt.cloud = cloud_of(arg);
+        return o->preempt.cloud != CLOUD_NONE
+                   ? 0
+                   : err_set(e, ERR_INVALID, "--preempt-cloud %s: aws, gcp or azure is wanted",
+                             arg);
+    case KEY_URL:
+        o->preempt.url = arg;
+        return client_url_check(arg, e) ? err_prefix(e, "--preempt-url") : 0;
+    case KEY_CACHE:
+        if (!parse_bytes(arg, &o->cache_bytes) || o->cache_bytes < CACHE_BYTES_MIN) {
+            return err_set(e, ERR_INVALID,
+                           "--cache-size %s: a size of at least 1M is wanted, such as 500M or 20G",
+                           arg);
+        }
+        return 0;
+    case KEY_NAME:
+        return set_name(o, arg, e);
+    case KEY_CA:
+        o->ca_file = arg;
+        return 0;
+    }
+    return 0;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    if (key == ARGP_KEY_ARG) {
+        argp_error(state, "unexpected argument '%s'", arg);
+    }
+    return option_values_typed(state->input, key, arg) ? 0 : ARGP_ERR_UNKNOWN;
 }
 
 /* A host's name as a name: what does not belong becomes '-'. */
@@ -207,43 +226,121 @@ static int usage(const char *what)
     return EX_USAGE;
 }
 
+/* What is set nowhere else. Strings live as long as the process. */
+static void set_defaults(struct option_values *v)
+{
+    static char name[65], threads[24];
+    default_name(name);
+    snprintf(threads, sizeof threads, "%d", env_cpu_count());
+    option_values_last(v, 'c', env_get("TACIT_URL"), "TACIT_URL");
+    option_values_last(v, 't', env_get("TACIT_TOKEN_FILE"), "TACIT_TOKEN_FILE");
+    option_values_last(v, KEY_CA, env_get("TACIT_CA"), "TACIT_CA");
+    option_values_last(v, KEY_NAME, name, "the host's name");
+    option_values_last(v, 'n', threads, "all processors");
+    option_values_last(v, KEY_CACHE, CACHE_DEFAULT, "default");
+    option_values_last(v, KEY_GRACE, GRACE_DEFAULT, "default");
+    option_values_last(v, KEY_EXIT, "0", "default");
+}
+
+static int read_settings(struct option_values *v, struct agent_options *o, struct err *e)
+{
+    const char *file = option_values_get(v, KEY_CONFIG)->value;
+    struct buf text;
+    int rc = 0;
+    if (file) {
+        rc = env_file_read(file, SETTINGS_MAX, &text, e);
+        if (!rc) {
+            rc = option_values_file(v, text.data ? text.data : "", text.len, file, e);
+            buf_free(&text);
+        }
+    }
+    set_defaults(v);
+    return rc ? rc : option_values_apply(v, set, o, e);
+}
+
+static int print_manual(struct err *e)
+{
+    struct manual m;
+    manual_begin(&m, "tacit-agent", 1, summary);
+    manual_section(&m, "SYNOPSIS");
+    manual_synopsis(&m, "tacit-agent", "--coordinator URL --work DIR");
+    manual_section(&m, "DESCRIPTION");
+    manual_doc_before(&m, doc);
+    manual_section(&m, "OPTIONS");
+    manual_options(&m, options);
+    manual_own_options(&m);
+    manual_doc_after(&m, doc, true);
+    manual_section(&m, "SEE ALSO");
+    manual_text(&m, "tacit(1), tacitd(8)", false);
+    int rc = manual_end(&m, e);
+    if (!rc) {
+        fputs(m.out.data, stdout);
+    }
+    buf_free(&m.out);
+    return rc;
+}
+
+/* What is asked for in place of work; false: nothing. */
+static bool only_tells(const struct option_values *v, int *code, struct err *e)
+{
+    bool json = option_values_get(v, KEY_JSON)->value;
+    if (option_values_get(v, KEY_SETTINGS)->value) {
+        *code = err_exit_code(settings_print(v, json, e));
+    } else if (option_values_get(v, KEY_CAPABILITIES)->value) {
+        *code = capabilities_print(json);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static int run(struct option_values *v)
+{
+    struct agent_options o = {0};
+    struct err e = {0};
+    int code = 0;
+    if (option_values_get(v, KEY_MANUAL)->value) {
+        return err_exit_code(print_manual(&e));
+    }
+    int rc = read_settings(v, &o, &e);
+    if (rc) {
+        fprintf(stderr, "tacit-agent: %s\nTry 'tacit-agent --help'.\n", e.message);
+        return err_exit_code(rc);
+    }
+    if (only_tells(v, &code, &e)) {
+        return code;
+    }
+    if (!o.url) {
+        return usage("no coordinator: give --coordinator URL, or set TACIT_URL");
+    }
+    if (!o.work) {
+        return usage("no work folder: give --work DIR (identity, cache and saves go there)");
+    }
+    if (o.preempt.url && o.preempt.cloud == CLOUD_NONE) {
+        return usage("--preempt-url needs --preempt-cloud aws, gcp or azure: whose format it is");
+    }
+    if (capabilities_check(&e)) {
+        return usage(e.message);
+    }
+    return agent_run(&o);
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
-    char name[65];
+    struct option_values v;
+    struct arena arena;
     struct err e = {0};
     env_stop_on_signals(); /* first: from here on a stop ends with 0 */
     env_stop_on_notice();
     if (options_check(options, true, argc, argv, &e)) {
         return usage(e.message);
     }
-    default_name(name);
-    struct command c = {.o = {.url = env_get("TACIT_URL"),
-                              .token_file = env_get("TACIT_TOKEN_FILE"),
-                              .ca_file = env_get("TACIT_CA"),
-                              .name = name,
-                              .threads = env_cpu_count(),
-                              .cache_bytes = CACHE_BYTES_DEFAULT}};
-    const struct agent_options *o = &c.o;
+    arena_init(&arena, SETTINGS_MAX);
+    option_values_init(&v, options, &arena);
     argp_err_exit_status = EX_USAGE;
-    argp_parse(&argp, argc, argv, 0, NULL, &c);
-    if (c.capabilities) {
-        return capabilities_print(c.json);
-    }
-    if (!o->url) {
-        return usage("no coordinator: give --coordinator URL, or set TACIT_URL");
-    }
-    if (!o->work) {
-        return usage("no work folder: give --work DIR (identity, cache and saves go there)");
-    }
-    if (client_url_check(o->url, &e)) {
-        return usage(e.message);
-    }
-    if (o->preempt.url && o->preempt.cloud == CLOUD_NONE) {
-        return usage("--preempt-url needs --preempt-cloud aws, gcp or azure: whose format it is");
-    }
-    if (capabilities_check(&e)) {
-        return usage(e.message);
-    }
-    return agent_run(o);
+    argp_parse(&argp, argc, argv, 0, NULL, &v);
+    int code = run(&v);
+    arena_free(&arena);
+    return code;
 }
