@@ -14,6 +14,8 @@
 #include "coordinator/api/openapi.h"
 #include "coordinator/keep/restore.h"
 #include "coordinator/tacitd.h"
+#include "coordinator/tls/authority.h"
+#include "coordinator/tls/tls_command.h"
 
 /* Less, and an agent that is about to name what it uploaded would have to send it again. */
 #define GRACE_MS_MIN 10000
@@ -43,7 +45,8 @@ static const struct argp_option option_list[] = {
     {"data", 'd', "DIR", 0, "Folder of the databases and tokens; made where absent", 0},
     {"listen", 'l', "HOST:PORT", 0,
      "Address to listen on (" LISTEN_DEFAULT "); port 0 takes a free one", 0},
-    {"tls-cert", OPTION_CERT, "FILE", 0, "Certificate chain, PEM: speak HTTPS", 0},
+    {"tls-cert", OPTION_CERT, "FILE", 0,
+     "Certificate chain, PEM: speak HTTPS (default: what `tacitd tls init` made in DIR)", 0},
     {"tls-key", OPTION_KEY, "FILE", 0, "The certificate's private key, PEM", 0},
     {"insecure", OPTION_INSECURE, NULL, 0,
      "Listen beyond this machine without TLS: tokens and data can be read on the way", 0},
@@ -66,8 +69,8 @@ static const char doc[] =
     "Examples:\n"
     "  tacitd --data /var/lib/tacit\n"
     "  tacitd --data ./data --listen 127.0.0.1:0\n"
-    "  tacitd --data ./data --listen 0.0.0.0:8420 \\\n"
-    "         --tls-cert cert.pem --tls-key key.pem\n\n"
+    "  tacitd tls init --data ./data --host train.example.org   # then, beyond this machine:\n"
+    "  tacitd --data ./data --listen 0.0.0.0:8420\n\n"
     "SIGTERM finishes what is queued and stops; agents go on and deliver to the next start.";
 
 const char *argp_program_version = "tacitd " TACIT_VERSION;
@@ -148,9 +151,9 @@ static int check_exposure(struct options *o, struct err *e)
         return err_set(
             e, ERR_INVALID,
             "--listen %s: without TLS, tokens and data could be read on the way to other "
-            "machines; give --tls-cert and --tls-key, or --insecure on a network that "
-            "you trust",
-            o->listen);
+            "machines; make a certificate (`tacitd tls init --data %s --host NAME`), give "
+            "--tls-cert and --tls-key, or --insecure on a network that you trust",
+            o->listen, o->dir);
     return 0;
 }
 
@@ -218,11 +221,16 @@ int main(int argc, char **argv)
     struct err e = {0};
 
     argp_err_exit_status = EX_USAGE;
+    if (argc > 1 && strcmp(argv[1], "tls") == 0)
+        return tls_command(argc - 1, argv + 1);
     if (options_check(option_list, true, argc, argv, &e)) {
         fprintf(stderr, "tacitd: %s\nTry 'tacitd --help'.\n", e.message);
         return EX_USAGE;
     }
     argp_parse(&parser, argc, argv, 0, NULL, &o);
+    char *own = o.certificate || o.insecure || !o.dir ? NULL : tls_server_path(o.dir);
+    if (own)
+        o.certificate = own;
     if (o.openapi) {
         int printed = print_openapi(&e);
         if (printed)
@@ -244,6 +252,7 @@ int main(int argc, char **argv)
                                                  .ready = say_ready,
                                                  .ready_arg = &o},
                         &e);
+    free(own);
     if (rc)
         fprintf(stderr, "tacitd: %s\n", e.message);
     return rc ? err_exit_code(rc) : EX_OK;

@@ -27,7 +27,8 @@ struct service {
     _Atomic uint64_t answers[4];   /* since the start: 2xx, 3xx, 4xx, 5xx */
     bool open_figures; /* it listens on loopback alone: figures over all are read without a token */
     bool tls;          /* it is asked by HTTPS */
-    bool no_duplicates; /* idle agents do not do what others are slow with */
+    _Atomic int64_t tls_until_ms; /* when its certificate ends, since 1970; 0: without TLS */
+    bool no_duplicates;           /* idle agents do not do what others are slow with */
     /* Called after a COMMIT that made `jobs` more jobs ready to claim: wakes as many waiting
      * claims. Any thread. Set by api/ before the works start. */
     void (*jobs_ready)(void *arg, uint64_t jobs);

@@ -1,8 +1,6 @@
 #include "coordinator/tacitd.h"
 
-#include "core/base/buf.h"
 #include "core/env/clock.h"
-#include "core/env/file.h"
 #include "core/env/process.h"
 #include "core/version.h"
 #include "coordinator/api/server.h"
@@ -14,30 +12,28 @@
 #include "coordinator/run/works.h"
 #include "coordinator/store/gc.h"
 #include "coordinator/store/store.h"
+#include "coordinator/tls/identity.h"
 
 #define PREDECESSOR_MS 10000 /* a predecessor that is being stopped finishes within this */
-#define PEM_BYTES_MAX (1u << 20)
 #define TICK_MS_MAX 1000
 
 struct coordinator {
     struct service service;
     struct tokens tokens;
-    struct buf certificate, key;
+    struct tls_identity *identity;
     struct api *api;
     struct server *server;
 };
 
-static int read_tls(struct coordinator *c, const struct tacitd_options *o, struct err *e)
+static int open_identity(struct coordinator *c, const struct tacitd_options *o, struct err *e)
 {
-    int rc;
+    int rc = o->certificate ? tls_identity_open(&c->identity, o->certificate, o->key, e) : 0;
 
-    if (!o->certificate)
-        return 0;
-    rc = env_file_read(o->certificate, PEM_BYTES_MAX, &c->certificate, e);
     if (rc)
-        return err_prefix(e, "--tls-cert");
-    rc = env_file_read(o->key, PEM_BYTES_MAX, &c->key, e);
-    return rc ? err_prefix(e, "--tls-key") : 0;
+        return err_prefix(e, "%s", o->key ? "--tls-cert, --tls-key" : "the certificate");
+    if (c->identity)
+        atomic_store(&c->service.tls_until_ms, tls_identity_until_ms(c->identity));
+    return 0;
 }
 
 /* In this order: the store waits for a predecessor; tokens are there before anybody can ask; the
@@ -45,7 +41,7 @@ static int read_tls(struct coordinator *c, const struct tacitd_options *o, struc
 static int start(struct coordinator *c, const struct tacitd_options *o, struct err *e)
 {
     struct server_options so = {.address = o->address, .wait_ms = PREDECESSOR_MS};
-    int rc = read_tls(c, o, e);
+    int rc = open_identity(c, o, e);
 
     c->service.dir = o->dir;
     c->service.started_ms = env_monotonic_ms();
@@ -70,8 +66,7 @@ static int start(struct coordinator *c, const struct tacitd_options *o, struct e
                            &(struct keeper_options){o->gc_grace_ms ? o->gc_grace_ms : GC_GRACE_MS,
                                                     KEEPER_FIRST_MS},
                            e);
-    so.certificate = c->certificate.data;
-    so.key = c->key.data;
+    so.identity = c->identity;
     return rc ? rc : server_start(&c->server, c->api, &c->service, &so, e);
 }
 
@@ -89,8 +84,7 @@ static void stop(struct coordinator *c)
     server_destroy(c->server);
     api_destroy(c->api);
     lease_clock_destroy(c->service.leases);
-    buf_free(&c->certificate);
-    buf_free(&c->key);
+    tls_identity_close(c->identity);
 }
 
 static void run(struct coordinator *c)
@@ -99,6 +93,10 @@ static void run(struct coordinator *c)
 
     while (!env_stop_wait_ms(next_ms)) {
         struct err e = {0};
+        if (c->identity) {
+            tls_identity_look(c->identity);
+            atomic_store(&c->service.tls_until_ms, tls_identity_until_ms(c->identity));
+        }
         if (lease_tick(&c->service, &next_ms, &e)) {
             log_error("leases cannot be looked after: %s", e.message);
             next_ms = TICK_MS_MAX;
@@ -112,8 +110,6 @@ int tacitd_run(const struct tacitd_options *o, struct err *e)
 {
     struct coordinator c = {0};
 
-    buf_init(&c.certificate, PEM_BYTES_MAX);
-    buf_init(&c.key, PEM_BYTES_MAX);
     int rc = start(&c, o, e);
     if (!rc) {
         log_info("started version=%s port=%u data=%s incarnation=%llu", TACIT_VERSION,

@@ -12,7 +12,8 @@ struct listen_address;
 struct tacitd_options {
     const char *dir; /* of the databases and tokens */
     const struct listen_address *address;
-    const char *certificate, *key; /* PEM files, or NULL: without TLS */
+    const char *certificate, *key; /* PEM files, or NULL: without TLS; key NULL: it is with the
+                                      certificate */
     int64_t gc_grace_ms;           /* of blobs that nobody names; 0: GC_GRACE_MS (store/gc.h) */
     bool no_duplicates;            /* service.h */
     void (*ready)(void *arg, uint16_t port); /* requests are answered from now on; may be NULL */

@@ -14,6 +14,7 @@
 #include "coordinator/log.h"
 #include "coordinator/run/events.h"
 #include "coordinator/run/works.h"
+#include "coordinator/tls/authority.h"
 
 /* Of one request: a long list as JSON (run/reply.c), or a body's message. */
 #define ARENA_MAX (96u << 20)
@@ -23,10 +24,13 @@ static int rotate_token(void *arg, int kind, char *token, struct err *e)
 {
     struct api *a = arg;
     struct digest d;
+    struct err left = {0};
     int rc = tokens_renew(a->service->dir, kind, token, e);
 
     if (rc)
         return rc;
+    if (kind == TOKEN_JOIN && tls_join_token(a->service->dir, token, &left))
+        log_warn("agent.join has the token of before: why=\"%s\"", left.message);
     digest_of(token, strlen(token), &d);
     env_mutex_lock(&a->mutex);
     a->tokens[kind] = d;

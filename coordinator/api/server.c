@@ -14,6 +14,7 @@
 #include "coordinator/api/deadlines.h"
 #include "coordinator/log.h"
 #include "coordinator/store/blobs.h"
+#include "coordinator/tls/identity.h"
 
 #define SERVER_THREADS 2      /* parsing and copying; what waits is on other threads */
 #define CONNECTIONS_MAX 20000 /* 10,000 agents with a claim and a transfer each */
@@ -31,6 +32,7 @@ struct server {
     struct MHD_Daemon *daemon;
     char problem[200]; /* what libmicrohttpd last said while starting */
     bool starting;
+    const struct tls_identity *identity;
     atomic_int exchanges;
 
     struct deadlines *deadlines;
@@ -350,18 +352,45 @@ static void on_log(void *arg, const char *fmt, va_list args)
         vsnprintf(s->problem, sizeof s->problem, fmt, args);
 }
 
+/* A connection's session finds the server, and by it what is shown now. */
+static void on_connection(void *arg, struct MHD_Connection *c, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    const union MHD_ConnectionInfo *i =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+    (void)context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED && i && i->tls_session)
+        gnutls_session_set_ptr((gnutls_session_t)i->tls_session, arg);
+}
+
+static int on_certificate(gnutls_session_t session, const gnutls_datum_t *authorities, int count,
+                          const gnutls_pk_algorithm_t *algorithms, int algorithm_count,
+                          gnutls_pcert_st **chain, unsigned *length, gnutls_privkey_t *key)
+{
+    const struct server *s = gnutls_session_get_ptr(session);
+
+    (void)authorities;
+    (void)count;
+    (void)algorithms;
+    (void)algorithm_count;
+    if (!s || !s->identity)
+        return -1;
+    tls_identity_show(s->identity, chain, length, key);
+    return 0;
+}
+
 static struct MHD_Daemon *daemon_start(struct server *s, const struct server_options *o)
 {
     const struct sockaddr *address = &o->address->socket.any;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->key},
-        {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(intptr_t)on_certificate},
+                                   {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, s},
+                                   {MHD_OPTION_END, 0, NULL}};
 
     if (address->sa_family == AF_INET6)
         flags |= MHD_USE_IPv6;
-    if (o->certificate)
+    if (o->identity)
         flags |= MHD_USE_TLS;
     else
         tls[0].option = MHD_OPTION_END;
@@ -413,6 +442,7 @@ int server_start(struct server **out, struct api *a, struct service *service,
         return err_set(e, ERR_NO_MEMORY, "no memory for the server");
     s->api = a;
     s->service = service;
+    s->identity = o->identity;
     rc = deadlines_start(&s->deadlines, s->api, e);
     if (!rc)
         rc = listen_on(s, o, e);

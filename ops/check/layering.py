@@ -49,6 +49,7 @@ MAY_INCLUDE = {
 LIBRARIES = [
     (r"microhttpd\.h", ["coordinator/api"]),
     (r"curl/.*", ["core/client"]),
+    (r"gnutls/.*", ["coordinator/tls"]),
     (r"sqlite3\.h", ["coordinator/store"]),
     (r"sodium.*", ["core/base/digest.c"]),
     (r"sentencepiece.*", ["core/data"]),
