@@ -41,6 +41,26 @@ static void quality_row(struct table *t, const char *name, const struct msg_qual
     table_row(t, cells);
 }
 
+/* A mixture that was extended has seen more than the dense model: then nothing says "equal". */
+static bool is_as_many(double one, double other)
+{
+    return fabs(one - other) <= 0.01 * other;
+}
+
+static const char *dense_name(struct arena *a, const struct msg_report *r, const char *before)
+{
+    if (!r->mixture || is_as_many((double)r->dense->tokens, (double)r->mixture->tokens))
+        return arena_printf(a, "dense%s equal tokens", before);
+    return arena_printf(a, "dense%s %s tokens", before, format_si(a, (double)r->dense->tokens));
+}
+
+static const char *dense_flops_name(struct arena *a, const struct msg_report *r, const char *before)
+{
+    if (!r->mixture || is_as_many(r->dense_flops->flops, r->mixture->flops))
+        return arena_printf(a, "dense%s equal FLOPs", before);
+    return arena_printf(a, "dense%s %s", before, format_flops(a, r->dense_flops->flops));
+}
+
 /* A claim about the mixture names tokens, FLOPs with routers and perplexity after the prefix. */
 static void say_claim(struct doc *d, const struct msg_report *r, const char *against,
                       const struct msg_quality *dense)
@@ -66,15 +86,15 @@ static void say_quality(struct doc *d, const struct msg_report *r)
     if (r->mixture)
         quality_row(&t, "mixture", r->mixture, r->mixture);
     if (r->dense)
-        quality_row(&t, "dense, equal tokens", r->dense, r->mixture);
+        quality_row(&t, dense_name(d->arena, r, ","), r->dense, r->mixture);
     if (r->dense_flops)
-        quality_row(&t, "dense, equal FLOPs", r->dense_flops, r->mixture);
+        quality_row(&t, dense_flops_name(d->arena, r, ","), r->dense_flops, r->mixture);
     doc_heading(d, "Mixture and dense");
     doc_table(d, &t);
     if (r->mixture && r->dense)
-        say_claim(d, r, "dense at equal tokens", r->dense);
+        say_claim(d, r, dense_name(d->arena, r, " at"), r->dense);
     if (r->mixture && r->dense_flops)
-        say_claim(d, r, "dense at equal FLOPs", r->dense_flops);
+        say_claim(d, r, dense_flops_name(d->arena, r, " at"), r->dense_flops);
     if (!r->dense && !r->dense_flops)
         doc_say(d, "No dense model was trained ([dense] enabled = no): there is nothing to compare "
                    "with.");
@@ -96,8 +116,12 @@ static void say_headline(struct doc *d, const struct msg_report *r)
     const struct {
         const struct msg_quality *dense;
         const char *words;
-    } against[] = {{r->dense, "as many tokens"},
-                   {r->dense_flops, "as many FLOPs, routers included"}};
+    } against[] = {{r->dense, r->dense && is_as_many((double)r->dense->tokens, (double)m->tokens)
+                                  ? "as many tokens"
+                                  : "fewer tokens"},
+                   {r->dense_flops, r->dense_flops && is_as_many(r->dense_flops->flops, m->flops)
+                                        ? "as many FLOPs, routers included"
+                                        : "fewer FLOPs"}};
     for (int i = 0; i < 2; i++)
         if (against[i].dense)
             figures[n++] = (struct doc_figure){
@@ -304,7 +328,7 @@ static void say_spent(struct doc *d, const struct msg_report *r)
         doc_say(d, "%s from start to report; computing, all agents together:",
                 format_duration(a, s->wall));
         doc_say(d,
-                "routers %s, scoring %s, segments %s, experts %s, dense %s, dense at equal FLOPs "
+                "routers %s, scoring %s, segments %s, experts %s, dense %s, the second dense "
                 "%s, evaluation %s.",
                 format_duration(a, s->routers), format_duration(a, s->scoring),
                 format_duration(a, s->segments), format_duration(a, s->experts),
