@@ -101,6 +101,7 @@ $(BUILD)/lib/%.a:
 	@ar rcs $@ $^
 
 LINK = @mkdir -p $(@D) && $(CXX) -o $@ $^ $(EXTRA_LD) $(ALL_LD)
+$(BUILD)/bin/tacitd: EXTRA_LD := -lsystemd
 $(BUILD)/bin/tacitd: $(BUILD)/obj/coordinator/main.o $(BUILD)/lib/coordinator.a $(BUILD)/lib/core.a
 	$(LINK)
 $(BUILD)/bin/tacit-agent: $(BUILD)/obj/agent/main.o $(BUILD)/lib/agent.a $(BUILD)/lib/core.a

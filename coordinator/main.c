@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include "core/base/manual.h"
 #include "core/base/options.h"
 #include "core/base/text.h"
 #include "core/env/clock.h"
@@ -27,7 +29,7 @@ struct options {
     const char *dir, *listen, *certificate, *key, *restore;
     bool insecure;
     int64_t grace_ms;
-    bool no_duplicates, openapi;
+    bool no_duplicates, openapi, manual;
     struct listen_address address;
 };
 
@@ -38,7 +40,8 @@ enum {
     OPTION_GRACE,
     OPTION_RESTORE,
     OPTION_NO_DUPLICATES,
-    OPTION_OPENAPI
+    OPTION_OPENAPI,
+    OPTION_MANUAL
 };
 
 static const struct argp_option option_list[] = {
@@ -58,6 +61,7 @@ static const struct argp_option option_list[] = {
      "Idle agents do not do once more what another one is slow with", 0},
     {"openapi", OPTION_OPENAPI, NULL, 0, "Print the description of the API, OpenAPI 3.1, and end",
      1},
+    {"manual", OPTION_MANUAL, NULL, OPTION_HIDDEN, "Print the manual page, and end", 1},
     {0}};
 
 static const char doc[] =
@@ -125,11 +129,14 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
     case OPTION_NO_DUPLICATES:
         o->no_duplicates = true;
         return 0;
+    case OPTION_MANUAL:
+        o->manual = true;
+        return 0;
     case OPTION_OPENAPI:
         o->openapi = true;
         return 0;
     case ARGP_KEY_END:
-        if (o->openapi)
+        if (o->openapi || o->manual)
             return 0;
         if (!o->dir)
             argp_error(state, "--data DIR is needed");
@@ -175,6 +182,7 @@ static void say_ready(void *arg, uint16_t port)
     printf("tacitd: listening on %s://%s:%u, data in %s\n", o->certificate ? "https" : "http",
            o->address.host, port, o->dir);
     fflush(stdout);
+    (void)sd_notify(0, "READY=1"); /* where systemd started it, units that need it may start */
 }
 
 static int say_progress(void *arg, uint64_t done, uint64_t total, struct err *e)
@@ -214,6 +222,32 @@ static int print_openapi(struct err *e)
     return rc;
 }
 
+static int print_manual(struct err *e)
+{
+    struct manual m;
+
+    manual_begin(&m, "tacitd", 8, "the coordinator of tacit: keeps runs, hands out their jobs");
+    manual_section(&m, "SYNOPSIS");
+    manual_synopsis(&m, "tacitd", "--data DIR");
+    manual_break(&m);
+    manual_synopsis(&m, "tacitd tls", "init|renew --data DIR");
+    manual_section(&m, "DESCRIPTION");
+    manual_doc_before(&m, doc);
+    manual_section(&m, "OPTIONS");
+    manual_options(&m, option_list);
+    manual_own_options(&m);
+    manual_section(&m, "NOTES");
+    manual_doc_after(&m, doc, true);
+    tls_command_manual(&m);
+    manual_section(&m, "SEE ALSO");
+    manual_text(&m, "tacit(1), tacit-agent(1)", false);
+    int rc = manual_end(&m, e);
+    if (!rc)
+        fwrite(m.out.data, 1, m.out.len, stdout);
+    buf_free(&m.out);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp parser = {option_list, on_option, NULL, doc, NULL, NULL, NULL};
@@ -231,8 +265,8 @@ int main(int argc, char **argv)
     char *own = o.certificate || o.insecure || !o.dir ? NULL : tls_server_path(o.dir);
     if (own)
         o.certificate = own;
-    if (o.openapi) {
-        int printed = print_openapi(&e);
+    if (o.openapi || o.manual) {
+        int printed = o.openapi ? print_openapi(&e) : print_manual(&e);
         if (printed)
             fprintf(stderr, "tacitd: %s\n", e.message);
         return printed ? err_exit_code(printed) : EX_OK;

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 build=(gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev libsqlite3-dev
     libarchive-dev libcurl4-openssl-dev libinih-dev libsentencepiece-dev libopenblas0-pthread
-    libgnutls28-dev libncurses-dev)
+    libgnutls28-dev libncurses-dev libsystemd-dev)
 # What the demonstration's scripts call.
 demo=(python3 curl jq)
 # The cross compiler and qemu show that ARM computes the same bytes; clang is the second opinion on

@@ -112,6 +112,15 @@ static void tell(const struct input *in, const struct tls_made *made)
            in->dir, in->dir, made->url);
 }
 
+void tls_command_manual(struct manual *m)
+{
+    manual_section(m, "TLS");
+    manual_doc_before(m, doc);
+    manual_options(m, option_list);
+    manual_paragraph(m);
+    manual_doc_after(m, doc, false);
+}
+
 int tls_command(int argc, char **argv)
 {
     static char name[] = "tacitd tls";
