@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the packages that tacit is built, tested or measured with, where they are missing: Debian's,
 # and npm's in build/npm/GROUP/node_modules.
-#   ops/deps.sh [build] [demo] [test] [bench] [oracle]     default: build
+#   ops/deps.sh [build] [demo] [test] [bench] [oracle] [export]     default: build
 # Silent and quick where all are there: neither apt nor npm is touched then.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -20,10 +20,14 @@ test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu lib
 bench=(python3 python3-torch python3-numpy libxsmm-dev beanstalkd postgresql)
 # Only to make the golden files of tests/oracle again.
 oracle=(python3-torch python3-numpy)
-# What comes from npm, by exact version: the page's charts.
+# What comes from npm, by exact version: the page's charts; llama.cpp and transformers' tokenizer,
+# which must read what is exported.
 build_npm=(uplot@1.6.32)
-test_npm=()
+test_npm=(node-llama-cpp@3.22.1 @node-llama-cpp/linux-x64@3.22.1 @huggingface/tokenizers@0.2.0)
 bench_npm=()
+# Of `make export-check` alone: half a gigabyte.
+export_npm=(@huggingface/transformers@4.3.1 @img/sharp-linux-x64@0.35.5
+    @img/sharp-libvips-linux-x64@1.3.4)
 
 wanted=() npm_groups=()
 for group in "${@:-build}"; do
@@ -33,8 +37,9 @@ for group in "${@:-build}"; do
     test) wanted+=("${test[@]}") npm_groups+=(test) ;;
     bench) wanted+=("${bench[@]}") npm_groups+=(bench) ;;
     oracle) wanted+=("${oracle[@]}") ;;
+    export) npm_groups+=(export) ;;
     *)
-        echo "ops/deps.sh: no group '$group': build, demo, test, bench and oracle are known" >&2
+        echo "ops/deps.sh: no group '$group': build, demo, test, bench, oracle and export are known" >&2
         exit 64
         ;;
     esac
