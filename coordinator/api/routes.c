@@ -118,6 +118,12 @@ static const struct route routes[] = {
     {"GET", "/v1/runs/{name}/curves", ROUTE_READ, READERS, NULL, NULL, runs_curves, NULL,
      LIST(curve), .queries = QUERY_LIMIT,
      .about = "the learning curve of every model, routers' first"},
+    {"GET", "/v1/runs/{name}/timeline", ROUTE_READ, READERS, NULL, &message_timeline, runs_timeline,
+     NULL, .queries = QUERY_LIMIT, .about = "who had which of its jobs when"},
+    {"GET", "/v1/runs/{name}/parting", ROUTE_READ, READERS, NULL, &message_parting, runs_parting,
+     NULL, .about = "how its corpus is parted among the experts, round by round, by source"},
+    {"GET", "/v1/runs/{name}/costs", ROUTE_READ, READERS, NULL, &message_spending, runs_costs, NULL,
+     .about = "what each part of it takes, and has taken so far"},
     {"GET", "/v1/runs/{name}/results", ROUTE_READ, READERS, NULL, NULL, runs_results, NULL,
      LIST(result), .queries = QUERY_AFTER | QUERY_LIMIT,
      .about = "its done jobs, by their numbers"},
@@ -139,6 +145,8 @@ static const struct route routes[] = {
 
     {"GET", "/metrics", ROUTE_READ, READERS | MAY(CALLER_NONE), NULL, NULL, status_metrics, NULL,
      .text = "text/plain", .about = "figures for Prometheus"},
+    {"GET", "/v1/overview", ROUTE_READ, READERS | MAY(CALLER_NONE), NULL, &message_overview,
+     status_overview, NULL, .about = "figures over all, without names"},
     {"GET", "/v1/status", ROUTE_READ, READERS, NULL, &message_status, status_show, NULL,
      .about = "the coordinator in figures"},
 

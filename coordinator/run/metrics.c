@@ -3,6 +3,8 @@
 #include <string.h>
 #include "core/base/buf.h"
 #include "core/protocol/messages.h"
+#include "coordinator/run/advance.h"
+#include "coordinator/run/run_share.h"
 #include "coordinator/run/runs.h"
 #include "coordinator/store/ops.h"
 
@@ -102,39 +104,59 @@ static void say_process(struct metrics *m, const struct msg_status *s)
               (double)atomic_load(&m->c->service->answers[i]));
 }
 
+struct shown {
+    const char *name;
+    double progress;
+    uint64_t states[5];
+};
+
+/* As far as is published, and heard of what is under way: without a look at each model. */
+static int look_at(struct call *c, uint64_t id, struct shown *out, struct err *e)
+{
+    struct run_view v;
+    struct run_parts planned, done;
+    int rc = run_view_load(c->conn, id, true, c->arena, &v, e);
+    if (!rc)
+        rc = run_parts_now(c, &v, &done, e);
+    if (!rc)
+        rc = op_job_states(c->conn, id, out->states, e);
+    if (rc)
+        return rc;
+    run_parts_planned(&v, &planned);
+    out->progress = run_parts_share(&planned, &done);
+    out->name = v.row.name;
+    return 0;
+}
+
 /* Names as labels are as many as there are active runs, 64 at most. */
 static void say_runs(struct metrics *m)
 {
-    struct run_row *rows;
-    uint32_t count, states[4] = {0}, shown = 0;
+    uint64_t states[4], *ids;
+    uint32_t shown;
+    struct shown runs[RUNS_SHOWN];
+    if (!m->rc)
+        m->rc = op_run_states(m->c->conn, states, m->e);
+    if (!m->rc)
+        m->rc = op_runs_active(m->c->conn, RUNS_SHOWN, m->c->arena, &ids, &shown, m->e);
+    for (uint32_t i = 0; !m->rc && i < shown; i++)
+        m->rc = look_at(m->c, ids[i], &runs[i], m->e);
     if (m->rc)
         return;
-    m->rc = op_runs(m->c->conn, m->c->arena, &rows, &count, m->e);
-    for (uint32_t i = 0; !m->rc && i < count; i++)
-        states[rows[i].state]++;
     family(m, "runs", "gauge", "Runs by state.");
     for (int i = RUN_ACTIVE; i <= RUN_CANCELLED; i++)
-        value(m, "runs", "state", run_state_words[i], states[i]);
-    struct msg_run *runs = arena_alloc_array(m->c->arena, RUNS_SHOWN, sizeof *runs);
-    for (uint32_t i = 0; !m->rc && runs && i < count && shown < RUNS_SHOWN; i++) {
-        struct call c = *m->c;
-        if (rows[i].state != RUN_ACTIVE)
-            continue;
-        c.name = rows[i].name;
-        m->rc = runs_show(&c, NULL, &runs[shown], m->e);
-        shown++;
-    }
-    if (m->rc || !runs || shown == 0)
+        value(m, "runs", "state", run_state_words[i], (double)states[i]);
+    if (shown == 0)
         return;
     family(m, "run_progress_ratio", "gauge", "Share of an active run's FLOPs that is done.");
     for (uint32_t i = 0; i < shown; i++)
         value(m, "run_progress_ratio", "run", runs[i].name, runs[i].progress);
     family(m, "run_jobs_done", "gauge", "Jobs of an active run that are done.");
     for (uint32_t i = 0; i < shown; i++)
-        value(m, "run_jobs_done", "run", runs[i].name, (double)runs[i].jobs_done);
+        value(m, "run_jobs_done", "run", runs[i].name, (double)runs[i].states[JOB_DONE]);
     family(m, "run_jobs_quarantined", "gauge", "Jobs of an active run that are in quarantine.");
     for (uint32_t i = 0; i < shown; i++)
-        value(m, "run_jobs_quarantined", "run", runs[i].name, (double)runs[i].jobs_quarantined);
+        value(m, "run_jobs_quarantined", "run", runs[i].name,
+              (double)runs[i].states[JOB_QUARANTINED]);
 }
 
 int status_metrics(struct call *c, const void *in, void *out, struct err *e)

@@ -9,7 +9,7 @@
 #include "core/mixture/scores.h"
 #include "coordinator/store/blobs.h"
 
-#define DETAIL_BYTES_MAX (64u << 10)
+#define DETAIL_BYTES_MAX (384u << 10) /* shares, and counts of PROTOCOL_PARTED_CELLS */
 #define SCRATCH_MAX (1u << 20)
 
 /* In an arena of its own: a report asks for as many as there are models and points of a curve. */
@@ -119,6 +119,18 @@ static int count_labels(struct own_job *j, const struct draw_window *w, const ui
     return 0;
 }
 
+/* A row a source. NULL where there are too many to keep, or no memory for it: shares do then. */
+static const double *counts_by_source(struct own_job *j, const struct evaluate_counts *c)
+{
+    size_t cells = (size_t)c->parts * c->labels;
+    double *counts =
+        cells > PROTOCOL_PARTED_CELLS ? NULL : arena_alloc_array(j->arena, cells, sizeof *counts);
+    for (uint32_t l = 0; counts && l < c->labels; l++)
+        for (uint32_t p = 0; p < c->parts; p++)
+            counts[(size_t)l * c->parts + p] = (double)c->counts[(size_t)p * c->labels + l];
+    return counts;
+}
+
 static int write_detail(struct own_job *j, const struct evaluate_counts *counts,
                         const char **detail, struct err *e)
 {
@@ -128,16 +140,18 @@ static int write_detail(struct own_job *j, const struct evaluate_counts *counts,
         return err_set(e, ERR_NO_MEMORY, "no memory for %u shares", experts);
     for (uint32_t i = 0; i < experts; i++)
         shares[i] = evaluate_counts_share(counts, i);
-    struct msg_round_report r = {.round = j->row.key.final ? j->view.spec.router.rounds
-                                                           : j->row.key.round,
-                                 .final = j->row.key.final,
-                                 .purity = evaluate_counts_purity(counts),
-                                 .inverse_purity = evaluate_counts_inverse_purity(counts),
-                                 .shares = shares,
-                                 .share_count = experts};
+    struct msg_parted r = {.round =
+                               j->row.key.final ? j->view.spec.router.rounds : j->row.key.round,
+                           .final = j->row.key.final,
+                           .purity = evaluate_counts_purity(counts),
+                           .inverse_purity = evaluate_counts_inverse_purity(counts),
+                           .shares = shares,
+                           .share_count = experts,
+                           .counts = counts_by_source(j, counts)};
+    r.count_count = r.counts ? experts * counts->labels : 0;
     struct buf b;
     buf_init(&b, DETAIL_BYTES_MAX);
-    int rc = message_encode(&message_round_report, &r, &b, e);
+    int rc = message_encode(&message_parted, &r, &b, e);
     if (!rc && !(*detail = arena_strndup(j->arena, b.data, b.len)))
         rc = err_set(e, ERR_NO_MEMORY, "no memory for a detail");
     buf_free(&b);

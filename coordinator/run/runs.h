@@ -21,6 +21,9 @@ call_fn datasets_list, datasets_show;
 call_fn jobs_show;     /* {id} → msg_job */
 call_fn jobs_attempts; /* {id} → raw array of msg_attempt, oldest first */
 call_fn status_jobs, status_agents, status_show; /* raw arrays of msg_job, msg_agent; msg_status */
+call_fn status_overview;                         /* msg_overview */
+call_fn runs_timeline, runs_parting;             /* {name} → msg_timeline, msg_parting */
+call_fn runs_costs;                              /* {name} → msg_spending */
 call_fn status_metrics;                          /* raw text for Prometheus */
 
 call_fn lineage_show; /* {name}: a digest or its first digits → msg_made */

@@ -123,11 +123,22 @@ static void fill_steering(struct call *c, const struct agent_row *a, bool holds,
     }
 }
 
+static bool is_silent(const struct call *c, const struct agent_row *a)
+{
+    int64_t seen = lease_agent_seen(c->service->leases, a->id);
+    return seen < 0 || c->now_ms - seen > AGENT_SILENT_MS;
+}
+
+static bool works(const struct agent_row *a, bool silent, bool holds)
+{
+    return holds && !silent && a->drain == AGENT_WORKS && a->revoked_ms == 0;
+}
+
 static int fill_agent(struct call *c, const struct agent_row *a, struct msg_agent *m, struct err *e)
 {
     struct job_row job;
     int64_t seen = lease_agent_seen(c->service->leases, a->id);
-    bool silent = seen < 0 || c->now_ms - seen > AGENT_SILENT_MS;
+    bool silent = is_silent(c, a);
     *m = (struct msg_agent){.agent = a->id,
                             .name = a->name,
                             .host = a->host,
@@ -161,7 +172,7 @@ static int fill_agent(struct call *c, const struct agent_row *a, struct msg_agen
     bool live = lease_progress_of(c->service->leases, job.id, &p);
     m->job = arena_printf(c->arena, "%s: %s", run.name, run_job_words(c->arena, &job.key));
     m->rate = live ? p.rate : NAN;
-    if (!silent && a->drain == AGENT_WORKS && a->revoked_ms == 0)
+    if (works(a, silent, holds))
         m->state = "working";
     return 0;
 }
@@ -181,29 +192,46 @@ int status_agents(struct call *c, const void *in, void *out, struct err *e)
     return rc ? rc : reply_array(c, &message_agent, agents, count, e);
 }
 
+static bool is_held_back(struct call *c, const struct agent_row *a)
+{
+    struct msg_agent m = {.state = NULL};
+    if (a->revoked_ms || a->drain != AGENT_WORKS)
+        return true;
+    fill_bench(c, a, &m);
+    return m.state != NULL;
+}
+
+/* The same states as fill_agent's, without a look-up for each. */
 static int count_agents(struct call *c, struct msg_status *s, struct err *e)
 {
     struct agent_row *rows;
-    uint32_t count;
+    uint64_t *holders;
+    uint32_t count, held, at = 0;
     int rc = op_agents(c->conn, c->arena, &rows, &count, e);
+    if (!rc)
+        rc = op_jobs_holders(c->conn, c->arena, &holders, &held, e);
     for (uint32_t i = 0; !rc && i < count; i++) {
-        struct msg_agent m;
-        if ((rc = fill_agent(c, &rows[i], &m, e)))
-            return rc;
+        const struct agent_row *a = &rows[i];
+        while (at < held && holders[at] < a->id)
+            at++;
+        bool holds = at < held && holders[at] == a->id, silent = is_silent(c, a);
+        bool at_work = works(a, silent, holds);
+        bool draining = holds && a->drain != AGENT_WORKS && a->revoked_ms == 0;
+        bool back = !at_work && !draining && is_held_back(c, a);
+        bool idle = !at_work && !draining && !back && !silent;
         s->agents++;
-        s->agents_working += strcmp(m.state, "working") == 0 || strcmp(m.state, "draining") == 0;
-        s->agents_idle += strcmp(m.state, "idle") == 0;
+        s->agents_working += at_work || draining;
         /* Whoever gets no jobs, whether an operator said so or its failures. */
-        s->agents_benched += strcmp(m.state, "benched") == 0 || strcmp(m.state, "drained") == 0 ||
-                             strcmp(m.state, "revoked") == 0;
-        if (strcmp(m.state, "working") == 0 || strcmp(m.state, "idle") == 0)
-            s->threads += m.threads;
+        s->agents_benched += back;
+        s->agents_idle += idle;
+        s->threads += at_work || idle ? a->threads : 0;
     }
     return rc;
 }
 
-/* What the leased jobs are at. */
-static int count_leased(struct call *c, struct msg_status *s, struct err *e)
+/* What the leased jobs are at, and all that they do a second; and the longest silence. */
+static int count_leased(struct call *c, struct msg_status *s, double *rate, int64_t *silence_ms,
+                        struct err *e)
 {
     uint64_t *ids;
     uint32_t count;
@@ -212,7 +240,10 @@ static int count_leased(struct call *c, struct msg_status *s, struct err *e)
         struct lease_progress p;
         if (!lease_progress_of(c->service->leases, ids[i], &p))
             continue;
-        bool silent = c->now_ms - p.seen_ms > LEASE_SILENT_MS;
+        int64_t quiet_ms = c->now_ms - p.seen_ms;
+        bool silent = quiet_ms > LEASE_SILENT_MS;
+        *silence_ms = quiet_ms > *silence_ms ? quiet_ms : *silence_ms;
+        *rate += !silent && p.rate > 0 ? p.rate : 0;
         s->jobs_silent += silent;
         s->jobs_running += !silent && p.phase == PHASE_RUNNING;
         s->jobs_moving += !silent && p.phase != PHASE_RUNNING;
@@ -233,27 +264,35 @@ static int fill_disk(struct call *c, struct msg_status *s, struct err *e)
     return rc ? rc : store_disk_used(c->service->store, &s->disk_used, e);
 }
 
+static int count_jobs(struct call *c, struct msg_status *s, struct err *e)
+{
+    uint64_t states[5];
+    int rc = op_job_states(c->conn, 0, states, e);
+    if (rc)
+        return rc;
+    s->jobs_waiting = states[JOB_WAITING];
+    s->jobs_leased = states[JOB_LEASED];
+    s->jobs_quarantined = states[JOB_QUARANTINED];
+    return 0;
+}
+
 int status_show(struct call *c, const void *in, void *out, struct err *e)
 {
     (void)in;
     struct msg_status *s = out;
-    struct run_row *runs;
-    uint32_t count;
-    uint64_t states[5];
-    int rc = op_runs(c->conn, c->arena, &runs, &count, e);
-    for (uint32_t i = 0; !rc && i < count; i++)
-        s->runs_active += runs[i].state == RUN_ACTIVE;
+    uint64_t runs[4];
+    double rate = 0;
+    int64_t silence_ms = 0;
+    int rc = op_run_states(c->conn, runs, e);
     if (!rc)
-        rc = op_job_states(c->conn, 0, states, e);
+        rc = count_jobs(c, s, e);
     if (rc)
         return rc;
     s->version = TACIT_VERSION;
     s->uptime_ms = (uint64_t)(c->now_ms - c->service->started_ms);
-    s->jobs_waiting = states[JOB_WAITING];
-    s->jobs_leased = states[JOB_LEASED];
-    s->jobs_quarantined = states[JOB_QUARANTINED];
+    s->runs_active = runs[RUN_ACTIVE];
     s->memory_peak = env_memory_peak();
-    rc = count_leased(c, s, e);
+    rc = count_leased(c, s, &rate, &silence_ms, e);
     if (!rc)
         rc = op_alarm_count(c->conn, 0, &s->alarms, e);
     if (!rc)
@@ -261,4 +300,50 @@ int status_show(struct call *c, const void *in, void *out, struct err *e)
     if (!rc)
         rc = fill_disk(c, s, e);
     return rc ? rc : blob_totals(c->service->store, &s->blobs, &s->blob_bytes, e);
+}
+
+int status_overview(struct call *c, const void *in, void *out, struct err *e)
+{
+    (void)in;
+    struct msg_overview *m = out;
+    struct msg_status s = {0};
+    uint64_t states[4];
+    int64_t silence_ms = 0;
+    struct msg_overview_runs *runs = arena_alloc(c->arena, sizeof *runs);
+    struct msg_overview_jobs *jobs = arena_alloc(c->arena, sizeof *jobs);
+    struct msg_overview_agents *agents = arena_alloc(c->arena, sizeof *agents);
+    if (!runs || !jobs || !agents)
+        return err_set(e, ERR_NO_MEMORY, "no memory for an overview");
+    int rc = op_run_states(c->conn, states, e);
+    if (!rc)
+        rc = count_jobs(c, &s, e);
+    if (!rc)
+        rc = count_leased(c, &s, &m->rate, &silence_ms, e);
+    if (!rc)
+        rc = count_agents(c, &s, e);
+    if (rc)
+        return rc;
+    uint64_t heard = s.jobs_running + s.jobs_moving + s.jobs_silent;
+    uint64_t seen = s.agents_working + s.agents_idle + s.agents_benched;
+    *runs = (struct msg_overview_runs){states[RUN_ACTIVE], states[RUN_DONE], states[RUN_FAILED],
+                                       states[RUN_CANCELLED]};
+    *jobs = (struct msg_overview_jobs){
+        .waiting = s.jobs_waiting > s.jobs_backing_off ? s.jobs_waiting - s.jobs_backing_off : 0,
+        .backing_off = s.jobs_backing_off,
+        .granted = s.jobs_leased > heard ? s.jobs_leased - heard : 0,
+        .running = s.jobs_running,
+        .moving = s.jobs_moving,
+        .silent = s.jobs_silent,
+        .quarantined = s.jobs_quarantined};
+    *agents = (struct msg_overview_agents){.working = s.agents_working,
+                                           .idle = s.agents_idle,
+                                           .benched = s.agents_benched,
+                                           .silent = s.agents > seen ? s.agents - seen : 0};
+    m->version = TACIT_VERSION;
+    m->uptime_ms = (uint64_t)(c->now_ms - c->service->started_ms);
+    m->runs = runs;
+    m->jobs = jobs;
+    m->agents = agents;
+    m->silence_ms = (uint64_t)silence_ms;
+    return 0;
 }

@@ -115,6 +115,11 @@ TACIT_MUST_CHECK int op_run_get(struct store_conn *c, uint64_t id, struct arena 
                                 struct run_row *out, struct err *e);
 TACIT_MUST_CHECK int op_runs(struct store_conn *c, struct arena *a, struct run_row **rows,
                              uint32_t *count, struct err *e); /* newest first */
+/* How many are in each state: out[enum run_state]. */
+TACIT_MUST_CHECK int op_run_states(struct store_conn *c, uint64_t out[4], struct err *e);
+/* The newest that are active. */
+TACIT_MUST_CHECK int op_runs_active(struct store_conn *c, uint32_t limit, struct arena *a,
+                                    uint64_t **ids, uint32_t *count, struct err *e);
 /* Only from active: success is never overwritten (ERR_CONFLICT). Waiting and leased jobs of a run
  * that ends otherwise than done become cancelled. */
 TACIT_MUST_CHECK int op_run_end(struct store_conn *c, uint64_t id, int state, const char *reason,
@@ -205,7 +210,7 @@ TACIT_MUST_CHECK int op_output(struct store_conn *c, uint64_t job, uint32_t numb
 struct job_sum {
     int kind, target;
     double seconds;
-    uint64_t bytes_down, bytes_up;
+    uint64_t bytes_down, bytes_up, tokens;
 };
 TACIT_MUST_CHECK int op_job_sums(struct store_conn *c, uint64_t run, struct arena *a,
                                  struct job_sum **rows, uint32_t *count, struct err *e);
@@ -234,6 +239,9 @@ TACIT_MUST_CHECK int op_jobs_leased_kinds(struct store_conn *c, uint64_t run, st
                                           struct job_kinds **rows, uint32_t *count, struct err *e);
 TACIT_MUST_CHECK int op_jobs_leased_ids(struct store_conn *c, struct arena *a, uint64_t **ids,
                                         uint32_t *count, struct err *e);
+/* The agents that hold a job, ascending. */
+TACIT_MUST_CHECK int op_jobs_holders(struct store_conn *c, struct arena *a, uint64_t **agents,
+                                     uint32_t *count, struct err *e);
 /* Waiting jobs of a run (0: of all) that back off. */
 TACIT_MUST_CHECK int op_jobs_backing_off(struct store_conn *c, uint64_t run, uint64_t *count,
                                          struct err *e);

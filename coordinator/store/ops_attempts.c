@@ -196,6 +196,54 @@ int op_attempts(struct store_conn *c, uint64_t job, struct arena *a, struct atte
     return rc;
 }
 
+static int span_read(const struct query *q, struct arena *a, struct span_row *out, struct err *e)
+{
+    *out = (struct span_row){
+        .job = column_u64(q, 0),
+        .number = column_u64(q, 1),
+        .started_ms = column_u64(q, 2),
+        .ended_ms = column_u64(q, 3),
+        .outcome = (int)column_u64(q, 4),
+        .key = {.kind = (int)column_u64(q, 5),
+                .target = (int)column_u64(q, 6),
+                .index = (uint32_t)column_u64(q, 7),
+                .round = (uint32_t)column_u64(q, 8),
+                .chunk = (uint32_t)column_u64(q, 9),
+                .part = (uint32_t)column_u64(q, 10),
+                .final = column_u64(q, 11) != 0,
+                .step_first = column_u64(q, 12),
+                .step_last = column_u64(q, 13)},
+    };
+    return column_text(q, 14, a, &out->agent, e);
+}
+
+int op_spans(struct store_conn *c, uint64_t run, uint32_t limit, struct arena *a,
+             struct span_row **rows, uint32_t *count, struct err *e)
+{
+    /* CROSS JOIN: the run's jobs first. From the attempts, all other runs' would be looked at. */
+    static const char get[] =
+        "SELECT job.id, number, started_ms, ended_ms, outcome, kind, target, idx, round, chunk,"
+        " part, final, attempt.step_first, step_last, agent.name FROM job"
+        " CROSS JOIN attempt ON attempt.job = job.id LEFT JOIN agent ON agent.id = attempt.agent"
+        " WHERE job.run = ? ORDER BY attempt.id DESC LIMIT ?";
+    struct rows list = {.arena = a, .item_size = sizeof **rows};
+    struct query q;
+    int rc;
+    query_open(&q, c, get);
+    query_u64(&q, run);
+    query_u64(&q, limit);
+    while ((rc = query_step(&q, e)) == 1) {
+        struct span_row *row = rows_add(&list, e);
+        rc = row ? span_read(&q, a, row, e) : ERR_NO_MEMORY;
+        if (rc)
+            break;
+    }
+    query_close(&q);
+    *rows = list.items;
+    *count = list.count;
+    return rc;
+}
+
 int op_attempts_cancel(struct store_conn *c, uint64_t run, uint64_t wall_ms, struct err *e)
 {
     static const char cancel[] =

@@ -47,6 +47,15 @@ TACIT_MUST_CHECK int op_attempt_get(struct store_conn *c, const struct msg_fence
 /* Oldest first. */
 TACIT_MUST_CHECK int op_attempts(struct store_conn *c, uint64_t job, struct arena *a,
                                  struct attempt_row **rows, uint32_t *count, struct err *e);
+/* The newest attempts of a run's jobs, newest first. */
+struct span_row {
+    uint64_t job, number, started_ms, ended_ms;
+    int outcome;
+    struct job_key key;
+    const char *agent; /* its name, or NULL */
+};
+TACIT_MUST_CHECK int op_spans(struct store_conn *c, uint64_t run, uint32_t limit, struct arena *a,
+                              struct span_row **rows, uint32_t *count, struct err *e);
 /* The attempts under which jobs of the run are held end with it. */
 TACIT_MUST_CHECK int op_attempts_cancel(struct store_conn *c, uint64_t run, uint64_t wall_ms,
                                         struct err *e);

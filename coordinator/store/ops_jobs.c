@@ -399,6 +399,16 @@ int op_jobs_leased_ids(struct store_conn *c, struct arena *a, uint64_t **ids, ui
     return query_numbers(&q, a, ids, count, e);
 }
 
+int op_jobs_holders(struct store_conn *c, struct arena *a, uint64_t **agents, uint32_t *count,
+                    struct err *e)
+{
+    struct query q;
+    query_open(&q, c,
+               "SELECT DISTINCT agent FROM job WHERE state = 1 AND agent IS NOT NULL"
+               " ORDER BY agent");
+    return query_numbers(&q, a, agents, count, e);
+}
+
 int op_jobs_backing_off(struct store_conn *c, uint64_t run, uint64_t *count, struct err *e)
 {
     static const char of_run[] =
@@ -417,7 +427,8 @@ int op_job_sums(struct store_conn *c, uint64_t run, struct arena *a, struct job_
 {
     /* total: what agents say of themselves must not overflow a sum. */
     static const char get[] =
-        "SELECT kind, target, total(min(seconds, 1e15)), total(bytes_down), total(bytes_up)"
+        "SELECT kind, target, total(min(seconds, 1e15)), total(bytes_down), total(bytes_up),"
+        " total(tokens)"
         " FROM job WHERE run = ? AND state = 2 AND kind <> 7 GROUP BY kind, target";
     static const double most = 9e18;
     struct rows list = {.arena = a, .item_size = sizeof **rows};
@@ -436,6 +447,7 @@ int op_job_sums(struct store_conn *c, uint64_t run, struct arena *a, struct job_
         s->seconds = column_double(&q, 2);
         s->bytes_down = (uint64_t)fmin(column_double(&q, 3), most);
         s->bytes_up = (uint64_t)fmin(column_double(&q, 4), most);
+        s->tokens = (uint64_t)fmin(column_double(&q, 5), most);
     }
     query_close(&q);
     *rows = list.items;

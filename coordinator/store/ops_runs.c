@@ -100,6 +100,28 @@ int op_runs(struct store_conn *c, struct arena *a, struct run_row **rows, uint32
     return rc;
 }
 
+int op_run_states(struct store_conn *c, uint64_t out[4], struct err *e)
+{
+    struct query q;
+    int rc;
+    for (int i = 0; i < 4; i++)
+        out[i] = 0;
+    query_open(&q, c, "SELECT state, count(*) FROM run GROUP BY state");
+    while ((rc = query_step(&q, e)) == 1)
+        out[column_u64(&q, 0) & 3] = column_u64(&q, 1); /* the schema checks it */
+    query_close(&q);
+    return rc;
+}
+
+int op_runs_active(struct store_conn *c, uint32_t limit, struct arena *a, uint64_t **ids,
+                   uint32_t *count, struct err *e)
+{
+    struct query q;
+    query_open(&q, c, "SELECT id FROM run WHERE state = 0 ORDER BY id DESC LIMIT ?");
+    query_u64(&q, limit);
+    return query_numbers(&q, a, ids, count, e);
+}
+
 int op_run_end(struct store_conn *c, uint64_t id, int state, const char *reason, uint64_t wall_ms,
                struct err *e)
 {

@@ -724,6 +724,100 @@ struct msg_verified {
     uint32_t difference_count;
 };
 
+/* --- the dashboard --------------------------------------------------------------------------- */
+
+/* GET /v1/overview: figures over all, without names; on loopback for anybody. */
+struct msg_overview_runs {
+    uint64_t active, done, failed, cancelled;
+};
+struct msg_overview_jobs {
+    uint64_t waiting, backing_off, granted, running, moving, silent, quarantined;
+};
+struct msg_overview_agents {
+    uint64_t working, idle, benched, silent;
+};
+struct msg_overview {
+    const char *version;
+    uint64_t uptime_ms;
+    const struct msg_overview_runs *runs;
+    const struct msg_overview_jobs *jobs;
+    const struct msg_overview_agents *agents;
+    double rate;         /* tokens a second */
+    uint64_t silence_ms; /* how long nothing was heard of the job of which that is longest */
+};
+
+/* GET /v1/runs/{name}/timeline: who had which job when, the newest, oldest first. */
+#define PROTOCOL_TIMELINE_MAX 2000
+struct msg_span {
+    uint64_t job, number; /* number: of the attempt */
+    const char *agent;    /* NULL: the coordinator */
+    int kind, target, outcome;
+    uint64_t index, round, chunk, part, step_first, step_last;
+    bool final;
+    uint64_t started_at, ended_at; /* ended_at 0: it goes on */
+};
+struct msg_timeline {
+    struct msg_span *attempts;
+    uint32_t attempt_count;
+    bool more; /* there were earlier ones */
+};
+
+/* GET /v1/runs/{name}/parting: how the corpus is parted among the experts, by source. */
+#define PROTOCOL_PARTING_ROUNDS 64    /* at most, spread over all */
+#define PROTOCOL_PARTING_CELLS 262144 /* of all rounds together */
+struct msg_parting_row {
+    const double *counts; /* sequences of the source, of each expert */
+    uint32_t count_count;
+};
+struct msg_parting_round {
+    uint64_t round; /* assigned after so many rounds of training */
+    bool final;     /* the experts' corpus: all chunks that are parted, together */
+    double purity, inverse_purity;
+    struct msg_parting_row *sources; /* none where only the shares were kept */
+    uint32_t source_count;
+    const double *shares;
+    uint32_t share_count;
+};
+struct msg_parting {
+    uint64_t experts;
+    struct msg_label *sources;
+    uint32_t source_count;
+    struct msg_parting_round *rounds;
+    uint32_t round_count;
+};
+/* What the coordinator keeps with an assignment: msg_round_report, and the counts by source. */
+#define PROTOCOL_PARTED_CELLS 16384 /* of more, only the shares are kept */
+struct msg_parted {
+    uint64_t round;
+    bool final;
+    double purity, inverse_purity;
+    const double *shares, *counts; /* counts: (sources, experts) */
+    uint32_t share_count, count_count;
+};
+
+/* GET /v1/runs/{name}/costs: what each part of a run takes, and has taken so far. */
+struct msg_part_spent {
+    const char *part;      /* "routers", "scoring", "segments", "experts", "dense", "dense-flops",
+                              "evaluation" */
+    double planned, spent; /* FLOPs */
+    uint64_t tokens;       /* of its jobs that are done */
+    double seconds;        /* of computing */
+    uint64_t bytes_down, bytes_up;
+};
+struct msg_spending {
+    struct msg_part_spent *parts;
+    uint32_t part_count;
+    double data_parallel_bytes; /* that data-parallel training of the same steps would have moved */
+};
+
+/* GET /v1/transfers: uploads that are going on. */
+struct msg_transfer {
+    struct digest digest;
+    const char *agent; /* NULL: an operator's */
+    uint64_t job;      /* for which it is; 0: none was named */
+    uint64_t bytes, total, began_at;
+};
+
 /* JSON names differ from the struct's where noted: expert_reports is "experts"; the count
  * `experts` is "expert_count". Absent objects of a report are written as null. */
 
@@ -735,6 +829,8 @@ struct msg_verified {
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
     X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(bad_blob) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(replays) X(alarm) X(difference) X(verified) \
     X(pause) X(priority) X(extend) X(pattern) X(tag) X(fleet) X(steered) X(fleet_done) X(quota) X(invitation) X(token) X(session) X(delete) X(event) \
+    X(overview_runs) X(overview_jobs) X(overview_agents) X(overview) X(span) X(timeline) \
+    X(parting_row) X(parting_round) X(parting) X(parted) X(part_spent) X(spending) X(transfer) \
     X(scrub_start) X(scrub_bad) X(scrub) X(gc_row) X(gc) X(backup)
 /* clang-format on */
 #define MESSAGE_DECLARE_(name) extern const struct message message_##name;

@@ -46,7 +46,7 @@ static void test_from_nothing_to_all(void **state)
         if (stage == 0)
             v.facts.dense_step = dense;
         else if (stage == 1)
-            v.facts.rounds_trained = v.spec.router.rounds;
+            v.facts.rounds_trained = v.facts.rounds_scored = v.spec.router.rounds;
         else if (stage == 2)
             v.facts.chunks_scored = (uint32_t)spec_chunks(&v.spec, v.facts.train_sequences);
         else if (stage == 3)
