@@ -13,6 +13,7 @@
 #include "coordinator/store/store.h"
 
 struct lease_clock; /* deadlines of leases on the monotonic clock: lease/lease.h */
+struct run_paces;   /* how fast runs go: run/run_pace.h */
 struct keeper;      /* housekeeping: keep/keeper.h */
 struct works; /* the threads that check results and do the coordinator's own jobs: run/works.h */
 
@@ -21,6 +22,7 @@ struct service {
     struct lease_clock *leases;
     struct works *works;
     struct keeper *keeper;
+    struct run_paces *paces; /* keep/ fills it; NULL before that */
     const char *dir;
     int64_t started_ms;
     _Atomic uint64_t disk_planned; /* that active runs may still store: keep/ looks now and then */

@@ -5,6 +5,8 @@
 #include "core/env/process.h"
 #include "coordinator/log.h"
 #include "coordinator/run/advance.h"
+#include "coordinator/run/run_pace.h"
+#include "coordinator/run/runs.h"
 #include "coordinator/store/ops_storage.h"
 
 #define RELEASED_MS 1000         /* dropped checkpoints go within a second or two */
@@ -13,6 +15,7 @@
 #define EXPIRE_MS 10000
 #define HEALTH_MS 2000
 #define PLAN_MS 30000
+#define PACE_MS 10000
 #define PLAN_ARENA_MAX (64u << 20)
 #define AFTER_ERROR_MS 10000
 
@@ -140,6 +143,45 @@ static void plan_disk(struct keeper *k, int64_t now)
         k->service->disk_planned = planned;
 }
 
+/* How far each active run is: from one look to the next that gives its pace. */
+static int note_paces(struct keeper *k, struct call *c, struct err *e)
+{
+    struct run_row *rows;
+    uint32_t count = 0, active = 0;
+    int rc = op_runs(c->conn, c->arena, &rows, &count, e);
+    uint64_t *ids = rc ? NULL : arena_alloc_array(c->arena, (size_t)count + 1, sizeof *ids);
+    for (uint32_t i = 0; !rc && ids && i < count; i++) {
+        double share;
+        bool busy;
+        if (rows[i].state != RUN_ACTIVE)
+            continue;
+        ids[active++] = rows[i].id;
+        rc = runs_share(c, rows[i].id, &share, &busy, e);
+        if (!rc) {
+            run_paces_note(k->service->paces, rows[i].id, share, busy, c->now_ms);
+            rc = store_read_renew(c->conn, e);
+        }
+    }
+    if (!rc && ids)
+        run_paces_keep(k->service->paces, ids, active);
+    return rc;
+}
+
+static void look_at_paces(struct keeper *k, int64_t now)
+{
+    struct arena a;
+    struct err e = {0};
+    struct call c = {.service = k->service, .arena = &a, .now_ms = now, .wall_ms = env_wall_ms()};
+    if (now < k->pace_at_ms || store_read_begin(k->service->store, &c.conn, &e))
+        return;
+    k->pace_at_ms = now + PACE_MS;
+    arena_init(&a, PLAN_ARENA_MAX);
+    int rc = note_paces(k, &c, &e);
+    store_read_end(k->service->store, c.conn);
+    arena_free(&a);
+    trouble("the runs' paces cannot be seen", rc, &e);
+}
+
 static int expire_fn(struct store_conn *c, void *arg, struct err *e)
 {
     return op_backups_expire(c, (uint64_t)(env_wall_ms() - PROTOCOL_BACKUP_MS), arg, e);
@@ -173,10 +215,12 @@ static int64_t step(struct keeper *k)
     expire_backups(k, now);
     look_after_health(k, now);
     plan_disk(k, now);
+    look_at_paces(k, now);
     pause = keep_scrub_step(k);
     int64_t next = k->released_at_ms < k->pass_at_ms ? k->released_at_ms : k->pass_at_ms;
     next = k->expire_at_ms < next ? k->expire_at_ms : next;
     next = k->plan_at_ms < next ? k->plan_at_ms : next;
+    next = k->pace_at_ms < next ? k->pace_at_ms : next;
     next = k->health_at_ms < next ? k->health_at_ms : next;
     now = env_monotonic_ms();
     return pause >= 0 && now + pause < next ? now + pause : next;
@@ -217,7 +261,9 @@ int keeper_create(struct keeper **out, struct service *s, const struct keeper_op
     keep_sweep_snapshots(s->dir);
     (void)!store_write_wait(s->store, renew_fn, NULL, &ignored);
     *out = k;
-    int rc = env_thread_start(&k->thread, keeper_main, k, "the housekeeping thread", e);
+    int rc = run_paces_create(&s->paces, e);
+    if (!rc)
+        rc = env_thread_start(&k->thread, keeper_main, k, "the housekeeping thread", e);
     k->started = !rc;
     if (rc) {
         keeper_destroy(k);
@@ -237,6 +283,8 @@ void keeper_destroy(struct keeper *k)
     if (k->started)
         env_thread_join(&k->thread);
     keep_scrub_free(k);
+    run_paces_destroy(k->service->paces);
+    k->service->paces = NULL;
     env_cond_destroy(&k->changed);
     env_mutex_destroy(&k->mutex);
     env_mutex_destroy(&k->scrub_mutex);

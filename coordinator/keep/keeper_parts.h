@@ -19,7 +19,7 @@ struct keeper {
 
     /* The thread's own. */
     int64_t released_at_ms, pass_at_ms, expire_at_ms; /* when each is due again */
-    int64_t health_at_ms, plan_at_ms;
+    int64_t health_at_ms, plan_at_ms, pace_at_ms;
     int health;   /* what the last look said */
     bool passing; /* a search through all blobs is under way */
     uint64_t cursor;

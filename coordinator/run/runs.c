@@ -9,6 +9,7 @@
 #include "coordinator/run/events.h"
 #include "coordinator/run/find.h"
 #include "coordinator/run/reply.h"
+#include "coordinator/run/run_pace.h"
 #include "coordinator/run/run_share.h"
 #include "coordinator/run/run_words.h"
 #include "coordinator/store/blobs.h"
@@ -172,6 +173,9 @@ static int fill_run(struct call *c, const struct run_view *v, struct msg_run *r,
         .needs =
             *v->spec.needs ? arena_strndup(c->arena, v->spec.needs, strlen(v->spec.needs)) : NULL,
     };
+    r->left_least = r->left_most = NAN;
+    if (v->row.state == RUN_ACTIVE)
+        (void)run_paces_left(c->service->paces, v->row.id, &r->left_least, &r->left_most);
     return run_words(c, v, states, r, e);
 }
 
@@ -331,6 +335,23 @@ static int fill_models(struct call *c, const struct run_view *v, struct msg_run 
     r->models = m;
     r->model_count = n;
     return rc;
+}
+
+int runs_share(struct call *c, uint64_t run, double *share, bool *busy, struct err *e)
+{
+    struct run_view v;
+    struct msg_run r;
+    uint64_t states[5];
+    int rc = run_view_load(c->conn, run, true, c->arena, &v, e);
+    if (!rc)
+        rc = op_job_states(c->conn, run, states, e);
+    if (!rc)
+        rc = fill_models(c, &v, &r, e);
+    if (rc)
+        return rc;
+    *share = run_share(&v, r.models, r.model_count);
+    *busy = states[JOB_LEASED] > 0;
+    return 0;
 }
 
 int runs_show(struct call *c, const void *in, void *out, struct err *e)

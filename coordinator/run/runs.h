@@ -36,6 +36,10 @@ call_fn alarms_list;   /* → raw array of msg_alarm */
 call_fn jobs_verified; /* {id} → msg_empty: a replay elsewhere gave the same */
 call_fn runs_rollback; /* {name}, msg_rollback → msg_rolled_back */
 
+/* The share of a run that is done, with what agents last reported; busy: somebody works for it. */
+TACIT_MUST_CHECK int runs_share(struct call *c, uint64_t run, double *share, bool *busy,
+                                struct err *e);
+
 /* What precedes an operation, on a works thread, with c->conn NULL: whatever takes long or waits
  * for the blob store. An error is the answer. */
 typedef int prepare_fn(struct call *c, const void *in, struct err *e);

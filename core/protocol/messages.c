@@ -289,6 +289,8 @@ static const struct field run_fields[] = {
     U64(run, created_at, MAY, 0, 0, "when it was created"),
     U64(run, ended_at, MAY, 0, 0, "when it ended; 0 before"),
     NUMBER(run, progress, MAY, "0 to 1, of the run's floating-point operations"),
+    NUMBER(run, left_least, MAY, "seconds that it will still take, at the fastest pace it had"),
+    NUMBER(run, left_most, MAY, "the same at the slowest"),
     DIGEST(run, spec, MAY, "canonical spec, a blob"),
     BOOL(run, paused, MAY, "none of its jobs are given out"),
     U64(run, resume_at, MAY, 0, 0, "paused: until when; 0: until somebody resumes it"),

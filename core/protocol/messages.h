@@ -296,6 +296,8 @@ struct msg_run {
     uint64_t jobs_waiting, jobs_leased, jobs_done, jobs_quarantined;
     uint64_t created_at, ended_at;
     double progress; /* 0…1 of the run's FLOPs */
+    double left_least,
+        left_most; /* seconds that it will still take, at the paces it had; NaN: not known */
     struct digest spec;
     bool paused;
     uint64_t resume_at;     /* paused: until when; 0: until somebody resumes it */

@@ -130,6 +130,28 @@ char *format_left(double seconds, char out[24])
     return out;
 }
 
+const char *format_range(struct arena *a, double least_s, double most_s)
+{
+    static const struct {
+        double most_s, unit_s;
+        const char *unit;
+    } units[] = {
+        {120, 1, "s"}, {120 * 60, 60, "min"}, {48 * 3600, 3600, "h"}, {1e300, 86400, "days"}};
+    char least[32], most[32];
+    size_t u = 0;
+    if (!(least_s >= 0) || !(most_s > 0) || !isfinite(most_s))
+        return NOTHING;
+    while (most_s >= units[u].most_s)
+        u++;
+    double x = least_s / units[u].unit_s, y = most_s / units[u].unit_s;
+    int digits = u >= 2 && y < 9.95 ? 1 : 0; /* seconds and minutes are whole */
+    snprintf(least, sizeof least, "%.*f", digits, x);
+    snprintf(most, sizeof most, "%.*f", digits, y < 1 && !digits ? 1 : y);
+    if (strcmp(least, most) == 0)
+        return or_nothing(arena_printf(a, "%s %s", most, units[u].unit));
+    return or_nothing(arena_printf(a, "%s–%s %s", least, most, units[u].unit));
+}
+
 const char *format_ago(struct arena *a, uint64_t at_ms, int64_t now_ms)
 {
     if (at_ms == 0)

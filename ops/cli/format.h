@@ -30,6 +30,8 @@ const char *format_gap(struct arena *a, double x, double base);
 const char *format_duration(struct arena *a, double seconds);
 /* Time left, an estimate: "7 s", "3m 05s"; "" below one second or where it is not known. */
 char *format_left(double seconds, char out[24]);
+/* A range of time left: "12–15 min", "3.5 h" where both are the same; NaN: "–". */
+const char *format_range(struct arena *a, double least_s, double most_s);
 /* "3m 05s ago", of milliseconds since 1970; 0: "–". */
 const char *format_ago(struct arena *a, uint64_t at_ms, int64_t now_ms);
 /* "step 1,200 of 4,000" without the words: "1,200/4,000". */

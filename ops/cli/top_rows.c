@@ -83,8 +83,8 @@ static uint8_t style_of_state(const char *state)
 static const struct grid_column run_columns[] = {
     {"run", false, 12, 0},   {"state", false, 0, 0},   {"done", true, 0, 0},
     {"", false, 0, 3},       {"phase", false, 8, 1},   {"left", false, 0, 2},
-    {"jobs", true, 0, 4},    {"tokens/s", true, 0, 5}, {"experts", true, 0, 6},
-    {"created", true, 0, 7}, {NULL, false, 0, 0}};
+    {"jobs", true, 0, 4},    {"tokens/s", true, 0, 5}, {"experts", true, 0, 7},
+    {"created", true, 0, 8}, {NULL, false, 0, 0}};
 
 /* "routers 3/8". */
 static const char *phase_of(struct arena *a, const struct msg_run *r)
@@ -123,7 +123,7 @@ static void add_run(struct making *m, uint32_t i)
     c[2] = arena_printf(a, "%.0f %%", floor(100 * r->progress));
     c[3] = active ? watch_bar(a, r->progress, m->columns >= WIDE ? 22 : 12) : "";
     c[4] = phase_of(a, r);
-    c[5] = active ? NULL : "";
+    c[5] = active && !r->paused ? format_range(a, r->left_least, r->left_most) : "";
     c[6] = active ? arena_printf(a, "%s%s", format_count(a, r->jobs_leased),
                                  r->jobs_quarantined ? "!" : "")
                   : NULL;
