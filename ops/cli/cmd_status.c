@@ -2,12 +2,15 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "core/base/text.h"
 #include "core/env/clock.h"
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"
 #include "ops/cli/format.h"
+#include "ops/cli/overview.h"
 #include "ops/cli/text_table.h"
+#include "ops/cli/trouble.h"
 #include "ops/cli/watch.h"
 
 /* Fetches an array, or prints it raw with --json: then *count is 0 and *items NULL. */
@@ -24,18 +27,135 @@ static int fetch(struct cli *cli, const char *path, const struct message *of, vo
     return client_get_array(cli->client, path, of, items, count, &cli->arena, e);
 }
 
+#define DAY_S 86400
+#define REASON_COLUMNS 60
+
 /* --- status ----------------------------------------------------------------------------------- */
+
+/* Local time of day, where it is near enough for one. */
+static const char *clock_words(struct arena *a, const struct msg_run *r, int64_t now_ms)
+{
+    time_t first = (time_t)((double)now_ms / 1000 + r->left_least);
+    time_t last = (time_t)((double)now_ms / 1000 + r->left_most);
+    struct tm x, y;
+    if (!(r->left_most > 0 && r->left_most < DAY_S) || !localtime_r(&first, &x) ||
+        !localtime_r(&last, &y))
+        return NULL;
+    if (x.tm_hour == y.tm_hour && x.tm_min == y.tm_min)
+        return arena_printf(a, "%02d:%02d", x.tm_hour, x.tm_min);
+    return arena_printf(a, "%02d:%02d–%02d:%02d", x.tm_hour, x.tm_min, y.tm_hour, y.tm_min);
+}
+
+static double rate_of(const struct overview *v, const char *run)
+{
+    double sum = NAN;
+    for (uint32_t i = 0; i < v->job_count; i++)
+        if (v->jobs[i].agent && !isnan(v->jobs[i].rate) && strcmp(v->jobs[i].run, run) == 0)
+            sum = (isnan(sum) ? 0 : sum) + v->jobs[i].rate;
+    return sum;
+}
+
+static void print_active(struct cli *cli, const struct overview *v)
+{
+    static const char *const titles[] = {"run",     "state",     ">done",
+                                         "phase",   "left",      "ends",
+                                         ">agents", ">tokens/s", "what it waits for",
+                                         NULL};
+    struct arena *a = &cli->arena;
+    struct table t;
+    uint32_t active = 0, ended = 0;
+    table_init(&t, a, titles);
+    for (uint32_t i = 0; i < v->run_count; i++) {
+        const struct msg_run *r = &v->runs[i];
+        bool rounds = r->round < r->rounds &&
+                      (strcmp(r->phase, "routers") == 0 || strcmp(r->phase, "scoring") == 0);
+        double rate = rate_of(v, r->name);
+        if (r->state != RUN_ACTIVE) {
+            ended++;
+            continue;
+        }
+        active++;
+        const char *cells[] = {
+            r->name,
+            r->paused ? "paused" : "active",
+            arena_printf(a, "%.0f %%", floor(100 * r->progress)),
+            rounds ? arena_printf(a, "%s %s", r->phase, format_part(a, r->round + 1, r->rounds))
+                   : r->phase,
+            r->paused ? NULL : format_range(a, r->left_least, r->left_most),
+            r->paused ? NULL : clock_words(a, r, v->wall_ms),
+            format_count(a, r->jobs_leased),
+            isnan(rate) ? NULL : format_count(a, (uint64_t)rate),
+            r->reason ? format_cut(a, format_plain(a, r->reason), REASON_COLUMNS) : ""};
+        table_row(&t, cells);
+    }
+    if (active) {
+        putchar('\n');
+        table_print(&t, stdout, cli->color);
+    }
+    if (ended)
+        printf("%s%s %s ended: `tacit run list` shows %s\n\n", active ? "and " : "",
+               format_count(a, ended), ended == 1 ? "run that has" : "runs that have",
+               ended == 1 ? "it" : "them");
+    else if (active)
+        putchar('\n');
+}
+
+static void print_counts(struct cli *cli, const struct msg_status *s)
+{
+    struct arena *a = &cli->arena;
+    printf("jobs         %s waiting, %s leased, %s quarantined\n", format_count(a, s->jobs_waiting),
+           format_count(a, s->jobs_leased), format_count(a, s->jobs_quarantined));
+    if (s->jobs_leased + s->jobs_backing_off > 0)
+        printf("             %s running, %s fetching, saving or uploading, %s silent; %s backing "
+               "off\n",
+               format_count(a, s->jobs_running), format_count(a, s->jobs_moving),
+               format_count(a, s->jobs_silent), format_count(a, s->jobs_backing_off));
+    uint64_t others = s->agents_working + s->agents_idle + s->agents_benched;
+    printf("agents       %s known: %s working, %s idle, %s silent, %s benched, drained or revoked; "
+           "%s threads at hand\n",
+           format_count(a, s->agents), format_count(a, s->agents_working),
+           format_count(a, s->agents_idle), format_count(a, s->agents - others),
+           format_count(a, s->agents_benched), format_count(a, s->threads));
+    printf("stored       %s blobs, %s\n", format_count(a, s->blobs),
+           format_bytes(a, (double)s->blob_bytes));
+    printf("disk         %s used, %s free%s\n", format_bytes(a, (double)s->disk_used),
+           format_bytes(a, (double)s->disk_free),
+           s->disk_planned ? arena_printf(a, "; active runs will add up to %s",
+                                          format_bytes(a, (double)s->disk_planned))
+                           : "");
+    if (s->storage_since)
+        printf("storage      %s (for %s)\n", s->storage,
+               format_duration(a, (double)(env_wall_ms() - (int64_t)s->storage_since) / 1000));
+    printf("memory       %s at most so far\n", format_bytes(a, (double)s->memory_peak));
+}
+
+static void print_troubles(struct cli *cli, const struct overview *v)
+{
+    static const char *const colors[] = {"\033[33m", "\033[31;1m"};
+    uint32_t count;
+    const struct trouble *list = trouble_find(&cli->arena, cli->url, v, &count);
+    if (count == 0) {
+        puts("\nnothing is wrong");
+        return;
+    }
+    cli_heading(cli, "What is wrong, and what to do");
+    for (uint32_t i = 0; i < count; i++)
+        printf("%s! %s%s\n      %s\n", cli->color ? colors[list[i].level] : "", list[i].what,
+               cli->color ? "\033[0m" : "", list[i].fix);
+}
 
 int cmd_status(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_options o = {
-        .doc = "The coordinator in a few lines: runs, jobs, agents, what is stored.\v"
+        .doc = "One look at all: what runs, how far it is, when it ends (a range, from the paces "
+               "it had; local time), who works, what is stored, what is wrong and what to type "
+               "about it. `tacit top` shows the same, live.\v"
                "Examples:\n  tacit status\n  tacit status --json | jq .agents_idle",
         .json = true,
     };
-    struct msg_status s;
+    const struct overview_want want = {.jobs = true};
+    struct overview *v;
     struct err e = {0};
-    struct arena *a = &cli->arena;
     int code;
     if (!cli_parse(cli, &o, argc, argv, NULL, &code))
         return code;
@@ -43,39 +163,16 @@ int cmd_status(struct cli *cli, int argc, char **argv)
     if (!rc && cli->json)
         return cli_print_raw(cli, "/v1/status", &e) ? cli_fail(cli, &e) : 0;
     if (!rc)
-        rc = client_call(cli->client, "GET", "/v1/status", NULL, NULL, &message_status, &s, a, 0,
-                         &e);
+        rc = overview_fetch(cli->client, &want, 0, &v, &e);
     if (rc)
         return cli_fail(cli, &e);
-    printf("coordinator  %s, tacitd %s, up %s\n", cli->url, s.version,
-           format_duration(a, (double)s.uptime_ms / 1000));
-    printf("runs         %s active\n", format_count(a, s.runs_active));
-    printf("jobs         %s waiting, %s leased, %s quarantined\n", format_count(a, s.jobs_waiting),
-           format_count(a, s.jobs_leased), format_count(a, s.jobs_quarantined));
-    if (s.jobs_leased + s.jobs_backing_off > 0)
-        printf("             %s running, %s fetching, saving or uploading, %s silent; %s backing "
-               "off\n",
-               format_count(a, s.jobs_running), format_count(a, s.jobs_moving),
-               format_count(a, s.jobs_silent), format_count(a, s.jobs_backing_off));
-    uint64_t others = s.agents_working + s.agents_idle + s.agents_benched;
-    printf(
-        "agents       %s known: %s working, %s idle, %s silent, %s benched; %s threads at hand\n",
-        format_count(a, s.agents), format_count(a, s.agents_working),
-        format_count(a, s.agents_idle), format_count(a, s.agents - others),
-        format_count(a, s.agents_benched), format_count(a, s.threads));
-    if (s.alarms)
-        printf("alarms       %s: `tacit alarms` names them\n", format_count(a, s.alarms));
-    printf("stored       %s blobs, %s\n", format_count(a, s.blobs),
-           format_bytes(a, (double)s.blob_bytes));
-    printf("disk         %s used, %s free%s\n", format_bytes(a, (double)s.disk_used),
-           format_bytes(a, (double)s.disk_free),
-           s.disk_planned ? arena_printf(a, "; active runs will add up to %s",
-                                         format_bytes(a, (double)s.disk_planned))
-                          : "");
-    if (s.storage_since)
-        printf("storage      %s (for %s)\n", s.storage,
-               format_duration(a, (double)(env_wall_ms() - (int64_t)s.storage_since) / 1000));
-    printf("memory       %s at most so far\n", format_bytes(a, (double)s.memory_peak));
+    printf("coordinator  %s, tacitd %s, up %s\n", cli->url, v->status.version,
+           format_duration(&cli->arena, (double)v->status.uptime_ms / 1000));
+    printf("runs         %s active\n", format_count(&cli->arena, v->status.runs_active));
+    print_active(cli, v);
+    print_counts(cli, &v->status);
+    print_troubles(cli, v);
+    overview_free(v);
     return 0;
 }
 

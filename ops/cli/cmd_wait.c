@@ -58,9 +58,15 @@ static void terminal_size(int *columns, int *rows)
     }
 }
 
-static const char *left_words(struct arena *a, double left)
+/* The coordinator knows a run's paces for longer than one looks; before that, what was seen. */
+static const char *left_words(struct arena *a, const struct msg_run *r, double left)
 {
     char words[24];
+    if (r->left_most > 0) {
+        const char *range =
+            arena_printf(a, ", %s left", format_range(a, r->left_least, r->left_most));
+        return range ? range : "";
+    }
     const char *out = *format_left(left, words) ? arena_printf(a, ", about %s left", words) : NULL;
     return out ? out : "";
 }
@@ -92,7 +98,7 @@ static void draw_models(struct view *v, const struct msg_run *r, int columns, in
 static const char *head_line(struct view *v, const struct msg_run *r, double left, int columns)
 {
     const char *words = arena_printf(&v->arena, "%s  %s%s", r->name, watch_phase(&v->arena, r),
-                                     left_words(&v->arena, left));
+                                     left_words(&v->arena, r, left));
     if (!words)
         return r->name;
     int room = columns - (int)format_width(words) - 1, width = room < BAR ? room : BAR;
@@ -129,7 +135,7 @@ static void print_plain(struct view *v, const struct msg_run *r, double left)
     const char *line = watch_line(&v->arena, r);
     if (!watch_log_due(&v->log, r, line, env_monotonic_ms()))
         return;
-    printf("%s%s\n", line, left_words(&v->arena, left));
+    printf("%s%s\n", line, left_words(&v->arena, r, left));
     fflush(stdout);
 }
 

@@ -5,6 +5,7 @@
 
 #define DAY_MS (24 * 3600 * (int64_t)1000)
 #define NAMES_SHOWN 3
+#define HEARD_MS 60000 /* after its start the coordinator has heard of all that are there */
 #define REASON_COLUMNS 160
 
 struct finding {
@@ -187,10 +188,11 @@ static void look_at_agents(struct finding *f)
 {
     struct names holding = {0}, silent = {0}, benched = {0}, other_version = {0};
     struct arena *a = f->a;
+    bool begins = f->s->status.uptime_ms < HEARD_MS;
     for (uint32_t i = 0; i < f->s->agent_count; i++) {
         const struct msg_agent *g = &f->s->agents[i];
         bool recent = is_recent(f, g->seen_at);
-        if (strcmp(g->state, "silent") == 0 && (recent || g->job))
+        if (strcmp(g->state, "silent") == 0 && (recent || g->job) && !begins)
             name(f, g->job ? &holding : &silent, g);
         if (strcmp(g->state, "benched") == 0)
             name(f, &benched, g);
