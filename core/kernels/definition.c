@@ -58,6 +58,26 @@ static void vector(const struct kern_product *p, size_t n0, size_t n1, float *sc
     product(p, 0, 1, n0, n1, scratch);
 }
 
+/* Panels of one output: the weights' rows, rounded with bf16. */
+static void panels_pack(float *P, const float *W, size_t in, size_t out, bool bf16)
+{
+    for (size_t i = 0; i < in * out; i++)
+        P[i] = input(W[i], bf16);
+}
+
+static void panels(const struct kern_panels *p, size_t p0, size_t p1, float *scratch)
+{
+    (void)scratch;
+    for (size_t r = 0; r < p->rows; r++) {
+        for (size_t n = p0; n < p1; n++) {
+            float *y = p->Y + r * p->out + n, c = p->accumulate ? *y : 0.0f;
+            for (size_t k = 0; k < p->in; k++)
+                c = f1_fma(input(p->X[r * p->in + k], p->bf16), p->panels[n * p->in + k], c);
+            *y = c;
+        }
+    }
+}
+
 /* ---- attention ----
  * For head h of one sequence, D = head size, scale = 1/√D (float division of 1 by the float root):
  *   q, k       rotated: x[i]' = fma(x[i], cos, −(x[i+D/2]·sin)), x[i+D/2]' = fma(x[i+D/2], cos,
@@ -236,46 +256,56 @@ static void attention_backward(const struct kern_attention *a, bool bf16, float 
 }
 
 /* The caches hold the rotated keys (A,D,cache_seq) and the values (A,cache_seq,D), rounded with
- * bf16. */
+ * bf16. One token of one head. */
+static void decode_token(const struct kern_attention *a, bool bf16, float *out, const float *qkv,
+                         float *kc, float *vc, size_t cache_seq, size_t pos,
+                         const struct scratch *w)
+{
+    size_t D = a->head, H = (size_t)a->heads * D;
+    float *q = w->q, *k = w->k, *e = w->e;
+    const float *cos = a->cos + pos * (D / 2), *sin = a->sin + pos * (D / 2);
+    float scale = 1.0f / sqrtf((float)D), lane[16] = {0}, max = -(float)INFINITY;
+
+    rotate(q, qkv, cos, sin, D, false);
+    rotate(k, qkv + H, cos, sin, D, false);
+    for (size_t d = 0; d < D; d++) {
+        q[d] = input(q[d], bf16);
+        kc[d * cache_seq + pos] = input(k[d], bf16);
+        vc[pos * D + d] = input(qkv[2 * H + d], bf16);
+    }
+    for (size_t j = 0; j <= pos; j++) {
+        float s = 0.0f;
+        for (size_t d = 0; d < D; d++)
+            s = f1_fma(kc[d * cache_seq + j], q[d], s);
+        e[j] = s * scale;
+        max = f1_max(max, e[j]);
+    }
+    max = max + 0.0f;
+    for (size_t j = 0; j <= pos; j++) {
+        e[j] = f1_exp(e[j] - max);
+        lane[j % 16] = lane[j % 16] + e[j];
+    }
+    float r = 1.0f / lanes_sum(lane);
+    for (size_t d = 0; d < D; d++) {
+        float c = 0.0f;
+        for (size_t j = 0; j <= pos; j++)
+            c = f1_fma(input(e[j], bf16), vc[j * D + d], c);
+        out[d] = c * r + 0.0f;
+    }
+}
+
 static void attention_decode(const struct kern_attention *a, bool bf16, float *out,
-                             const float *qkv, float *k_cache, float *v_cache, size_t cache_seq,
-                             size_t pos, size_t h0, size_t h1, float *scratch)
+                             const float *qkv, const struct kern_attention_run *run,
+                             size_t cache_seq, size_t h0, size_t h1, float *scratch)
 {
     size_t D = a->head, H = (size_t)a->heads * D;
     struct scratch w = scratch_of(scratch, D);
-    float *q = w.q, *k = w.k, *e = w.e;
-    const float *cos = a->cos + pos * (D / 2), *sin = a->sin + pos * (D / 2);
-    float scale = 1.0f / sqrtf((float)D);
 
     for (size_t h = h0; h < h1; h++) {
-        float *kc = k_cache + h * D * cache_seq, *vc = v_cache + h * D * cache_seq;
-        float lane[16] = {0}, max = -(float)INFINITY;
-        rotate(q, qkv + h * D, cos, sin, D, false);
-        rotate(k, qkv + H + h * D, cos, sin, D, false);
-        for (size_t d = 0; d < D; d++) {
-            q[d] = input(q[d], bf16);
-            kc[d * cache_seq + pos] = input(k[d], bf16);
-            vc[pos * D + d] = input(qkv[2 * H + h * D + d], bf16);
-        }
-        for (size_t j = 0; j <= pos; j++) {
-            float s = 0.0f;
-            for (size_t d = 0; d < D; d++)
-                s = f1_fma(kc[d * cache_seq + j], q[d], s);
-            e[j] = s * scale;
-            max = f1_max(max, e[j]);
-        }
-        max = max + 0.0f;
-        for (size_t j = 0; j <= pos; j++) {
-            e[j] = f1_exp(e[j] - max);
-            lane[j % 16] = lane[j % 16] + e[j];
-        }
-        float r = 1.0f / lanes_sum(lane);
-        for (size_t d = 0; d < D; d++) {
-            float c = 0.0f;
-            for (size_t j = 0; j <= pos; j++)
-                c = f1_fma(input(e[j], bf16), vc[j * D + d], c);
-            out[h * D + d] = c * r + 0.0f;
-        }
+        float *kc = run->k_cache + h * D * cache_seq, *vc = run->v_cache + h * D * cache_seq;
+        for (size_t t = 0; t < run->count; t++)
+            decode_token(a, bf16, out + (run->row + t) * H + h * D,
+                         qkv + (run->row + t) * 3 * H + h * D, kc, vc, cache_seq, run->pos + t, &w);
     }
 }
 
@@ -503,6 +533,9 @@ const struct kern_lanes kern_lanes_definition = {
     .vector = vector,
     .words_block = words_block,
     .words_loss = words_loss,
+    .panel = 1,
+    .panels_pack = panels_pack,
+    .panels = panels,
     .attention_forward = attention_forward,
     .attention_backward = attention_backward,
     .attention_decode = attention_decode,

@@ -212,8 +212,8 @@ struct attention_job {
     const struct kern_attention *a;
     float *out, *stats_out;
     const float *dout, *y, *stats, *qkv;
-    float *k_cache, *v_cache;
-    size_t cache_seq, pos;
+    const struct kern_attention_run *runs;
+    size_t cache_seq;
 };
 
 static void attention_forward_part(void *arg, size_t begin, size_t end)
@@ -252,28 +252,31 @@ void kern_attention_backward(struct kern *k, const struct kern_attention *a, flo
              attention_backward_part, &j);
 }
 
+/* Unit u is head u mod A of run u / A. */
 static void attention_decode_part(void *arg, size_t begin, size_t end)
 {
     struct attention_job *j = arg;
     struct kern_slot *s = kern__slot_take(j->k);
-    j->k->lanes->attention_decode(j->a, j->k->bf16, j->out, j->qkv, j->k_cache, j->v_cache,
-                                  j->cache_seq, j->pos, begin, end, s->scratch);
+    const size_t heads = j->a->heads;
+    while (begin < end) {
+        const size_t run = begin / heads, last = (run + 1) * heads < end ? (run + 1) * heads : end;
+        j->k->lanes->attention_decode(j->a, j->k->bf16, j->out, j->qkv, &j->runs[run], j->cache_seq,
+                                      begin - run * heads, last - run * heads, s->scratch);
+        begin = last;
+    }
     kern__slot_give(s);
 }
 
 void kern_attention_decode(struct kern *k, const struct kern_attention *a, float *out,
-                           const float *qkv, float *k_cache, float *v_cache, uint32_t cache_seq,
-                           uint32_t pos)
+                           const float *qkv, const struct kern_attention_run *runs, size_t count,
+                           uint32_t cache_seq)
 {
-    struct attention_job j = {.k = k,
-                              .a = a,
-                              .out = out,
-                              .qkv = qkv,
-                              .k_cache = k_cache,
-                              .v_cache = v_cache,
-                              .cache_seq = cache_seq,
-                              .pos = pos};
-    pool_for(k->pool, a->heads, grain_of_rows(((size_t)pos + 1) * a->head / 4),
+    struct attention_job j = {
+        .k = k, .a = a, .out = out, .qkv = qkv, .runs = runs, .cache_seq = cache_seq};
+    size_t seen = 0;
+    for (size_t i = 0; i < count; i++)
+        seen += (size_t)runs[i].count * (runs[i].pos + runs[i].count);
+    pool_for(k->pool, count * a->heads, grain_of_rows(seen / at_least(count, 1) * a->head / 4),
              attention_decode_part, &j);
 }
 

@@ -84,6 +84,18 @@ static inline void kern_linear_dw(struct kern *k, float *dW, const float *dY, co
     kern_matmul(k, out, in, rows, dY, 1, out, X, in, 1, dW, in, true);
 }
 
+/* Weights that decoding reads again and again, copied once into the order in which it does: whole
+ * cache lines one after the other, with bf16 half the bytes. W (out,in) row-major; floats: what
+ * panels must hold, best aligned to 64 bytes. Packing runs on the calling thread alone and touches
+ * nothing of the context: any thread may, while others compute. One set's panels are no other's. */
+size_t kern_panels_floats(const struct kern *k, size_t in, size_t out);
+void kern_panels_pack(const struct kern *k, float *panels, const float *W, size_t in, size_t out);
+/* Row n of W back out of float32 panels (in). */
+void kern_panels_row(const struct kern *k, float *row, const float *panels, size_t in, size_t n);
+/* kern_linear of W, to the same bits; with KERN_BLAS to those of KERN_EXACT. */
+void kern_panels_linear(struct kern *k, float *Y, const float *X, const float *panels, size_t rows,
+                        size_t in, size_t out, bool accumulate);
+
 /* The limit of products here, for benches: so many rounds of a product's multiply-adds on registers
  * alone, on the calling thread. Returns the floating-point operations that they were. */
 double kern_peak(struct kern *k, size_t rounds);
@@ -108,14 +120,19 @@ void kern_attention_forward(struct kern *k, const struct kern_attention *a, floa
 void kern_attention_backward(struct kern *k, const struct kern_attention *a, float *dqkv,
                              const float *dout, const float *out, const float *stats,
                              const float *qkv);
-/* One more token at position pos (0 ≤ pos < cache_seq ≤ options.seq) of one sequence: out (H) from
- * qkv (3H), which is also put into the caches k_cache, v_cache (kern_attention_cache floats each;
- * a->batch and a->seq are not used). The bits of out are those of kern_attention_forward at that
- * position.
- */
+/* One sequence's next tokens: count of them, from position pos on (pos + count ≤ cache_seq, and ≤
+ * options.seq), in rows row, row + 1, … of qkv and out. k_cache and v_cache (kern_attention_cache
+ * floats each) hold what came before. */
+struct kern_attention_run {
+    float *k_cache, *v_cache;
+    uint32_t pos, count, row;
+};
+/* The tokens of several sequences: out (rows,H) from qkv (rows,3H), which is also put into the
+ * caches (a->batch and a->seq are not used). The bits of out are those of kern_attention_forward at
+ * each position, however tokens are cut into runs. */
 void kern_attention_decode(struct kern *k, const struct kern_attention *a, float *out,
-                           const float *qkv, float *k_cache, float *v_cache, uint32_t cache_seq,
-                           uint32_t pos);
+                           const float *qkv, const struct kern_attention_run *runs, size_t count,
+                           uint32_t cache_seq);
 static inline size_t kern_attention_cache(uint32_t heads, uint32_t head, uint32_t cache_seq)
 {
     return (size_t)heads * head * cache_seq;

@@ -22,6 +22,14 @@ struct kern_product {
     bool a_held, b_held;
 };
 
+/* Y (rows,out) = X (rows,in) times weights in panels. */
+struct kern_panels {
+    size_t rows, in, out;
+    const float *X, *panels;
+    float *Y;
+    bool accumulate, bf16;
+};
+
 /* Constants of one AdamW update, rounded once from the caller's doubles. */
 struct kern_adamw_f {
     float scale, beta1, rest1, beta2, rest2; /* rest = 1 − beta */
@@ -51,12 +59,13 @@ struct kern_adamw_f {
 #define KERN_NORM_EPSILON 1e-5f
 
 /* Floats of scratch that attention takes: see lanes/attention.c and attention_backward.c; decoding
- * packs for its products, and keeps a row of weights. */
+ * packs for its products, and keeps a row of weights for each of some tokens. */
+#define KERN_DECODE_ROWS 8
 static inline size_t kern_attention_scratch(size_t seq, size_t head)
 {
     size_t S = (seq + KERN_STRIP - 1) / KERN_STRIP * KERN_STRIP;
     size_t passes = S * (4 * head + KERN_STRIP) + KERN_STRIP * (5 * head + 4 * KERN_STRIP);
-    size_t decode = KERN_PACK + 2 * head + S;
+    size_t decode = KERN_PACK + (KERN_DECODE_ROWS + 1) * head + KERN_DECODE_ROWS * (S + 16);
     return passes > decode ? passes : decode;
 }
 
@@ -71,6 +80,12 @@ struct kern_lanes {
     void (*hold)(float *to, const struct kern_product *p, size_t n0, size_t n1);
     /* Columns n0…n1 of a product of one row, b_row = 1. */
     void (*vector)(const struct kern_product *p, size_t n0, size_t n1, float *scratch);
+    /* Outputs a panel, and whether one holds two bfloat16 a lane. Panels are for weights W
+     * (out,in); panels p0…p1 of a product. scratch: KERN_PACK floats. */
+    size_t panel;
+    bool panel_halves;
+    void (*panels_pack)(float *panels, const float *W, size_t in, size_t out, bool bf16);
+    void (*panels)(const struct kern_panels *p, size_t p0, size_t p1, float *scratch);
     /* Logits of the next n ≤ KERN_WORDS words into the rows' states (rows,32): largest so far and
      * sum of e^(x − largest) in each of 16 lanes. */
     void (*words_block)(float *state, const float *logits, size_t ld, size_t rows, size_t n);
@@ -82,10 +97,10 @@ struct kern_lanes {
     void (*attention_backward)(const struct kern_attention *a, bool bf16, float *dqkv,
                                const float *dout, const float *out, const float *stats,
                                const float *qkv, size_t u0, size_t u1, float *scratch);
-    /* Heads h0…h1. */
+    /* Heads h0…h1 of one run. */
     void (*attention_decode)(const struct kern_attention *a, bool bf16, float *out,
-                             const float *qkv, float *k_cache, float *v_cache, size_t cache_seq,
-                             size_t pos, size_t h0, size_t h1, float *scratch);
+                             const float *qkv, const struct kern_attention_run *run,
+                             size_t cache_seq, size_t h0, size_t h1, float *scratch);
     /* All rows given. */
     void (*layernorm_forward)(float *y, float *stats, const float *x, const float *w, size_t rows,
                               size_t H);

@@ -55,6 +55,10 @@ static void product(struct bench *t, const struct kern_lanes *l, float *y, int k
     p.C = y + M * N;
     if (p.b_row == 1)
         l->vector(&p, 0, N, t->scratch);
+    const struct kern_panels q = {M,      K,   N, t->a, t->scratch + KERN_PACK, y + 2 * M * N,
+                                  !whole, bf16};
+    l->panels_pack(t->scratch + KERN_PACK, t->b, K, N, bf16);
+    l->panels(&q, 0, (N + l->panel - 1) / l->panel, t->scratch);
 }
 
 static void attention(struct bench *t, const struct kern_lanes *l, float *y, bool bf16)
@@ -63,9 +67,11 @@ static void attention(struct bench *t, const struct kern_lanes *l, float *y, boo
     float *stats = y + 4 * TOKENS, *cache = y + 5 * TOKENS; /* of the first two tokens' keys */
     l->attention_forward(&a, bf16, y, stats, t->a, 0, HEADS, t->scratch);
     l->attention_backward(&a, bf16, y + TOKENS, t->b, y, stats, t->a, 0, HEADS, t->scratch);
-    for (size_t pos = 0; pos < 2; pos++)
-        l->attention_decode(&a, bf16, cache, t->a + pos * 3 * H, cache + H, cache + 3 * H, 2, pos,
-                            0, HEADS, t->scratch);
+    /* three of them, one more */
+    for (uint32_t pos = 0; pos < 4; pos += 3) {
+        const struct kern_attention_run run = {cache + 4 * H, cache + 8 * H, pos, pos ? 1 : 3, pos};
+        l->attention_decode(&a, bf16, cache, t->a, &run, 4, 0, HEADS, t->scratch);
+    }
 }
 
 static void norms(struct bench *t, const struct kern_lanes *l, float *y)

@@ -23,7 +23,8 @@
 #endif
 
 /* v16: the lanes. m16: one truth value a lane. v_load_n and v_store_n touch only the first n ≤ 16
- * elements; lanes beyond n load as zero. v_bf16: f1_bf16 in each lane. */
+ * elements; lanes beyond n load as zero. v_bf16: f1_bf16 in each lane. v_upper_half:
+ * the upper 16 bits of each lane, as the bfloat16 that they are; v_lower_half: the lower ones. */
 #if defined(LANES_ISA_avx512) || defined(LANES_ISA_avx512bf16)
 #include "core/kernels/simd_avx512.h"
 #elif defined(LANES_ISA_avx2)

@@ -113,6 +113,16 @@ INLINE v16 v_bf16(v16 a)
 {
     return (v16){v_bf16_half_(a.l), v_bf16_half_(a.h)};
 }
+INLINE v16 v_upper_half(v16 a)
+{
+    const __m256 upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
+    return (v16){_mm256_and_ps(a.l, upper), _mm256_and_ps(a.h, upper)};
+}
+INLINE v16 v_lower_half(v16 a)
+{
+    return (v16){_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.l), 16)),
+                 _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.h), 16))};
+}
 INLINE float v_sum(v16 a)
 {
     __m256 h = _mm256_add_ps(a.l, a.h);

@@ -94,6 +94,15 @@ INLINE v16 v_bf16(v16 a)
     r = _mm512_mask_and_epi32(r, tiny, b, _mm512_set1_epi32((int)0x80000000u));
     return _mm512_castsi512_ps(_mm512_and_si512(r, _mm512_set1_epi32((int)0xffff0000u)));
 }
+INLINE v16 v_upper_half(v16 a)
+{
+    return _mm512_castsi512_ps(
+        _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32((int)0xffff0000u)));
+}
+INLINE v16 v_lower_half(v16 a)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 16));
+}
 INLINE float v_sum(v16 a)
 {
     __m256 h = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));

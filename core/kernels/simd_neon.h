@@ -124,6 +124,19 @@ INLINE v16 v_bf16(v16 a)
     }
     return a;
 }
+INLINE v16 v_upper_half(v16 a)
+{
+    for (int i = 0; i < 4; i++)
+        a.q[i] = vreinterpretq_f32_u32(
+            vandq_u32(vreinterpretq_u32_f32(a.q[i]), vdupq_n_u32(0xffff0000u)));
+    return a;
+}
+INLINE v16 v_lower_half(v16 a)
+{
+    for (int i = 0; i < 4; i++)
+        a.q[i] = vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a.q[i]), 16));
+    return a;
+}
 INLINE float v_sum(v16 a)
 {
     float32x4_t q =

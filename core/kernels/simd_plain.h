@@ -155,6 +155,16 @@ INLINE v16 v_bf16(v16 a)
     }
     return a;
 }
+INLINE v16 v_upper_half(v16 a)
+{
+    V_EACH_(a.q[i] = (v4_)((u4_)a.q[i] & 0xffff0000u))
+    return a;
+}
+INLINE v16 v_lower_half(v16 a)
+{
+    V_EACH_(a.q[i] = (v4_)((u4_)a.q[i] << 16))
+    return a;
+}
 INLINE float v_sum(v16 v)
 {
     float a[16];

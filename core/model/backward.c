@@ -49,7 +49,7 @@ void engine__backward(struct engine *g, const float *parameters, float *gradient
         /* The last layer's values are still there. What the layer gives is known: d_normed, free
          * here, takes it. */
         if (g->recompute && i + 1 < g->c.layers)
-            engine__layer_forward(g, i, &g->layers[i], &w, b, g->d_normed);
+            engine__layer_forward(g, &g->layers[i], &w, b, g->d_normed);
         layer_backward(g, &g->layers[i], &w, &d, b);
     }
     kern_embed_backward(g->kern, g->embed_in, g->d_stream, g->inputs, b->rows, g->c.hidden);

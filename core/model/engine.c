@@ -359,25 +359,3 @@ int engine_logits(struct engine *g, const float *parameters, const uint32_t *tok
     kern_linear(g->kern, logits, g->last_normed, parameters, length, h, g->c.vocab, false);
     return 0;
 }
-
-void engine_decode_begin(struct engine *g)
-{
-    g->decoded = 0;
-}
-
-int engine_decode_next(struct engine *g, const float *parameters, uint32_t token, float *logits,
-                       struct err *e)
-{
-    pool_flush_denormals();
-    const int rc = check_token(g, token, e);
-    if (rc)
-        return rc;
-    if (g->decoded >= g->c.seq)
-        return err_set(e, ERR_RANGE, "the model reads at most %u tokens", g->c.seq);
-    const struct engine_batch b = {.count = 1, .length = 1, .rows = 1, .decode = true};
-    g->inputs[0] = token;
-    engine__forward(g, parameters, &b, false);
-    g->decoded++;
-    kern_linear(g->kern, logits, g->last_normed, parameters, 1, g->c.hidden, g->c.vocab, false);
-    return 0;
-}

@@ -1,4 +1,4 @@
-/* Computes with a model: training steps, losses, prefix scores, decoding. Everything is sized at
+/* Computes with a model: training steps, losses, prefix scores. Everything is sized at
  * creation; no call below allocates. One caller at a time; work is spread over the engine's pool.
  */
 #ifndef TACIT_MODEL_ENGINE_H
@@ -82,12 +82,5 @@ TACIT_MUST_CHECK int engine_scores(struct engine *g, const float *parameters,
 TACIT_MUST_CHECK int engine_logits(struct engine *g, const float *parameters,
                                    const uint32_t *tokens, uint32_t length, float *logits,
                                    struct err *e);
-
-/* Decoding with a key/value cache, one sequence at a time: begin empties the cache, next appends a
- * token and writes the logits (V) of the one to follow. ERR_RANGE once S tokens are in. Bits are
- * those of engine_logits. */
-void engine_decode_begin(struct engine *g);
-TACIT_MUST_CHECK int engine_decode_next(struct engine *g, const float *parameters, uint32_t token,
-                                        float *logits, struct err *e);
 
 #endif

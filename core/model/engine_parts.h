@@ -37,8 +37,7 @@ struct engine {
     bool recompute; /* layers keep what enters them alone; the backward pass makes the rest again */
     enum optimizer optimizer;
     int threads;
-    size_t rows;      /* tokens of a micro-batch at most */
-    uint32_t decoded; /* tokens in the key/value cache */
+    size_t rows; /* tokens of a micro-batch at most */
     char description[64];
 
     float *cos, *sin;            /* (S,D/2) */
@@ -50,7 +49,6 @@ struct engine {
     float *last;                 /* (R,H) what enters the final norm */
     float *last_normed;          /* (R,H) */
     float *last_stats;           /* (R,2) */
-    float *k_cache, *v_cache;    /* (L, kern_attention_cache) */
 
     float *gradients;  /* [model_parameters] */
     float *embed_in;   /* (V,H): the embedding's gradient as input, apart from the head's */
@@ -67,7 +65,6 @@ struct engine {
 struct engine_batch {
     uint32_t count, length;
     size_t rows; /* count · length */
-    bool decode; /* the one row is the token after those in the key/value cache */
 };
 
 /* Bytes of the workspaces for so many rows; g->c, head, threads, train are set. */
@@ -88,7 +85,7 @@ static inline struct kern_head engine__head(const struct engine *g, size_t rows)
 void engine__forward(struct engine *g, const float *parameters, const struct engine_batch *b,
                      bool keep);
 /* One layer of it: next (R,H) is where its output goes. */
-void engine__layer_forward(struct engine *g, uint32_t layer, const struct engine_layer *l,
+void engine__layer_forward(struct engine *g, const struct engine_layer *l,
                            const struct engine_weights *w, const struct engine_batch *b,
                            float *next);
 /* losses[rows] from last_normed and targets. */

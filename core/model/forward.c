@@ -13,29 +13,16 @@ static void residual(struct engine *g, float *to, const float *from, const float
     kern_linear(g->kern, to, x, weight, rows, in, h, true);
 }
 
-/* Decoding has one row, which also sees what the layer's key/value cache holds. */
-static void attend(struct engine *g, uint32_t layer, const struct engine_layer *l,
-                   const struct engine_batch *b)
-{
-    const struct model_config *c = &g->c;
-    const struct kern_attention shape = {b->count, b->length, c->heads, g->head, g->cos, g->sin};
-    const size_t cache = layer * kern_attention_cache(c->heads, g->head, c->seq);
-    if (b->decode)
-        kern_attention_decode(g->kern, &shape, l->mixed, l->qkv, g->k_cache + cache,
-                              g->v_cache + cache, c->seq, g->decoded);
-    else
-        kern_attention_forward(g->kern, &shape, l->mixed, l->attn_stats, l->qkv);
-}
-
-void engine__layer_forward(struct engine *g, uint32_t layer, const struct engine_layer *l,
+void engine__layer_forward(struct engine *g, const struct engine_layer *l,
                            const struct engine_weights *w, const struct engine_batch *b,
                            float *next)
 {
     const struct model_config *c = &g->c;
     const size_t h = c->hidden, rows = b->rows;
+    const struct kern_attention shape = {b->count, b->length, c->heads, g->head, g->cos, g->sin};
     kern_layernorm_forward(g->kern, l->normed1, l->stats1, l->x, w->norm1, rows, h);
     kern_linear(g->kern, l->qkv, l->normed1, w->qkv, rows, h, 3 * h, false);
-    attend(g, layer, l, b);
+    kern_attention_forward(g->kern, &shape, l->mixed, l->attn_stats, l->qkv);
     residual(g, l->mid, l->x, l->mixed, w->out, rows, h);
     kern_layernorm_forward(g->kern, l->normed2, l->stats2, l->mid, w->norm2, rows, h);
     kern_linear(g->kern, l->up, l->normed2, w->up, rows, h, c->ffn, false);
@@ -53,7 +40,7 @@ void engine__forward(struct engine *g, const float *parameters, const struct eng
     for (uint32_t i = 0; i < c->layers; i++) {
         const struct engine_weights w = engine__weights(c, parameters, i);
         float *next = keep && i + 1 < c->layers ? g->layers[i + 1].x : g->last;
-        engine__layer_forward(g, i, keep ? &g->layers[i] : &g->flat, &w, b, next);
+        engine__layer_forward(g, keep ? &g->layers[i] : &g->flat, &w, b, next);
     }
     kern_layernorm_forward(g->kern, g->last_normed, keep ? g->last_stats : NULL, g->last, norm,
                            b->rows, c->hidden);

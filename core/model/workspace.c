@@ -90,7 +90,6 @@ static void walk_muon(struct engine *g, struct walk *w)
 static void walk_all(struct engine *g, struct walk *w, uint64_t rows)
 {
     const struct model_config *c = &g->c;
-    const uint64_t cache = c->layers * kern_attention_cache(c->heads, g->head, c->seq);
     g->cos = floats(w, (uint64_t)c->seq * g->head / 2);
     g->sin = floats(w, (uint64_t)c->seq * g->head / 2);
     g->inputs = take(w, rows, sizeof *g->inputs);
@@ -98,8 +97,6 @@ static void walk_all(struct engine *g, struct walk *w, uint64_t rows)
     g->losses = floats(w, rows);
     g->last = floats(w, rows * c->hidden);
     g->last_normed = floats(w, rows * c->hidden);
-    g->k_cache = floats(w, cache);
-    g->v_cache = floats(w, cache);
     if (g->train)
         walk_train(g, w, rows);
     if (g->train && g->optimizer == OPTIMIZER_MUON)

@@ -11,7 +11,7 @@
 #include "core/base/pool.h"
 #include "core/base/rng.h"
 #include "core/env/clock.h"
-#include "core/model/engine.h"
+#include "core/model/decode.h"
 
 enum { ROUNDS = 5, CONTEXT = 64 };
 #define ROUND_SECONDS 0.4
@@ -75,17 +75,18 @@ static double memory_bytes_s(struct pool *pool, struct reading *r, double best)
 }
 
 /* Tokens a second, from an empty cache to CONTEXT tokens again and again. */
-static double tokens_s(struct engine *g, const struct model_config *c, const float *p,
-                       float *logits, double best)
+static double tokens_s(struct decode *d, const struct model_config *c,
+                       const struct decode_weights *w, float *logits, double best)
 {
     const double start = env_monotonic_s();
     double before = start, now = start;
     struct err e = {0};
     do {
-        engine_decode_begin(g);
+        decode_cut(d, 0, 0);
         for (uint32_t i = 0; i < CONTEXT; i++) {
             const uint32_t token = (uint32_t)(rng_u64(1, RNG_TEST, 0, i) % c->vocab);
-            check(engine_decode_next(g, p, token, logits, &e), &e);
+            const struct decode_run run = {.count = 1, .logits = 1, .tokens = &token};
+            check(decode_step(d, w, &run, 1, logits, &e), &e);
         }
         now = env_monotonic_s();
         best = CONTEXT / (now - before) > best ? CONTEXT / (now - before) : best;
@@ -96,30 +97,35 @@ static double tokens_s(struct engine *g, const struct model_config *c, const flo
 
 static void run(const char *name, const struct model_config *c, int threads, bool bf16)
 {
-    const struct engine_options o = {.arithmetic = bf16 ? ENGINE_BF16 : ENGINE_EXACT,
-                                     .threads = threads};
+    const struct decode_options o = {
+        .arithmetic = bf16 ? ENGINE_BF16 : ENGINE_EXACT, .threads = threads, .slots = 1, .rows = 1};
     struct err e = {0};
-    struct engine *g;
+    struct decode *d;
+    struct decode_weights *w;
     struct pool *pool = pool_create(threads, &e);
     check(pool ? 0 : e.code, &e);
-    check(engine_create(&g, c, &o, &e), &e);
+    check(decode_create(&d, c, &o, &e), &e);
     float *p = need(model_parameters(c) * sizeof *p), *logits = need(c->vocab * sizeof *logits);
     uint64_t *buffer = need(BUFFER_BYTES);
     struct reading r = {.from = buffer};
     model_init(c, 1, MODEL_STREAM_DENSE, p);
+    check(decode_weights_create(&w, d, p, &e), &e);
+    free(p);
     double memory = 0, tokens = 0;
     for (int i = 0; i < ROUNDS; i++) {
         memory = memory_bytes_s(pool, &r, memory);
-        tokens = tokens_s(g, c, p, logits, tokens);
+        tokens = tokens_s(d, c, w, logits, tokens);
     }
     /* Every weight once; keys and values of the tokens before, on average of half of them. */
     const double cache = 2.0 * c->layers * c->hidden * CONTEXT / 2;
-    const double bytes = sizeof(float) * ((double)model_parameters(c) + cache) * tokens;
+    const double weight = bf16 ? 2 : 4;
+    const double bytes = (weight * (double)model_parameters(c) + sizeof(float) * cache) * tokens;
     printf("decode/%s %s threads %d tokens_s %.1f bytes_s %.3e memory_s %.3e share %.2f\n", name,
            bf16 ? "bf16" : "f32", threads, tokens, bytes, memory, bytes / memory);
     fflush(stdout);
-    free(p), free(logits), free(buffer);
-    engine_destroy(g);
+    free(logits), free(buffer);
+    decode_weights_destroy(w);
+    decode_destroy(d);
     pool_destroy(pool);
 }
 

@@ -12,6 +12,7 @@
 #include "core/base/rng.h"
 #include "core/env/clock.h"
 #include "core/kernels/kernels.h"
+#include "core/model/decode.h"
 #include "core/model/engine.h"
 
 enum { UNITS_MAX = 1000 };
@@ -20,6 +21,8 @@ struct side {
     struct model_config c;
     uint32_t batch;
     struct engine *engine;
+    struct decode *decode;
+    struct decode_weights *weights;
     float *p, *m, *v, *out;
     uint32_t *tokens;
     size_t batches; /* of tokens; they come again when all were used */
@@ -155,9 +158,10 @@ static void decode(struct side *s, int units)
 {
     struct err e = {0};
     for (int i = 0; i < units; i++) {
+        const struct decode_run run = {.count = 1, .logits = 1, .tokens = s->tokens + s->at};
         if (s->at == 0)
-            engine_decode_begin(s->engine);
-        check(engine_decode_next(s->engine, s->p, s->tokens[s->at], s->out, &e), &e);
+            decode_cut(s->decode, 0, 0);
+        check(decode_step(s->decode, s->weights, &run, 1, s->out, &e), &e);
         s->at = (s->at + 1) % s->c.seq;
     }
     float loss;
@@ -213,7 +217,14 @@ static void run_engine(char **argv, void (*fn)(struct side *s, int units))
     }
     s.out = need(fn == score ? (size_t)s.batch * s.c.seq : s.c.vocab, sizeof(float));
     check(engine_create(&s.engine, &s.c, &o, &e), &e);
+    if (fn == decode) {
+        const struct decode_options d = {o.arithmetic, o.threads, 1, 1};
+        check(decode_create(&s.decode, &s.c, &d, &e), &e);
+        check(decode_weights_create(&s.weights, s.decode, s.p, &e), &e);
+    }
     answer(&s, fn, engine_describe(s.engine));
+    decode_weights_destroy(s.weights);
+    decode_destroy(s.decode);
     engine_destroy(s.engine);
     free(s.p), free(s.m), free(s.v), free(s.out), free(s.tokens);
 }

@@ -8,7 +8,7 @@
 #include "core/base/text.h"
 #include "core/env/process.h"
 #include "core/mixture/scores.h"
-#include "core/model/engine.h"
+#include "core/model/decode.h"
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"
 #include "ops/cli/mixture.h"
@@ -173,28 +173,21 @@ static int append(struct sample *s, uint32_t id, struct err *e)
 
 /* Reads the last tokens into the engine's empty cache: all of them, or where they are more than the
  * model reads, half of what it does, so that as many may follow. */
-static int read_context(struct sample *s, struct engine *engine, const float *parameters,
-                        float *logits, uint32_t *held, struct err *e)
+static int read_context(struct sample *s, struct decode *decode,
+                        const struct decode_weights *weights, float *logits, struct err *e)
 {
     uint32_t seq = (uint32_t)s->mixture.dataset.seq;
     size_t from = s->count < seq ? 0 : s->count - (seq + 1) / 2;
-    engine_decode_begin(engine);
-    *held = 0;
-    for (size_t i = from; i < s->count; i++, (*held)++) {
-        int rc = engine_decode_next(engine, parameters, s->ids[i], logits, e);
-        if (rc)
-            return rc;
-    }
-    return 0;
+    decode_cut(decode, 0, 0);
+    return mixture_append(decode, weights, s->ids + from, s->count - from, logits, e);
 }
 
-static int generate(struct sample *s, struct engine *engine, const float *parameters, float *logits,
-                    struct err *e)
+static int generate(struct sample *s, struct decode *decode, const struct decode_weights *weights,
+                    float *logits, struct err *e)
 {
-    uint32_t held = 0, vocab = (uint32_t)s->mixture.dataset.vocab,
-             seq = (uint32_t)s->mixture.dataset.seq;
+    uint32_t vocab = (uint32_t)s->mixture.dataset.vocab, seq = (uint32_t)s->mixture.dataset.seq;
     uint32_t end = tokenizer_end(s->mixture.tokenizer);
-    int rc = read_context(s, engine, parameters, logits, &held, e);
+    int rc = read_context(s, decode, weights, logits, e);
     for (uint64_t n = 0; !rc && n < s->in->tokens && !env_stop_requested(); n++) {
         uint32_t id = sampler_pick(logits, vocab, s->in->temperature, s->in->seed, s->count);
         if (id == end) {
@@ -206,12 +199,10 @@ static int generate(struct sample *s, struct engine *engine, const float *parame
             rc = emit(s, 0, e);
         if (rc || n + 1 == s->in->tokens)
             break;
-        if (held < seq) {
-            rc = engine_decode_next(engine, parameters, id, logits, e);
-            held++;
-        } else {
-            rc = read_context(s, engine, parameters, logits, &held, e);
-        }
+        if (decode_length(decode, 0) < seq)
+            rc = mixture_append(decode, weights, &id, 1, logits, e);
+        else
+            rc = read_context(s, decode, weights, logits, e);
     }
     return rc ? rc : emit(s, 1, e);
 }
@@ -219,15 +210,16 @@ static int generate(struct sample *s, struct engine *engine, const float *parame
 static int answer(struct sample *s, struct err *e)
 {
     struct model_config c;
-    struct engine *engine;
-    float *parameters, *logits = calloc(s->mixture.dataset.vocab, sizeof *logits);
+    struct decode *decode = NULL;
+    struct decode_weights *weights = NULL;
+    float *logits = calloc(s->mixture.dataset.vocab, sizeof *logits);
     spec_expert_model(&s->mixture.spec, (uint32_t)s->mixture.dataset.vocab,
                       (uint32_t)s->mixture.dataset.seq, &c);
     if (!logits)
         return err_set(e, ERR_NO_MEMORY, "no memory for logits");
-    int rc = mixture_engine(&s->mixture, &c, &engine, &parameters, e);
+    int rc = mixture_decode(&s->mixture, &c, &decode, e);
     if (!rc)
-        rc = mixture_model(&s->mixture, TARGET_EXPERT, s->expert, &c, parameters, e);
+        rc = mixture_weights(&s->mixture, TARGET_EXPERT, s->expert, &c, decode, &weights, e);
     if (!rc)
         rc = sampler_text_begin(&s->text, s->mixture.tokenizer, s->ids, s->count, e);
     if (!rc && !s->cli->json) {
@@ -236,11 +228,11 @@ static int answer(struct sample *s, struct err *e)
         fflush(stdout);
     }
     if (!rc)
-        rc = generate(s, engine, parameters, logits, e);
+        rc = generate(s, decode, weights, logits, e);
     if (!rc && !s->cli->json)
         putchar('\n');
-    engine_destroy(engine);
-    free(parameters);
+    decode_weights_destroy(weights);
+    decode_destroy(decode);
     free(logits);
     return rc;
 }

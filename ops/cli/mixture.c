@@ -148,6 +148,43 @@ int mixture_engine(struct mixture *m, const struct model_config *c, struct engin
     return engine_create(engine, c, &o, e);
 }
 
+int mixture_decode(struct mixture *m, const struct model_config *c, struct decode **out,
+                   struct err *e)
+{
+    const struct decode_options o = {.arithmetic = spec_engine_arithmetic(&m->spec),
+                                     .threads = env_cpu_count(),
+                                     .slots = 1,
+                                     .rows = MIXTURE_DECODE_ROWS};
+    return decode_create(out, c, &o, e);
+}
+
+int mixture_weights(struct mixture *m, int target, uint32_t index, const struct model_config *c,
+                    const struct decode *d, struct decode_weights **out, struct err *e)
+{
+    float *parameters = calloc(model_parameters(c), sizeof *parameters);
+    *out = NULL;
+    if (!parameters)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a model");
+    int rc = mixture_model(m, target, index, c, parameters, e);
+    if (!rc)
+        rc = decode_weights_create(out, d, parameters, e);
+    free(parameters);
+    return rc;
+}
+
+int mixture_append(struct decode *d, const struct decode_weights *w, const uint32_t *ids,
+                   size_t count, float *logits, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < count; i += MIXTURE_DECODE_ROWS) {
+        const size_t n = count - i < MIXTURE_DECODE_ROWS ? count - i : MIXTURE_DECODE_ROWS;
+        const struct decode_run run = {
+            .count = (uint32_t)n, .logits = i + n == count, .tokens = ids + i};
+        rc = decode_step(d, w, &run, 1, logits, e);
+    }
+    return rc;
+}
+
 /* --- routing ---------------------------------------------------------------------------------- */
 
 static int score_em(struct mixture *m, const uint32_t *ids, uint32_t prefix, float *scores,

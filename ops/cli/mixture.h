@@ -5,6 +5,7 @@
 #define TACIT_OPS_CLI_MIXTURE_H
 
 #include "core/data/tokenizer.h"
+#include "core/model/decode.h"
 #include "core/model/engine.h"
 #include "core/protocol/manifest.h"
 #include "core/protocol/messages.h"
@@ -40,6 +41,18 @@ const struct msg_model_progress *mixture_has(const struct mixture *m, int target
 /* The newest published model of a target into parameters. ERR_CONFLICT where there is none yet. */
 TACIT_MUST_CHECK int mixture_model(struct mixture *m, int target, uint32_t index,
                                    const struct model_config *c, float *parameters, struct err *e);
+/* Room for one text to be continued by models of this shape (decode_destroy; also after an error),
+ * and such a model's weights (decode_weights_destroy). */
+#define MIXTURE_DECODE_ROWS 64u /* tokens of a prompt at a time */
+TACIT_MUST_CHECK int mixture_decode(struct mixture *m, const struct model_config *c,
+                                    struct decode **out, struct err *e);
+TACIT_MUST_CHECK int mixture_weights(struct mixture *m, int target, uint32_t index,
+                                     const struct model_config *c, const struct decode *d,
+                                     struct decode_weights **out, struct err *e);
+/* Appends count tokens to the text, as many as the model reads; logits (V): after the last. */
+TACIT_MUST_CHECK int mixture_append(struct decode *d, const struct decode_weights *w,
+                                    const uint32_t *ids, size_t count, float *logits,
+                                    struct err *e);
 /* What each router says of ids[0…prefix): scores (E). */
 TACIT_MUST_CHECK int mixture_scores(struct mixture *m, const uint32_t *ids, uint32_t prefix,
                                     float *scores, struct err *e);

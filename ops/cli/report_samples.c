@@ -11,8 +11,8 @@
 struct sampling {
     struct mixture *mixture;
     struct report_facts *facts;
-    struct engine *engine;
-    float *parameters, *logits;
+    struct decode *decode;
+    float *logits;
     struct model_config config;
     uint32_t prefix, more; /* tokens of the prompt, and after it */
     uint32_t *ids;         /* prefix + more */
@@ -37,21 +37,24 @@ static int words_of(struct sampling *s, const uint32_t *ids, uint32_t count, con
 }
 
 /* The likeliest token, again and again. */
-static int go_on(struct sampling *s, const uint32_t *prompt, const char **out, struct err *e)
+static int go_on(struct sampling *s, int target, uint64_t index, const uint32_t *prompt,
+                 const char **out, struct err *e)
 {
+    struct decode_weights *w;
     uint32_t end = tokenizer_end(s->mixture->tokenizer), n = 0;
-    int rc = 0;
-    engine_decode_begin(s->engine);
-    for (uint32_t i = 0; !rc && i < s->prefix; i++)
-        rc = engine_decode_next(s->engine, s->parameters, prompt[i], s->logits, e);
+    int rc = mixture_weights(s->mixture, target, (uint32_t)index, &s->config, s->decode, &w, e);
+    decode_cut(s->decode, 0, 0);
+    if (!rc)
+        rc = mixture_append(s->decode, w, prompt, s->prefix, s->logits, e);
     while (!rc && n < s->more) {
         uint32_t id = sampler_pick(s->logits, s->config.vocab, 0, 0, 0);
         if (id == end)
             break;
         s->ids[n++] = id;
         if (n < s->more)
-            rc = engine_decode_next(s->engine, s->parameters, id, s->logits, e);
+            rc = mixture_append(s->decode, w, &id, 1, s->logits, e);
     }
+    decode_weights_destroy(w);
     return rc ? rc : words_of(s, s->ids, n, out, e);
 }
 
@@ -73,13 +76,10 @@ static int one(struct sampling *s, const struct shard *shard, uint32_t at,
         return rc;
     out->source = m->dataset.labels[shard_label(shard, at)].name;
     out->expert = scores_route(scores, m->spec.experts);
-    rc = mixture_model(m, TARGET_EXPERT, (uint32_t)out->expert, &s->config, s->parameters, e);
-    if (!rc)
-        rc = go_on(s, tokens, &out->mixture, e);
+    rc = go_on(s, TARGET_EXPERT, out->expert, tokens, &out->mixture, e);
     if (rc || !s->facts->report.dense)
         return rc;
-    rc = mixture_model(m, TARGET_DENSE, 0, &s->config, s->parameters, e);
-    return rc ? rc : go_on(s, tokens, &out->dense, e);
+    return go_on(s, TARGET_DENSE, 0, tokens, &out->dense, e);
 }
 
 static int from_shard(struct sampling *s, const struct shard *shard, uint32_t wanted, struct err *e)
@@ -117,7 +117,7 @@ int report_samples_get(struct mixture *m, uint32_t wanted, uint32_t tokens, stru
     s.ids = calloc(s.more, sizeof *s.ids);
     int rc = s.logits && s.ids ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for samples");
     if (!rc)
-        rc = mixture_engine(m, &s.config, &s.engine, &s.parameters, e);
+        rc = mixture_decode(m, &s.config, &s.decode, e);
     if (!rc)
         rc = blob_cache_get(&m->cache, &m->dataset.heldout[0].digest, "held-out text", &path, e);
     if (!rc)
@@ -128,8 +128,7 @@ int report_samples_get(struct mixture *m, uint32_t wanted, uint32_t tokens, stru
             rc = from_shard(&s, &shard, wanted, e);
         env_file_unmap(&map);
     }
-    engine_destroy(s.engine);
-    free(s.parameters);
+    decode_destroy(s.decode);
     free(s.logits);
     free(s.ids);
     return rc;

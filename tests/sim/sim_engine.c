@@ -172,17 +172,3 @@ int engine_logits(struct engine *g, const float *parameters, const uint32_t *tok
     memset(logits, 0, (size_t)length * g->config.vocab * sizeof *logits);
     return err_set(e, ERR_INTERNAL, "no logits are simulated");
 }
-
-void engine_decode_begin(struct engine *g)
-{
-    (void)g;
-}
-
-int engine_decode_next(struct engine *g, const float *parameters, uint32_t token, float *logits,
-                       struct err *e)
-{
-    (void)parameters;
-    (void)token;
-    memset(logits, 0, g->config.vocab * sizeof *logits);
-    return err_set(e, ERR_INTERNAL, "no decoding is simulated");
-}

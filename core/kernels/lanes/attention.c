@@ -181,45 +181,94 @@ INLINE void rotate(float *y, const float *x, const struct kern_attention *a, siz
     }
 }
 
-/* The caches hold rotated keys (A,D,cache_seq), so that scores of 16 positions are one vector, and
- * values (A,cache_seq,D), rounded with bf16. */
-void LANES(lanes_attention_decode)(const struct kern_attention *a, bool bf16, float *out,
-                                   const float *qkv, float *k_cache, float *v_cache,
-                                   size_t cache_seq, size_t pos, size_t h0, size_t h1,
-                                   float *scratch)
+/* Keys and values of the run's tokens into the caches of head h. */
+static void cache_run(const struct kern_attention *a, bool bf16, const float *qkv,
+                      const struct kern_attention_run *run, size_t cache_seq, size_t h, float *k)
 {
-    size_t D = a->head, H = (size_t)a->heads * D, n = pos + 1;
-    float *q = scratch + KERN_PACK, *k = q + D, *e = k + D;
-    v16 scale = v_set1(1.0f / sqrtf((float)D)), low = v_set1(-(float)INFINITY);
+    size_t D = a->head, H = (size_t)a->heads * D;
+    float *kc = run->k_cache + h * D * cache_seq, *vc = run->v_cache + h * D * cache_seq;
+
+    for (size_t t = 0; t < run->count; t++) {
+        const float *row = qkv + (run->row + t) * 3 * H + h * D;
+        rotate(k, row + H, a, run->pos + t);
+        for (size_t d = 0; d < D; d++) {
+            kc[d * cache_seq + run->pos + t] = bf16 ? f1_bf16(k[d]) : k[d];
+            vc[(run->pos + t) * D + d] = bf16 ? f1_bf16(row[2 * H + d]) : row[2 * H + d];
+        }
+    }
+}
+
+/* Scores e of positions 0…n−1 become weights; returns the reciprocal of their sum. */
+static float weights_of_row(float *e, size_t n, v16 scale, bool bf16)
+{
+    v16 low = v_set1(-(float)INFINITY), largest = low, sum = v_zero();
+    for (size_t j = 0; j < n; j += 16) {
+        v16 s = v_mul(v_load_some(e + j, n - j), scale);
+        v_store_some(e + j, s, n - j);
+        largest = v_max(largest, n - j >= 16 ? s : v_select(v_first(n - j), s, low));
+    }
+    v16 max = v_set1(v_largest(largest) + 0.0f);
+    for (size_t j = 0; j < n; j += 16) {
+        v16 x = v_exp(v_sub(v_load_some(e + j, n - j), max));
+        v_store_some(e + j, bf16 ? v_bf16(x) : x, n - j);
+        sum = v_add(sum, n - j >= 16 ? x : v_select(v_first(n - j), x, v_zero()));
+    }
+    return 1.0f / v_sum(sum);
+}
+
+/* The caches hold rotated keys (A,D,cache_seq), so that scores of 16 positions are one vector, and
+ * values (A,cache_seq,D), rounded with bf16. KERN_DECODE_ROWS tokens at a time share what is read
+ * of them; what a token must not see yet has weight zero, which changes no chain. */
+void LANES(lanes_attention_decode)(const struct kern_attention *a, bool bf16, float *out,
+                                   const float *qkv, const struct kern_attention_run *run,
+                                   size_t cache_seq, size_t h0, size_t h1, float *scratch)
+{
+    size_t D = a->head, H = (size_t)a->heads * D;
+    size_t ld = ((size_t)run->pos + run->count + 15) / 16 * 16 + 16;
+    float *q = scratch + KERN_PACK, *k = q + KERN_DECODE_ROWS * D, *e = k + D;
+    v16 scale = v_set1(1.0f / sqrtf((float)D));
 
     for (size_t h = h0; h < h1; h++) {
-        float *kc = k_cache + h * D * cache_seq, *vc = v_cache + h * D * cache_seq;
-        rotate(q, qkv + h * D, a, pos);
-        rotate(k, qkv + H + h * D, a, pos);
-        for (size_t d = 0; d < D; d++) {
-            q[d] = bf16 ? f1_bf16(q[d]) : q[d];
-            kc[d * cache_seq + pos] = bf16 ? f1_bf16(k[d]) : k[d];
-            vc[pos * D + d] = bf16 ? f1_bf16(qkv[2 * H + h * D + d]) : qkv[2 * H + h * D + d];
+        cache_run(a, bf16, qkv, run, cache_seq, h, k);
+        for (size_t t = 0; t < run->count; t += KERN_DECODE_ROWS) {
+            const size_t left = run->count - t,
+                         rows = left < KERN_DECODE_ROWS ? left : KERN_DECODE_ROWS;
+            const size_t at = run->pos + t, n = at + rows;
+            float r[KERN_DECODE_ROWS], *y = out + (run->row + t) * H + h * D;
+            for (size_t i = 0; i < rows; i++) {
+                rotate(q + i * D, qkv + (run->row + t + i) * 3 * H + h * D, a, at + i);
+                for (size_t d = 0; bf16 && d < D; d++)
+                    q[i * D + d] = f1_bf16(q[i * D + d]);
+            }
+            const struct kern_product s = {.K = D,
+                                           .A = q,
+                                           .a_row = D,
+                                           .a_col = 1,
+                                           .B = run->k_cache + h * D * cache_seq,
+                                           .b_row = cache_seq,
+                                           .b_col = 1,
+                                           .C = e,
+                                           .c_row = ld};
+            LANES(lanes_product)(&s, 0, rows, 0, n, scratch);
+            for (size_t i = 0; i < rows; i++) {
+                r[i] = weights_of_row(e + i * ld, at + i + 1, scale, bf16);
+                memset(e + i * ld + at + i + 1, 0, (rows - i - 1) * sizeof *e);
+            }
+            const struct kern_product o = {.K = n,
+                                           .A = e,
+                                           .a_row = ld,
+                                           .a_col = 1,
+                                           .B = run->v_cache + h * D * cache_seq,
+                                           .b_row = D,
+                                           .b_col = 1,
+                                           .C = y,
+                                           .c_row = H};
+            LANES(lanes_product)(&o, 0, rows, 0, D, scratch);
+            for (size_t i = 0; i < rows; i++, y += H)
+                for (size_t d = 0; d < D; d += 16)
+                    v_store_some(y + d,
+                                 v_add(v_mul(v_load_some(y + d, D - d), v_set1(r[i])), v_zero()),
+                                 D - d);
         }
-        struct kern_product p = {D, q, D, 1, kc, cache_seq, 1, e, n, false, false, false, false};
-        LANES(lanes_product)(&p, 0, 1, 0, n, scratch);
-        v16 largest = low, sum = v_zero();
-        for (size_t j = 0; j < n; j += 16) {
-            v16 s = v_mul(v_load_some(e + j, n - j), scale);
-            v_store_some(e + j, s, n - j);
-            largest = v_max(largest, n - j >= 16 ? s : v_select(v_first(n - j), s, low));
-        }
-        v16 max = v_set1(v_largest(largest) + 0.0f);
-        for (size_t j = 0; j < n; j += 16) {
-            v16 x = v_exp(v_sub(v_load_some(e + j, n - j), max));
-            v_store_some(e + j, bf16 ? v_bf16(x) : x, n - j);
-            sum = v_add(sum, n - j >= 16 ? x : v_select(v_first(n - j), x, v_zero()));
-        }
-        float r = 1.0f / v_sum(sum), *y = out + h * D;
-        struct kern_product o = {n, e, n, 1, vc, D, 1, y, D, false, false, false, false};
-        LANES(lanes_product)(&o, 0, 1, 0, D, scratch);
-        for (size_t d = 0; d < D; d += 16)
-            v_store_some(y + d, v_add(v_mul(v_load_some(y + d, D - d), v_set1(r)), v_zero()),
-                         D - d);
     }
 }

@@ -22,6 +22,8 @@ void LANES(lanes_product)(const struct kern_product *p, size_t m0, size_t m1, si
                           float *scratch);
 void LANES(lanes_hold)(float *to, const struct kern_product *p, size_t n0, size_t n1);
 void LANES(lanes_vector)(const struct kern_product *p, size_t n0, size_t n1, float *scratch);
+void LANES(lanes_panels_pack)(float *P, const float *W, size_t in, size_t out, bool bf16);
+void LANES(lanes_panels)(const struct kern_panels *p, size_t p0, size_t p1, float *scratch);
 void LANES(lanes_words_block)(float *state, const float *logits, size_t ld, size_t rows, size_t n);
 void LANES(lanes_words_loss)(float *loss, const float *state, const float *at, size_t rows);
 void LANES(lanes_attention_forward)(const struct kern_attention *a, bool bf16, float *out,
@@ -31,9 +33,8 @@ void LANES(lanes_attention_backward)(const struct kern_attention *a, bool bf16, 
                                      const float *dout, const float *out, const float *stats,
                                      const float *qkv, size_t u0, size_t u1, float *scratch);
 void LANES(lanes_attention_decode)(const struct kern_attention *a, bool bf16, float *out,
-                                   const float *qkv, float *k_cache, float *v_cache,
-                                   size_t cache_seq, size_t pos, size_t h0, size_t h1,
-                                   float *scratch);
+                                   const float *qkv, const struct kern_attention_run *run,
+                                   size_t cache_seq, size_t h0, size_t h1, float *scratch);
 void LANES(lanes_layernorm_forward)(float *y, float *stats, const float *x, const float *w,
                                     size_t rows, size_t H);
 void LANES(lanes_layernorm_backward)(float *dx, const float *dy, const float *add, const float *x,

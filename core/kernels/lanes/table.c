@@ -1,5 +1,6 @@
 /* The function table of one instruction set. */
 #include "core/kernels/lanes/lanes.h"
+#include "core/kernels/lanes/pack.h"
 
 #define NAME2_(isa) #isa
 #define NAME_(isa) NAME2_(isa)
@@ -10,6 +11,10 @@ const struct kern_lanes LANES(kern_lanes) = {
     .product = LANES(lanes_product),
     .hold = LANES(lanes_hold),
     .vector = LANES(lanes_vector),
+    .panel = TILE_N,
+    .panel_halves = true,
+    .panels_pack = LANES(lanes_panels_pack),
+    .panels = LANES(lanes_panels),
     .words_block = LANES(lanes_words_block),
     .words_loss = LANES(lanes_words_loss),
     .attention_forward = LANES(lanes_attention_forward),

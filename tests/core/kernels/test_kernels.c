@@ -81,6 +81,34 @@ static void a_product_continues_where_it_stopped(void **state)
     free(want);
 }
 
+/* Decoding reads weights in panels: an answer must not depend on how many others are computed
+ * beside it, nor differ from what scoring computes. */
+static void panels_equal_the_definition(void **state)
+{
+    static const struct shape shapes[] = {
+        {1, 1, 1},    {1, 16, 5},    {1, 48, 2},    {1, 200, 33},  {2, 97, 31},
+        {2, 33, 64},  {3, 49, 40},   {5, 384, 96},  {8, 192, 17},  {9, 100, 130},
+        {16, 50, 65}, {70, 37, 300}, {1, 30, 8999}, {2, 20, 8200}, {27, 17, 9000},
+    };
+    struct check *c = *state;
+    for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
+        const struct shape s = shapes[i / 2];
+        float *W = check_array(s.N * s.K), *X = check_array(s.M * s.K);
+        float *start = check_array(s.M * s.N), *want = check_copy(start, s.M * s.N);
+        kern_linear(c->definition, want, X, W, s.M, s.K, s.N, i % 2);
+        for (size_t k = 0; k <= c->count; k++) {
+            struct kern *set = k < c->count ? c->sets[k] : c->definition;
+            float *panels = check_array(kern_panels_floats(set, s.K, s.N));
+            float *got = check_copy(start, s.M * s.N);
+            kern_panels_pack(set, panels, W, s.K, s.N);
+            kern_panels_linear(set, got, X, panels, s.M, s.K, s.N, i % 2);
+            check_same(want, got, s.M * s.N, "panels", k < c->count ? c->names[k] : "definition");
+            free(panels), free(got);
+        }
+        free(W), free(X), free(start), free(want);
+    }
+}
+
 static void nothing_times_nothing_is_zero(void **state)
 {
     struct check *c = *state;
@@ -172,14 +200,24 @@ static void decoding_equals_the_full_pass(void **state)
         kern_attention_forward(c->definition, &r.a, want, NULL, r.qkv);
         for (size_t k = 0; k <= c->count; k++) {
             struct kern *set = k < c->count ? c->sets[k] : c->definition;
-            float *kc = check_array(cache), *vc = check_array(cache), *y = check_array(H);
-            for (uint32_t pos = 0; pos < s.S; pos++) {
-                kern_attention_decode(set, &r.a, y, r.qkv + pos * 3 * H, kc, vc, s.S, pos);
+            float *kc = check_array(2 * cache), *vc = check_array(2 * cache);
+            float *y = check_array(2 * r.n), *x = check_array(6 * r.n);
+            /* One sequence token by token, the same beside it in longer and longer runs. */
+            for (uint32_t pos = 0, other = 0; pos < s.S; pos++) {
+                const uint32_t more = other + pos + 1 < s.S ? pos + 1 : s.S - other;
+                const struct kern_attention_run runs[] = {{kc, vc, pos, 1, 0},
+                                                          {kc + cache, vc + cache, other, more, 1}};
+                memcpy(x, r.qkv + pos * 3 * H, 3 * H * sizeof *x);
+                memcpy(x + 3 * H, r.qkv + other * 3 * H, more * 3 * H * sizeof *x);
+                kern_attention_decode(set, &r.a, y, x, runs, more ? 2 : 1, s.S);
                 check_same(want + pos * H, y, H, "decoding", kern_isa(set));
+                check_same(want + other * H, y + H, more * H, "decoding in runs", kern_isa(set));
+                other += more;
             }
             free(kc);
             free(vc);
             free(y);
+            free(x);
         }
         free(want);
         attention_arrays_free(&r);
@@ -457,6 +495,7 @@ int main(void)
         cmocka_unit_test(products_equal_the_definition),
         cmocka_unit_test(a_product_continues_where_it_stopped),
         cmocka_unit_test(nothing_times_nothing_is_zero),
+        cmocka_unit_test(panels_equal_the_definition),
         cmocka_unit_test(attention_equals_the_definition),
         cmocka_unit_test(decoding_equals_the_full_pass),
         cmocka_unit_test(norms_equal_the_definition),
@@ -472,6 +511,7 @@ int main(void)
     const struct CMUnitTest bf16[] = {
         cmocka_unit_test(products_equal_the_definition),
         cmocka_unit_test(a_product_continues_where_it_stopped),
+        cmocka_unit_test(panels_equal_the_definition),
         cmocka_unit_test(nothing_times_nothing_is_zero),
         cmocka_unit_test(attention_equals_the_definition),
         cmocka_unit_test(decoding_equals_the_full_pass),

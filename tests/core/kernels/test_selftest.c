@@ -85,12 +85,12 @@ static void backward(const struct kern_attention *a, bool bf16, float *dqkv, con
 }
 
 static void decode(const struct kern_attention *a, bool bf16, float *out, const float *qkv,
-                   float *k_cache, float *v_cache, size_t cache_seq, size_t pos, size_t h0,
-                   size_t h1, float *scratch)
+                   const struct kern_attention_run *run, size_t cache_seq, size_t h0, size_t h1,
+                   float *scratch)
 {
-    kern_lanes_plain.attention_decode(a, bf16, out, qkv, k_cache, v_cache, cache_seq, pos, h0, h1,
-                                      scratch);
-    spoil(out);
+    kern_lanes_plain.attention_decode(a, bf16, out, qkv, run, cache_seq, h0, h1, scratch);
+    if (run->pos == 0)
+        spoil(out);
 }
 
 static void norm_forward(float *y, float *stats, const float *x, const float *w, size_t rows,

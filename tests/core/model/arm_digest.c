@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/base/rng.h"
+#include "core/model/decode.h"
 #include "core/model/engine.h"
 #include "core/model/schedule.h"
 
@@ -70,7 +71,8 @@ static void train(struct engine *g, const struct model_config *c, float *p[3])
         put(p[i], model_parameters(c), sizeof(float));
 }
 
-static void use(struct engine *g, const struct model_config *c, const float *p)
+static void use(struct engine *g, const struct model_config *c, const float *p,
+                const struct decode_options *decoding)
 {
     uint32_t *tokens = need((size_t)BATCH * c->seq, sizeof *tokens);
     float *scores = need((size_t)BATCH * c->seq, sizeof *scores);
@@ -83,11 +85,17 @@ static void use(struct engine *g, const struct model_config *c, const float *p)
     put(scores, (size_t)BATCH * (c->seq / 2), sizeof *scores);
     check(engine_losses(g, p, tokens, BATCH, c->seq, 0, losses, NULL, &e), &e);
     put(losses, BATCH, sizeof *losses);
-    engine_decode_begin(g);
+    struct decode *d;
+    struct decode_weights *w;
+    check(decode_create(&d, c, decoding, &e), &e);
+    check(decode_weights_create(&w, d, p, &e), &e);
     for (uint32_t s = 0; s < c->seq; s++) {
-        check(engine_decode_next(g, p, tokens[s], logits, &e), &e);
+        const struct decode_run run = {.count = 1, .logits = 1, .tokens = tokens + s};
+        check(decode_step(d, w, &run, 1, logits, &e), &e);
         put(logits, c->vocab, sizeof *logits);
     }
+    decode_weights_destroy(w);
+    decode_destroy(d);
     free(tokens), free(scores), free(logits);
 }
 
@@ -109,7 +117,8 @@ int main(int argc, char **argv)
             p[j] = need(model_parameters(c), sizeof(float));
         model_init(c, 42, MODEL_STREAM_EXPERT + (uint64_t)i, p[0]);
         train(g, c, p);
-        use(g, c, p[0]);
+        const struct decode_options d = {o.arithmetic, o.threads, 1, 1};
+        use(g, c, p[0], &d);
         for (int j = 0; j < 3; j++)
             free(p[j]);
         engine_destroy(g);
