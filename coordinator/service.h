@@ -15,6 +15,7 @@
 struct lease_clock; /* deadlines of leases on the monotonic clock: lease/lease.h */
 struct run_paces;   /* how fast runs go: run/run_pace.h */
 struct keeper;      /* housekeeping: keep/keeper.h */
+struct api;         /* who asks: api/api.h */
 struct works; /* the threads that check results and do the coordinator's own jobs: run/works.h */
 
 struct service {
@@ -31,6 +32,7 @@ struct service {
     bool tls;          /* it is asked by HTTPS */
     _Atomic int64_t tls_until_ms; /* when its certificate ends, since 1970; 0: without TLS */
     bool no_duplicates;           /* idle agents do not do what others are slow with */
+    struct api *api;              /* for api/'s own operations */
     /* Called after a COMMIT that made `jobs` more jobs ready to claim: wakes as many waiting
      * claims. Any thread. Set by api/ before the works start. */
     void (*jobs_ready)(void *arg, uint64_t jobs);

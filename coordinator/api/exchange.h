@@ -2,6 +2,7 @@
 #ifndef TACIT_COORDINATOR_API_EXCHANGE_H
 #define TACIT_COORDINATOR_API_EXCHANGE_H
 
+#include <stdatomic.h>
 #include "core/env/thread.h"
 #include "coordinator/api/api.h"
 #include "coordinator/api/routes.h"
@@ -30,6 +31,7 @@ struct api {
     uint32_t claiming;             /* claims that were not tried yet */
     uint32_t deferred;             /* exchanges between suspend and resume */
     uint32_t uploads;
+    struct exchange *uploading; /* linked by next and previous, newest first */
     struct streams *streams;
     bool stopping;
 };
@@ -50,7 +52,7 @@ struct exchange {
     struct err err;
 
     /* A claim that waits. */
-    struct exchange *previous, *next;
+    struct exchange *previous, *next; /* also of uploads, and of listeners */
     uint64_t sequence;
     int64_t deadline_ms;
     bool claiming; /* it was not tried yet */
@@ -58,9 +60,11 @@ struct exchange {
 
     /* An upload. */
     struct blob_upload *upload;
-    uint64_t size, offset; /* of the blob; where this request goes on */
-    bool whole;            /* the last chunk is on its way, or written */
-    bool buffered;         /* bytes were taken that no flush has written */
+    uint64_t size, offset;    /* of the blob; where this request goes on */
+    bool whole;               /* the last chunk is on its way, or written */
+    uint64_t job, began_ms;   /* for which it is, or 0; when it began (wall clock) */
+    _Atomic uint64_t arrived; /* of the blob's bytes */
+    bool buffered;            /* bytes were taken that no flush has written */
 
     struct listener *listener; /* of events: listeners.c */
 };
@@ -104,6 +108,7 @@ int exchange_run(struct store_conn *c, void *x, struct err *e);
 
 /* transfer.c */
 enum api_step transfer_begin(struct exchange *x);
+call_fn transfers_list; /* GET /v1/transfers → raw array of msg_transfer */
 /* True where the exchange goes on without its connection, and frees itself. */
 bool transfer_break(struct exchange *x);
 void exchange_free(struct exchange *x);

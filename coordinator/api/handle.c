@@ -56,6 +56,7 @@ int api_create(struct api **out, struct service *s, const struct api_tokens *t, 
     }
     env_mutex_init(&a->mutex);
     env_cond_init(&a->calm);
+    s->api = a;
     s->jobs_ready_arg = a;
     s->jobs_ready = waiters_jobs_ready;
     s->rotate_token_arg = a;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "core/base/text.h"
 #include "core/protocol/messages.h"
+#include "coordinator/api/exchange.h"
 #include "coordinator/api/openapi.h"
 #include "coordinator/api/tokens.h"
 #include "coordinator/keep/keeper.h"
@@ -145,6 +146,8 @@ static const struct route routes[] = {
 
     {"GET", "/metrics", ROUTE_READ, READERS | MAY(CALLER_NONE), NULL, NULL, status_metrics, NULL,
      .text = "text/plain", .about = "figures for Prometheus"},
+    {"GET", "/v1/transfers", ROUTE_READ, READERS, NULL, NULL, transfers_list, NULL, LIST(transfer),
+     .about = "uploads that are going on"},
     {"GET", "/v1/overview", ROUTE_READ, READERS | MAY(CALLER_NONE), NULL, &message_overview,
      status_overview, NULL, .about = "figures over all, without names"},
     {"GET", "/v1/status", ROUTE_READ, READERS, NULL, &message_status, status_show, NULL,

@@ -384,9 +384,10 @@ static struct MHD_Daemon *daemon_start(struct server *s, const struct server_opt
 {
     const struct sockaddr *address = &o->address->socket.any;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(intptr_t)on_certificate},
-                                   {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, s},
-                                   {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(intptr_t)on_certificate},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, s},
+        {MHD_OPTION_END, 0, NULL}};
 
     if (address->sa_family == AF_INET6)
         flags |= MHD_USE_IPv6;

@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 #include "core/base/text.h"
+#include "core/env/clock.h"
 #include "core/protocol/messages.h"
 #include "coordinator/api/exchange.h"
 #include "coordinator/api/problem.h"
+#include "coordinator/run/reply.h"
 #include "coordinator/store/ops.h"
 
 /* Each holds a chunk: a gigabyte in all would be too much of a small machine's memory. */
@@ -109,19 +111,35 @@ static enum api_step down(struct exchange *x)
 
 /* --- up: opening ----------------------------------------------------------------------------- */
 
-static bool upload_slot_take(struct api *a)
+static bool upload_slot_take(struct exchange *x)
 {
+    struct api *a = x->api;
+
+    x->began_ms = (uint64_t)env_wall_ms();
+    atomic_store(&x->arrived, x->offset);
     env_mutex_lock(&a->mutex);
     bool free_slot = a->uploads < UPLOADS_MAX;
     a->uploads += free_slot;
+    if (free_slot) {
+        x->next = a->uploading;
+        if (x->next)
+            x->next->previous = x;
+        a->uploading = x;
+    }
     env_mutex_unlock(&a->mutex);
     return free_slot;
 }
 
-static void upload_slot_give(struct api *a)
+static void upload_slot_give(struct exchange *x)
 {
+    struct api *a = x->api;
+
     env_mutex_lock(&a->mutex);
     a->uploads--;
+    *(x->previous ? &x->previous->next : &a->uploading) = x->next;
+    if (x->next)
+        x->next->previous = x->previous;
+    x->previous = x->next = NULL;
     env_mutex_unlock(&a->mutex);
 }
 
@@ -129,7 +147,7 @@ static void close_upload(struct exchange *x)
 {
     blob_upload_close(x->upload);
     x->upload = NULL;
-    upload_slot_give(x->api);
+    upload_slot_give(x);
 }
 
 static enum api_step finished(struct exchange *x, int status)
@@ -165,7 +183,7 @@ static enum api_step open_upload(struct exchange *x)
     if (!x->rc)
         return API_BLOB_PUT;
     x->upload = NULL;
-    upload_slot_give(x->api);
+    upload_slot_give(x);
     return upload_refuse(x);
 }
 
@@ -217,6 +235,7 @@ static enum api_step check_job(struct exchange *x)
     x->rc = store_read_begin(x->api->service->store, &c, &x->err);
     if (x->rc)
         return exchange_refuse(x, 0);
+    x->job = id;
     x->rc = op_job_get(c, id, &x->arena, &row, &x->err);
     store_read_end(x->api->service->store, c);
     if (x->rc)
@@ -233,7 +252,7 @@ static enum api_step up(struct exchange *x)
         return API_REPLY;
     if (read_sizes(x) == API_REPLY)
         return API_REPLY;
-    if (!upload_slot_take(x->api))
+    if (!upload_slot_take(x))
         return exchange_fail(x, 503, ERR_BUSY, "%d uploads are under way; try again later",
                              UPLOADS_MAX);
     return open_upload(x);
@@ -284,6 +303,7 @@ enum api_step api_put_take(struct api_exchange *public, const void *data, size_t
         return upload_refuse(x);
     *taken = blob_upload_take(x->upload, data, len);
     x->buffered |= *taken > 0;
+    atomic_store_explicit(&x->arrived, blob_upload_offset(x->upload), memory_order_relaxed);
     if (*taken == len)
         return API_MORE;
     if (blob_upload_offset(x->upload) == x->size)
@@ -327,4 +347,45 @@ bool transfer_break(struct exchange *x)
     }
     close_upload(x);
     return false;
+}
+
+/* --- up: who is at it ------------------------------------------------------------------------- */
+
+struct going {
+    uint64_t agent;
+    struct msg_transfer told;
+};
+
+static uint32_t copy_uploads(struct api *a, struct going *out)
+{
+    uint32_t count = 0;
+
+    env_mutex_lock(&a->mutex);
+    for (struct exchange *x = a->uploading; x && count < UPLOADS_MAX; x = x->next)
+        out[count++] = (struct going){
+            .agent = x->call.agent,
+            .told = {.digest = x->match.digest,
+                     .job = x->job,
+                     .bytes = atomic_load_explicit(&x->arrived, memory_order_relaxed),
+                     .total = x->size,
+                     .began_at = x->began_ms}};
+    env_mutex_unlock(&a->mutex);
+    return count;
+}
+
+int transfers_list(struct call *c, const void *in, void *out, struct err *e)
+{
+    struct going *going = arena_alloc_array(c->arena, UPLOADS_MAX, sizeof *going);
+    struct msg_transfer *list = arena_alloc_array(c->arena, UPLOADS_MAX, sizeof *list);
+
+    (void)in;
+    (void)out;
+    if (!going || !list)
+        return err_set(e, ERR_NO_MEMORY, "no memory for a list of transfers");
+    uint32_t count = copy_uploads(c->service->api, going);
+    for (uint32_t i = 0; i < count; i++) {
+        list[i] = going[i].told;
+        list[i].agent = reply_agent_name(c, going[i].agent);
+    }
+    return reply_array(c, &message_transfer, list, count, e);
 }

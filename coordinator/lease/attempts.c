@@ -50,7 +50,9 @@ static int note(struct store_conn *c, struct arena *a, struct attempt_row *row,
     int rc = join_logs(a, row->log, heard ? heard->log : NULL, end ? end->log : NULL, &n.log, e);
     if (!rc)
         rc = op_attempt_note(c, &row->fence, &n, e);
-    if (!rc && heard && row->outcome == ATTEMPT_OPEN) /* its end has written them, or more */
+    bool curve_comes = end && end->whole_curve;
+    if (!rc && heard && !curve_comes &&
+        row->outcome == ATTEMPT_OPEN) /* else it has them, or more */
         rc = op_curve_put(c, row->job, heard->points, heard->point_count, row->started_ms,
                           (uint64_t)wall_ms, e);
     row->step = n.step;
@@ -131,12 +133,14 @@ int attempt_overtaken(struct call *c, const struct job_row *job, struct attempt_
     return attempt_end(c, &end, out, e);
 }
 
-int attempt_done(struct call *c, const struct job_row *job, struct err *e)
+int attempt_done(struct call *c, const struct job_row *job, const struct msg_complete *m,
+                 struct err *e)
 {
     struct attempt_end end = {.job = job->id,
                               .fence = &job->fence,
                               .outcome = ATTEMPT_DONE,
                               .also = ATTEMPT_EXPIRED,
+                              .whole_curve = m->point_count > 0,
                               .step = job->key.kind == JOB_TRAIN ? job->key.step_last : 0};
     int rc = attempt_end(c, &end, NULL, e);
     if (!rc)

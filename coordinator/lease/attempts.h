@@ -17,6 +17,7 @@ struct attempt_end {
     bool weak;         /* words: only where there are none yet */
     uint64_t step;     /* that whoever ends it knows of, or 0 */
     const char *log;   /* that comes with its end, or NULL */
+    bool whole_curve;  /* whoever ends it writes the learning curve, all of it */
 };
 struct attempt_ended {
     struct attempt_row row; /* as it stands then; id 0: it is not known (any more): no harm */
@@ -35,8 +36,9 @@ TACIT_MUST_CHECK int attempt_begin(struct call *c, const struct msg_grant *g,
 /* The job's holder claims it anew; out may be NULL. */
 TACIT_MUST_CHECK int attempt_overtaken(struct call *c, const struct job_row *job,
                                        struct attempt_ended *out, struct err *e);
-/* Its result came, under the job's fence. */
-TACIT_MUST_CHECK int attempt_done(struct call *c, const struct job_row *job, struct err *e);
+/* Its result m came, under the job's fence; the caller writes its learning curve. */
+TACIT_MUST_CHECK int attempt_done(struct call *c, const struct job_row *job,
+                                  const struct msg_complete *m, struct err *e);
 /* Its lease ran out. */
 TACIT_MUST_CHECK int attempt_expired(struct call *c, const struct job_row *job,
                                      struct attempt_ended *out, struct err *e);

@@ -310,7 +310,7 @@ int lease_complete(struct call *c, const void *in, void *out, struct err *e)
     } else if (!rc) {
         rc = op_job_done(c->conn, job.id, m, NULL, (uint64_t)c->wall_ms, e);
         if (!rc)
-            rc = attempt_done(c, &job, e);
+            rc = attempt_done(c, &job, m, e);
     }
     if (!rc)
         rc = op_curve_put(c->conn, job.id, m->points, m->point_count, job.since_ms,

@@ -226,7 +226,7 @@ static int end_replay(struct call *c, const struct job_row *job, const struct ms
     int rc = op_job_done(c->conn, job->id, &kept, NULL, (uint64_t)c->wall_ms, e);
     if (!rc)
         rc = op_replay_verdict(c->conn, job->id, verdict, e);
-    return rc ? rc : attempt_done(c, job, e);
+    return rc ? rc : attempt_done(c, job, m, e);
 }
 
 /* The duplicate was first. The holder's fence stays the job's, so that it is told. */

@@ -5,6 +5,7 @@
 #include "core/base/arena.h"
 #include "core/mixture/assign.h"
 #include "core/mixture/draw.h"
+#include "coordinator/run/reply.h"
 
 struct input_list {
     struct call *call;
@@ -388,14 +389,7 @@ static int gather(struct input_list *l, const struct job_row *job, struct msg_gr
     *out = (struct msg_grant){.job = job->id,
                               .run = v->row.name,
                               .spec = v->row.spec,
-                              .kind = k->kind,
-                              .target = k->target,
-                              .index = k->index,
-                              .round = k->round,
-                              .chunk = k->chunk,
-                              .part = k->part,
-                              .step_first = k->step_first,
-                              .step_last = k->step_last,
+                              REPLY_JOB_KEY(k),
                               .final = k->final,
                               .vocab = v->dataset.vocab,
                               .seq = v->dataset.seq};

@@ -30,14 +30,7 @@ struct msg_result reply_result(const struct job_row *job)
 {
     const struct job_key *k = &job->key;
     return (struct msg_result){.job = job->id,
-                               .kind = k->kind,
-                               .target = k->target,
-                               .index = k->index,
-                               .round = k->round,
-                               .chunk = k->chunk,
-                               .part = k->part,
-                               .step_first = k->step_first,
-                               .step_last = k->step_last,
+                               REPLY_JOB_KEY(k),
                                .final = k->final,
                                .seconds = job->seconds,
                                .doer = job->agent};

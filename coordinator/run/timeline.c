@@ -1,5 +1,6 @@
 /* Agents by time: who had which job of a run when. */
 #include "coordinator/run/find.h"
+#include "coordinator/run/reply.h"
 #include "coordinator/run/runs.h"
 #include "coordinator/store/ops_attempts.h"
 
@@ -9,15 +10,8 @@ static struct msg_span span_of(const struct span_row *r)
     return (struct msg_span){.job = r->job,
                              .number = r->number,
                              .agent = r->agent,
-                             .kind = k->kind,
-                             .target = k->target,
+                             REPLY_JOB_KEY(k),
                              .outcome = r->outcome,
-                             .index = k->index,
-                             .round = k->round,
-                             .chunk = k->chunk,
-                             .part = k->part,
-                             .step_first = k->step_first,
-                             .step_last = k->step_last,
                              .final = k->final,
                              .started_at = r->started_ms,
                              .ended_at = r->ended_ms};

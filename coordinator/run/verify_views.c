@@ -51,14 +51,7 @@ static int fill(struct call *c, const struct job_row *replay, struct msg_replay 
                              .state = replay->state,
                              .agent = reply_agent_name(c, replay->agent),
                              .doer = reply_agent_name(c, job.agent),
-                             .kind = k->kind,
-                             .target = k->target,
-                             .index = k->index,
-                             .round = k->round,
-                             .chunk = k->chunk,
-                             .part = k->part,
-                             .step_first = k->step_first,
-                             .step_last = k->step_last,
+                             REPLY_JOB_KEY(k),
                              .final = k->final,
                              .reason = replay->errors};
     if (replay->state != JOB_DONE)

@@ -205,6 +205,39 @@ static void a_broken_upload_goes_on(void **state)
     free(s.data);
 }
 
+/* Whoever looks at a slow link sees how far it is, and nothing of what is over. */
+static void uploads_are_seen_while_they_go_on(void **state)
+{
+    struct rig *r = *state;
+    struct sample s = sample_make(SIZE, 9);
+    struct answer a;
+    char here[60];
+
+    int fd = rig_connect(r);
+    rig_say(fd, "%s?job=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n", s.put,
+            r->tokens.admin);
+    rig_say(fd, "Content-Length: %u\r\n\r\n", SIZE);
+    rig_send(fd, s.data, MIB + 4096);
+    snprintf(here, sizeof here, "\"bytes\":%u,\"total\":%u", MIB + 4096, SIZE);
+    for (bool seen = false; !seen;) { /* the rig's patience bounds it */
+        assert_int_equal(rig_json(r, "GET /v1/transfers", r->tokens.viewer, NULL, &a), 200);
+        seen = strstr(a.body, here) != NULL;
+        answer_free(&a);
+        env_sleep_ms(5);
+    }
+    rig_send(fd, s.data + MIB + 4096, SIZE - MIB - 4096);
+    rig_hear(fd, false, &a);
+    assert_int_equal(a.status, 201);
+    answer_free(&a);
+    close(fd);
+    do {
+        assert_int_equal(rig_json(r, "GET /v1/transfers", r->tokens.viewer, NULL, &a), 200);
+        fd = strcmp(a.body, "[]");
+        answer_free(&a);
+    } while (fd != 0);
+    free(s.data);
+}
+
 static void wrong_bytes_never_show(void **state)
 {
     struct rig *r = *state;
@@ -374,6 +407,7 @@ int main(void)
         RIGGED(the_join_token_reads_no_blob),
         RIGGED(ranges),
         RIGGED(a_broken_upload_goes_on),
+        RIGGED(uploads_are_seen_while_they_go_on),
         RIGGED(wrong_bytes_never_show),
         RIGGED(sizes_must_agree),
         RIGGED(chunked_bodies_need_a_length),
