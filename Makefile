@@ -64,6 +64,7 @@ CORE_CC  := $(shell find core -name '*.cc' | sort)
 COORD_C  := $(filter-out coordinator/main.c,$(shell find coordinator -name '*.c' | sort))
 AGENT_C  := $(filter-out agent/main.c,$(shell find agent -name '*.c' | sort))
 CLI_C    := $(filter-out ops/cli/main.c,$(shell find ops/cli -name '*.c' | sort))
+SERVE_C  := $(shell find ops/serve -name '*.c' | sort)
 SCHEMA   := $(sort $(wildcard schema/*.sql schema/*/*.sql))
 UPLOT    := build/npm/build/node_modules/uplot/dist
 UPLOT_F  := $(UPLOT)/uPlot.iife.min.js $(UPLOT)/uPlot.min.css
@@ -77,6 +78,7 @@ CORE_O   := $(call obj,$(CORE_C) $(CORE_CC)) \
 COORD_O  := $(call obj,$(COORD_C)) $(if $(SCHEMA),$(BUILD)/gen/schema_sql.o) $(BUILD)/gen/web_files.o
 AGENT_O  := $(call obj,$(AGENT_C))
 CLI_O    := $(call obj,$(CLI_C))
+SERVE_O  := $(call obj,$(SERVE_C))
 TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TESTS_C))
 BENCHES  := $(patsubst ops/bench/%.c,$(BUILD)/bench/%,$(BENCH_C))
 
@@ -95,6 +97,7 @@ $(BUILD)/lib/core.a: $(CORE_O)
 $(BUILD)/lib/coordinator.a: $(COORD_O)
 $(BUILD)/lib/agent.a: $(AGENT_O)
 $(BUILD)/lib/cli.a: $(CLI_O)
+$(BUILD)/lib/serve.a: $(SERVE_O)
 $(BUILD)/lib/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -107,7 +110,8 @@ $(BUILD)/bin/tacitd: $(BUILD)/obj/coordinator/main.o $(BUILD)/lib/coordinator.a 
 $(BUILD)/bin/tacit-agent: $(BUILD)/obj/agent/main.o $(BUILD)/lib/agent.a $(BUILD)/lib/core.a
 	$(LINK)
 $(BUILD)/bin/tacit: EXTRA_LD += $(CLI_LD)
-$(BUILD)/bin/tacit: $(BUILD)/obj/ops/cli/main.o $(BUILD)/lib/cli.a $(BUILD)/lib/core.a
+$(BUILD)/bin/tacit: $(BUILD)/obj/ops/cli/main.o $(BUILD)/lib/cli.a $(BUILD)/lib/serve.a \
+                    $(BUILD)/lib/core.a
 	$(LINK)
 
 $(BUILD)/tests/core/%: $(BUILD)/obj/tests/core/%.o $(BUILD)/lib/core.a
@@ -116,7 +120,8 @@ $(BUILD)/tests/coordinator/%: $(BUILD)/obj/tests/coordinator/%.o $(BUILD)/lib/co
 	@mkdir -p $(@D) && $(CXX) -o $@ $^ -lcmocka $(ALL_LD)
 $(BUILD)/tests/agent/%: $(BUILD)/obj/tests/agent/%.o $(BUILD)/lib/agent.a $(BUILD)/lib/core.a
 	@mkdir -p $(@D) && $(CXX) -o $@ $^ -lcmocka $(ALL_LD)
-$(BUILD)/tests/ops/%: $(BUILD)/obj/tests/ops/%.o $(BUILD)/lib/cli.a $(BUILD)/lib/core.a
+$(BUILD)/tests/ops/%: $(BUILD)/obj/tests/ops/%.o $(BUILD)/lib/cli.a $(BUILD)/lib/serve.a \
+                      $(BUILD)/lib/core.a
 	@mkdir -p $(@D) && $(CXX) -o $@ $^ -lcmocka $(CLI_LD) $(ALL_LD)
 $(BUILD)/bench/%: $(BUILD)/obj/ops/bench/%.o $(BUILD)/lib/core.a
 	$(LINK)
@@ -155,6 +160,9 @@ $(BUILD)/gen/web_files.o: $(BUILD)/gen/web_files.c
 	@$(CC) -std=gnu11 $(ALL_CF) -c -o $@ $<
 $(UPLOT_F) &:
 	@ops/deps.sh build
+
+# The page to try a mixture, which ops/serve/page.c includes as it is.
+$(BUILD)/obj/ops/serve/page.o: $(wildcard ops/serve/page/*)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 -include $(wildcard ops/*.mk)

@@ -23,7 +23,7 @@ oracle=(python3-torch python3-numpy)
 # What comes from npm, by exact version: the page's charts; llama.cpp and transformers' tokenizer,
 # which must read what is exported.
 build_npm=(uplot@1.6.32)
-test_npm=(node-llama-cpp@3.22.1 @node-llama-cpp/linux-x64@3.22.1 @huggingface/tokenizers@0.2.0)
+test_npm=(openai@6.49.0 node-llama-cpp@3.22.1 @node-llama-cpp/linux-x64@3.22.1 @huggingface/tokenizers@0.2.0)
 bench_npm=()
 # Of `make export-check` alone: half a gigabyte.
 export_npm=(@huggingface/transformers@4.3.1 @img/sharp-linux-x64@0.35.5

@@ -89,6 +89,16 @@ void env_stop_request(void)
     stop_set();
 }
 
+void env_stop_forget(void)
+{
+    char byte;
+
+    atomic_store(&stop_signal, 0);
+    atomic_store(&stop_flag, false);
+    while (read(env_stop_fd(), &byte, 1) > 0)
+        continue;
+}
+
 int env_stop_fd(void)
 {
     pthread_once(&stop_once, stop_pipe_make);

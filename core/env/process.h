@@ -16,6 +16,8 @@ bool env_stop_requested(void);
 const char *env_stop_signal(void);
 /* Sets the flag as a signal would (tests, in-process stops). */
 void env_stop_request(void);
+/* Clears it again, for programs in which Ctrl-C ends less than the program. */
+void env_stop_forget(void);
 /* Sleeps for ms or until the flag is set; returns the flag. */
 bool env_stop_wait_ms(int64_t ms);
 /* For poll(2) loops: becomes readable once the flag is set. */

@@ -54,6 +54,8 @@ static const struct command root_commands[] = {
     {"report", "a finished run: the mixture against dense models", cmd_report, NULL, NULL},
     {"sample", "continue a prompt: one expert answers", cmd_sample, NULL, NULL},
     {"export", "a run's models as files that other programs load", cmd_export, NULL, NULL},
+    {"serve", "answer over OpenAI's interface, and on a page", cmd_serve, NULL, NULL},
+    {"chat", "a conversation in the terminal", cmd_chat, NULL, NULL},
     {"verify", "compute a run's results again, and compare", cmd_verify, NULL, NULL},
     {"alarms", "two results of one job", cmd_alarms, NULL, NULL},
     {"rollback", "undo what a wrong checkpoint led to", cmd_rollback, NULL, NULL},
