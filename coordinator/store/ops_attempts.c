@@ -220,12 +220,14 @@ static int span_read(const struct query *q, struct arena *a, struct span_row *ou
 int op_spans(struct store_conn *c, uint64_t run, uint32_t limit, struct arena *a,
              struct span_row **rows, uint32_t *count, struct err *e)
 {
-    /* CROSS JOIN: the run's jobs first. From the attempts, all other runs' would be looked at. */
+    /* CROSS JOIN: the run's jobs first; from the attempts, all other runs' would be looked at. The
+     * newest are found by indexes alone: rows carry logs. */
     static const char get[] =
         "SELECT job.id, number, started_ms, ended_ms, outcome, kind, target, idx, round, chunk,"
-        " part, final, attempt.step_first, step_last, agent.name FROM job"
-        " CROSS JOIN attempt ON attempt.job = job.id LEFT JOIN agent ON agent.id = attempt.agent"
-        " WHERE job.run = ? ORDER BY attempt.id DESC LIMIT ?";
+        " part, final, attempt.step_first, step_last, agent.name FROM attempt"
+        " JOIN job ON job.id = attempt.job LEFT JOIN agent ON agent.id = attempt.agent"
+        " WHERE attempt.id IN (SELECT a.id FROM job j CROSS JOIN attempt a ON a.job = j.id"
+        "  WHERE j.run = ? ORDER BY a.id DESC LIMIT ?) ORDER BY attempt.id DESC";
     struct rows list = {.arena = a, .item_size = sizeof **rows};
     struct query q;
     int rc;

@@ -54,9 +54,16 @@ static void set(struct head *h, const char *name, const char *value)
         {"range", &h->request.range},
         {"upload-offset", &h->request.upload_offset},
         {"upload-length", &h->request.upload_length},
+        {"host", &h->request.host},
+        {"origin", &h->request.origin},
+        {"cookie", &h->request.cookie},
+        {"if-none-match", &h->request.if_none_match},
+        {"last-event-id", &h->request.last_event_id},
+        {"x-tacit-request", &h->request.intent},
         {"run", &h->request.query_run},
         {"state", &h->request.query_state},
         {"limit", &h->request.query_limit},
+        {"after", &h->request.query_after},
     };
 
     if (strcasecmp(name, "authorization") == 0)

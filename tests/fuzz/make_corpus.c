@@ -412,6 +412,16 @@ static void requests(void)
         {"gc", "GET /v1/gc\n" OPERATOR "\n\n--\nPOST /v1/gc\n" OPERATOR "\n"},
         {"scrub", "GET /v1/scrub\n" OPERATOR "\n\n--\nPOST /v1/scrub\n" OPERATOR "\n{}"},
         {"status", "GET /v1/status\n" OPERATOR "\n"},
+        {"events", "GET /v1/events\n" OPERATOR "last-event-id: 0\n\n--\nGET /v1/history\n" OPERATOR
+                   "after: 1\n"},
+        {"session",
+         "POST /v1/session\nhost: a\norigin: http://a\n\n{\"token\":\"admin-token\"}\n--\n"
+         "DELETE /v1/session\ncookie: b=1; tacit_session=0\nx-tacit-request: 1\n"},
+        {"views",
+         "GET /v1/runs/seed/timeline\n" OPERATOR "\n\n--\nGET /v1/runs/seed/parting\n" OPERATOR
+         "\n\n--\nGET /v1/runs/seed/costs\n" OPERATOR "\n\n--\nGET /v1/overview\n" OPERATOR
+         "\n\n--\nGET /v1/transfers\n" OPERATOR "\n"},
+        {"page", "GET /\nif-none-match: \"x\"\n\n--\nGET /assets/uPlot.css\nhost: a\n"},
         {"method", "DELETE /v1/runs/seed\n" OPERATOR "\n"},
         {"version", "GET /v2/status\n" OPERATOR "\n"},
     };
