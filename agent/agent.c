@@ -17,6 +17,7 @@
 #include "agent/step.h"
 #include "agent/words.h"
 #include "core/base/text.h"
+#include "core/client/join_file.h"
 #include "core/env/clock.h"
 #include "core/env/file.h"
 #include "core/env/process.h"
@@ -558,6 +559,23 @@ static void on_tick(void *arg)
     life_go_on(arg);
 }
 
+/* So that the next start needs the folder alone. */
+static int keep_join(const struct agent_options *o, struct err *e)
+{
+    struct buf b;
+    char *kept = env_path_join(o->work, "join");
+    int rc = kept ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+    if (!rc && strcmp(kept, o->join) != 0) {
+        rc = env_file_read(o->join, JOIN_FILE_MAX, &b, e);
+        if (!rc) {
+            rc = env_file_write_atomic(kept, b.data, b.len, 0600, e);
+            buf_free(&b);
+        }
+    }
+    free(kept);
+    return rc;
+}
+
 static int open_parts(struct agent *a, struct err *e)
 {
     const struct agent_options *o = a->o;
@@ -571,13 +589,16 @@ static int open_parts(struct agent *a, struct err *e)
             err_prefix(e, "another agent works in '%s' (give each a --work of its own)", o->work);
         }
     }
+    if (!rc && o->join) {
+        rc = keep_join(o, e);
+    }
     if (!rc) {
         rc = identity_load(o->work, &a->id, e);
     }
     if (!rc && !o->token_file && a->id.token[0] == 0) {
         rc = err_set(e, ERR_INVALID,
-                     "no join token: give --token-file FILE (the coordinator's data folder has "
-                     "join.token), or set TACIT_TOKEN_FILE");
+                     "no join token: give --join FILE or --token-file FILE (the coordinator's data "
+                     "folder has agent.join or join.token), or set TACIT_TOKEN_FILE");
     }
     if (!rc) {
         co.token = a->id.token[0] ? a->id.token : NULL;

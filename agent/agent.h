@@ -3,6 +3,7 @@
  *     WORK/lock          held while the agent runs
  *     WORK/identity      identity.h
  *     WORK/agent.token
+ *     WORK/join          a copy of the join file: the agent starts by it where none is given
  *     WORK/life, alive   life.h
  *     WORK/in-hand, last-words   words.h
  *     WORK/cache/        cache.h
@@ -18,6 +19,7 @@
 
 struct agent_options {
     const char *url, *token_file; /* token_file: the join token; NULL: an agent that has joined */
+    const char *join;             /* a join file, of which WORK keeps a copy; or NULL */
     const char *work, *name, *ca_file;
     int threads;
     uint64_t cache_bytes;

@@ -13,6 +13,7 @@
 #include "core/base/options.h"
 #include "core/base/text.h"
 #include "core/client/client.h"
+#include "core/client/join_file.h"
 #include "core/env/file.h"
 #include "core/env/process.h"
 #include "core/version.h"
@@ -35,8 +36,7 @@ static const char doc[] =
     "Examples:\n"
     "  tacit-agent --coordinator http://127.0.0.1:8420 \\\n"
     "              --token-file data/join.token --work agent-1\n"
-    "  tacit-agent --coordinator https://train.example.org --ca ca.pem \\\n"
-    "              --token-file join.token --work /var/lib/tacit-agent \\\n"
+    "  tacit-agent --join agent.join --work /var/lib/tacit-agent \\\n"
     "              --threads 8 --cache-size 50G\n"
     "  tacit-agent … --preempt-cloud aws --grace 90           # a spot machine\n"
     "  srun --signal=USR1@60 --requeue tacit-agent … --grace 50 --preempt-exit 75\n"
@@ -51,6 +51,7 @@ static const char summary[] = "trains for a tacit coordinator on this machine";
 
 enum {
     KEY_CA = 256,
+    KEY_JOIN,
     KEY_CACHE,
     KEY_NAME,
     KEY_GRACE,
@@ -69,6 +70,10 @@ enum {
 static const struct argp_option options[] = {
     {"coordinator", 'c', "URL", 0, "the coordinator's address (default: $TACIT_URL)", 0},
     {"token-file", 't', "FILE", 0, "file with the join token (default: $TACIT_TOKEN_FILE)", 0},
+    {"join", KEY_JOIN, "FILE", 0,
+     "a join file: address, token and authority in one (default: $TACIT_JOIN, else the one "
+     "that DIR has seen)",
+     0},
     {"work", 'w', "DIR", 0, "folder for identity, cache and saves; made where absent", 0},
     {"threads", 'n', "N", 0, "threads to compute with (default: all processors)", 0},
     {"cache-size", KEY_CACHE, "BYTES", 0, "limit of the cache, with K, M, G or T (default: 10G)",
@@ -196,6 +201,9 @@ static int set(void *input, int key, const char *arg, struct err *e)
     case KEY_CA:
         o->ca_file = arg;
         return 0;
+    case KEY_JOIN:
+        o->join = arg;
+        return 0;
     }
     return 0;
 }
@@ -226,13 +234,50 @@ static int usage(const char *what)
     return EX_USAGE;
 }
 
+/* What a join file says completes what is set; it is the file of the token and of the authorities
+ * itself. */
+static int take_join(struct option_values *v, const char *path, const char *source, struct err *e)
+{
+    struct join_file f;
+    int rc = join_file_read(path, &f, e);
+    if (rc) {
+        return err_prefix(e, "%s", source);
+    }
+    option_values_last(v, KEY_JOIN, path, source);
+    option_values_last(v, 'c', arena_strndup(v->arena, f.url, strlen(f.url)), source);
+    option_values_last(v, 't', f.token[0] ? path : NULL, source);
+    option_values_last(v, KEY_CA, f.authority ? path : NULL, source);
+    return 0;
+}
+
+/* The one given; else, where no address is, the environment's, or the copy of an earlier start. */
+static int find_join(struct option_values *v, bool given, struct err *e)
+{
+    const struct option_value *join = option_values_get(v, KEY_JOIN);
+    const char *work = option_values_get(v, 'w')->value;
+    if (given) {
+        return join->value ? take_join(v, join->value, join->source, e) : 0;
+    }
+    if (option_values_get(v, 'c')->value) {
+        return 0;
+    }
+    const char *path = env_get("TACIT_JOIN");
+    if (path && *path) {
+        return take_join(v, path, "TACIT_JOIN", e);
+    }
+    path = work ? arena_printf(v->arena, "%s/join", work) : NULL;
+    return path && env_file_exists(path) ? take_join(v, path, path, e) : 0;
+}
+
 /* What is set nowhere else. Strings live as long as the process. */
-static void set_defaults(struct option_values *v)
+static int set_defaults(struct option_values *v, struct err *e)
 {
     static char name[65], threads[24];
     default_name(name);
     snprintf(threads, sizeof threads, "%d", env_cpu_count());
+    int rc = find_join(v, true, e);
     option_values_last(v, 'c', env_get("TACIT_URL"), "TACIT_URL");
+    rc = rc ? rc : find_join(v, false, e);
     option_values_last(v, 't', env_get("TACIT_TOKEN_FILE"), "TACIT_TOKEN_FILE");
     option_values_last(v, KEY_CA, env_get("TACIT_CA"), "TACIT_CA");
     option_values_last(v, KEY_NAME, name, "the host's name");
@@ -240,6 +285,7 @@ static void set_defaults(struct option_values *v)
     option_values_last(v, KEY_CACHE, CACHE_DEFAULT, "default");
     option_values_last(v, KEY_GRACE, GRACE_DEFAULT, "default");
     option_values_last(v, KEY_EXIT, "0", "default");
+    return rc;
 }
 
 static int read_settings(struct option_values *v, struct agent_options *o, struct err *e)
@@ -254,7 +300,7 @@ static int read_settings(struct option_values *v, struct agent_options *o, struc
             buf_free(&text);
         }
     }
-    set_defaults(v);
+    rc = rc ? rc : set_defaults(v, e);
     return rc ? rc : option_values_apply(v, set, o, e);
 }
 
@@ -311,7 +357,7 @@ static int run(struct option_values *v)
         return code;
     }
     if (!o.url) {
-        return usage("no coordinator: give --coordinator URL, or set TACIT_URL");
+        return usage("no coordinator: give --join FILE or --coordinator URL, or set TACIT_URL");
     }
     if (!o.work) {
         return usage("no work folder: give --work DIR (identity, cache and saves go there)");

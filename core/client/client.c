@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/client/http_reply.h"
+#include "core/client/join_file.h"
 #include "core/env/clock.h"
 #include "core/env/file.h"
 #include "core/env/http.h"
@@ -69,9 +70,19 @@ static int token_check(const char *token, const char *from, struct err *e)
 static int read_token_file(const char *path, char token[PROTOCOL_TOKEN_MAX + 1], struct err *e)
 {
     struct buf b;
-    int rc = env_file_read(path, 4096, &b, e);
+    struct join_file join;
+    int rc = env_file_read(path, JOIN_FILE_MAX, &b, e);
     if (rc) {
         return err_prefix(e, "token file");
+    }
+    if (b.data && strstr(b.data, "token:")) {
+        buf_free(&b);
+        rc = join_file_read(path, &join, e);
+        if (!rc) {
+            rc = token_check(join.token, path, e);
+        }
+        memcpy(token, join.token, sizeof join.token);
+        return rc;
     }
     size_t len = b.len;
     while (len > 0 && (b.data[len - 1] == '\n' || b.data[len - 1] == '\r')) {

@@ -15,7 +15,8 @@ struct client;
 struct client_options {
     const char *url;        /* "http://host:port" or https; a path is refused */
     const char *token;      /* or NULL */
-    const char *token_file; /* read where token is NULL; its one line; NULL: no token */
+    const char *token_file; /* read where token is NULL; its one line, or that of a join file
+                               (join_file.h); NULL: no token */
     const char *ca_file; /* these authorities are trusted, and no others; or NULL: the system's */
 };
 

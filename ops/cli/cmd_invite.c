@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include "core/client/join_file.h"
 #include "core/env/clock.h"
+#include "core/env/file.h"
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"
 #include "ops/cli/format.h"
@@ -15,9 +17,17 @@ struct invite_input {
     struct msg_invitation wanted;
     bool list;
     uint64_t end;
+    const char *file;
 };
 
-enum { INVITE_USES = OPTION_FIRST, INVITE_EXPIRES, INVITE_OWNER, INVITE_LIST, INVITE_END };
+enum {
+    INVITE_USES = OPTION_FIRST,
+    INVITE_EXPIRES,
+    INVITE_OWNER,
+    INVITE_LIST,
+    INVITE_END,
+    INVITE_FILE
+};
 
 static int set_invite(void *input, int key, const char *arg, struct err *e)
 {
@@ -33,6 +43,9 @@ static int set_invite(void *input, int key, const char *arg, struct err *e)
         return rc;
     case INVITE_OWNER:
         in->wanted.owner = arg;
+        return 0;
+    case INVITE_FILE:
+        in->file = arg;
         return 0;
     case INVITE_LIST:
         in->list = true;
@@ -91,22 +104,41 @@ static int invite_end(struct cli *cli, uint64_t id, struct err *e)
     return rc;
 }
 
-/* The token alone goes to standard output, so that it can be put into a file. */
-static int invite_make(struct cli *cli, const struct msg_invitation *wanted, struct err *e)
+/* All that a machine needs: where, by what, and whom to trust. */
+static int invite_file(struct cli *cli, const char *path, const struct msg_invitation *made,
+                       struct err *e)
 {
+    struct buf authorities = {.data = NULL};
+    int rc = cli->ca_file ? env_file_read(cli->ca_file, JOIN_FILE_MAX, &authorities, e) : 0;
+    if (!rc)
+        rc = join_file_write(path, "for agents: tacit-agent --join FILE --work DIR", cli->url,
+                             made->token, authorities.data, e);
+    buf_free(&authorities);
+    return rc;
+}
+
+/* The token alone goes to standard output, so that it can be put into a file. */
+static int invite_make(struct cli *cli, const struct invite_input *in, struct err *e)
+{
+    const struct msg_invitation *wanted = &in->wanted;
     struct arena *a = &cli->arena;
     struct msg_invitation made;
     int rc = client_call(cli->client, "POST", "/v1/invitations", &message_invitation, wanted,
                          &message_invitation, &made, a, 0, e);
+    if (!rc && in->file)
+        rc = invite_file(cli, in->file, &made, e);
     if (rc || cli->json)
         return rc ? rc : cli_print_json(&message_invitation, &made, e);
-    fprintf(stderr,
-            "invitation %llu, for %s%s%s%s; its token is shown this once. On the machine:\n"
-            "  tacit-agent --coordinator %s --token-file FILE --work DIR\n",
+    fprintf(stderr, "invitation %llu, for %s%s%s%s%s. On the machine:\n",
             (unsigned long long)made.invitation,
             made.uses ? format_count(a, made.uses) : "any number of",
             made.uses == 1 ? " agent" : " agents", made.owner ? " of " : "",
-            made.owner ? made.owner : "", cli->url);
+            made.owner ? made.owner : "", in->file ? "" : "; its token is shown this once");
+    if (in->file) {
+        fprintf(stderr, "  tacit-agent --join %s --work DIR\n", in->file);
+        return 0;
+    }
+    fprintf(stderr, "  tacit-agent --coordinator %s --token-file FILE --work DIR\n", cli->url);
     puts(made.token);
     return 0;
 }
@@ -119,6 +151,8 @@ int cmd_invite(struct cli *cli, int argc, char **argv)
          "Until then: a duration (20m, 2h, 7d) or a time (default: for ever)", 1},
         {"owner", INVITE_OWNER, "NAME", 0,
          "Whose agents they are: label owner=NAME, and `tacit quota NAME N`", 1},
+        {"file", INVITE_FILE, "FILE", 0,
+         "Write a join file, which has address, token and authority: for tacit-agent --join", 1},
         {"list", INVITE_LIST, NULL, 0, "Show the invitations that there are", 2},
         {"end", INVITE_END, "N", 0, "End this invitation", 2},
         {0}};
@@ -126,7 +160,8 @@ int cmd_invite(struct cli *cli, int argc, char **argv)
         .options = options,
         .doc = "Makes a token by which agents may join, beside join.token: for so many, for so "
                "long, for an owner. It is printed alone, for a file that goes to the machine.\v"
-               "Examples:\n  tacit invite --uses 10 --expires 7d --owner alice > alice.token\n"
+               "Examples:\n  tacit invite --uses 10 --expires 7d --owner alice --file alice.join\n"
+               "  tacit invite --uses 1 > one.token\n"
                "  tacit invite --list\n  tacit invite --end 3",
         .json = true,
         .set = set_invite,
@@ -140,7 +175,7 @@ int cmd_invite(struct cli *cli, int argc, char **argv)
     if (!rc)
         rc = in.list  ? invite_list(cli, &e)
              : in.end ? invite_end(cli, in.end, &e)
-                      : invite_make(cli, &in.wanted, &e);
+                      : invite_make(cli, &in, &e);
     return rc ? cli_fail(cli, &e) : 0;
 }
 

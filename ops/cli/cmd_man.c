@@ -17,6 +17,7 @@ static void environment(struct manual *m)
     manual_item(m, "TACIT_TOKEN_FILE",
                 "A file that holds the admin token: the coordinator's data folder has it.");
     manual_item(m, "TACIT_CA", "Certificates to trust for https, in place of the system's.");
+    manual_item(m, "TACIT_JOIN", "A join file, which has all three: where TACIT_URL is not set.");
     manual_item(m, "NO_COLOR", "Where it is not empty, output has no colours.");
 }
 

@@ -9,7 +9,7 @@
 #include "core/env/process.h"
 #include "core/protocol/messages.h"
 
-enum { KEY_AT = 0x100, KEY_URL, KEY_TOKEN_FILE, KEY_CA, KEY_JSON };
+enum { KEY_AT = 0x100, KEY_URL, KEY_TOKEN_FILE, KEY_CA, KEY_JOIN, KEY_JSON };
 
 static const struct argp_option connection_options[] = {
     {"at", KEY_AT, "COORDINATOR", 0,
@@ -18,6 +18,8 @@ static const struct argp_option connection_options[] = {
     {"token-file", KEY_TOKEN_FILE, "FILE", 0,
      "A file that holds the admin token (default: $TACIT_TOKEN_FILE)", 90},
     {"ca", KEY_CA, "FILE", 0, "Trust these certificates for https (default: $TACIT_CA)", 90},
+    {"join", KEY_JOIN, "FILE", 0, "All three in one file, DIR/operator.join (default: $TACIT_JOIN)",
+     90},
 };
 static const struct argp_option json_option = {"json", KEY_JSON, NULL, 0, "Print JSON, for scripts",
                                                91};
@@ -65,6 +67,9 @@ static error_t parse_key(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_CA:
         cli->given.ca = arg;
+        return 0;
+    case KEY_JOIN:
+        cli->given.join = arg;
         return 0;
     case KEY_JSON:
         cli->json = true;

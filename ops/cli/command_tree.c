@@ -153,7 +153,7 @@ static bool is_help(const char *word)
  * many words they are, or -1 for one that is none of these. */
 static int leading_options(int argc, char **argv)
 {
-    static const char *const valued[] = {"--at", "--url", "--token-file", "--ca"};
+    static const char *const valued[] = {"--at", "--url", "--token-file", "--ca", "--join"};
     int n = 0;
     while (n < argc && argv[n][0] == '-' && !is_help(argv[n])) {
         int words = strcmp(argv[n], "--json") == 0;

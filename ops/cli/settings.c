@@ -4,6 +4,7 @@
 #include <string.h>
 #include "core/base/ini_text.h"
 #include "core/base/text.h"
+#include "core/client/join_file.h"
 #include "core/env/file.h"
 #include "core/env/process.h"
 
@@ -166,6 +167,25 @@ static void take_setting(struct setting *to, const struct setting *from)
         *to = *from;
 }
 
+/* What the join file says completes what is set; it serves as file of the token and of the
+ * authorities itself. */
+static int take_join(struct settings *out, const char *path, const char *source, struct arena *a,
+                     struct err *e)
+{
+    struct join_file f;
+    if (!path || !*path)
+        return 0;
+    int rc = join_file_read(path, &f, e);
+    if (rc)
+        return err_prefix(e, "%s", source);
+    take(&out->url, arena_strndup(a, f.url, strlen(f.url)), source);
+    if (f.token[0])
+        take(&out->token_file, path, source);
+    if (f.authority)
+        take(&out->ca, path, source);
+    return 0;
+}
+
 int settings_read(const struct settings_given *given, struct arena *a, struct settings *out,
                   struct err *e)
 {
@@ -180,6 +200,9 @@ int settings_read(const struct settings_given *given, struct arena *a, struct se
     take(&out->url, given->url, "--url");
     take(&out->token_file, given->token_file, "--token-file");
     take(&out->ca, given->ca, "--ca");
+    rc = take_join(out, given->join, "--join", a, e);
+    if (rc)
+        return rc;
     if (given->at) {
         section = section_of(out, given->at);
         if (!section)
@@ -189,6 +212,10 @@ int settings_read(const struct settings_given *given, struct arena *a, struct se
         take(&out->url, env_get("TACIT_URL"), "TACIT_URL");
         take(&out->token_file, env_get("TACIT_TOKEN_FILE"), "TACIT_TOKEN_FILE");
         take(&out->ca, env_get("TACIT_CA"), "TACIT_CA");
+        if (!out->url.value) /* else its token would go to another address than its own */
+            rc = take_join(out, env_get("TACIT_JOIN"), "TACIT_JOIN", a, e);
+        if (rc)
+            return rc;
     }
     if (!section && !out->url.value) {
         if (out->fallback.value) {

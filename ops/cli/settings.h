@@ -7,6 +7,8 @@
  *     token-file = lab.token          (beside this file; ~/ is the home folder)
  *     ca = lab.pem
  *
+ * A join file (core/client/join_file.h), --join or TACIT_JOIN, is all three in one.
+ *
  * --at NAME takes a section, and options alone override it. Without it, what names an address by
  * --url or TACIT_URL has nothing to do with the file: a token of the file is never sent to an
  * address that is not beside it there. Else the default section, or the only one, completes options
@@ -40,7 +42,7 @@ struct settings {
 };
 /* What was given as options; NULL where not. */
 struct settings_given {
-    const char *at, *url, *token_file, *ca;
+    const char *at, *url, *token_file, *ca, *join;
 };
 
 /* Strings are in the arena. Mistakes in the file are named with its line, whatever is taken of it.
