@@ -30,6 +30,7 @@ struct service {
     _Atomic uint64_t answers[4];   /* since the start: 2xx, 3xx, 4xx, 5xx */
     bool open_figures; /* it listens on loopback alone: figures over all are read without a token */
     bool tls;          /* it is asked by HTTPS */
+#define SERVICE_TLS_WARN_DAYS 30  /* before its certificate ends, it is said wherever one looks */
     _Atomic int64_t tls_until_ms; /* when its certificate ends, since 1970; 0: without TLS */
     bool no_duplicates;           /* idle agents do not do what others are slow with */
     struct api *api;              /* for api/'s own operations */

@@ -96,6 +96,9 @@ static void say_process(struct metrics *m, const struct msg_status *s)
     gauge(m, "uptime_seconds", "Since the coordinator's start.", (double)s->uptime_ms / 1000);
     gauge(m, "memory_peak_bytes", "Largest resident memory of the coordinator so far.",
           (double)s->memory_peak);
+    if (s->tls_until_at)
+        gauge(m, "certificate_expiry_timestamp_seconds", "When the coordinator's certificate ends.",
+              (double)(s->tls_until_at / 1000));
     gauge(m, "alarms", "Jobs with two different results, of which one is wrong.",
           (double)s->alarms);
     family(m, "http_responses_total", "counter", "Answers since the start, by class.");

@@ -14,6 +14,7 @@
 #include "coordinator/store/ops_steer.h"
 #include "coordinator/store/ops_verify.h"
 
+#define DAY_MS (86400 * (int64_t)1000)
 /* An agent that has not been heard of for two heartbeats is silent. */
 #define AGENT_SILENT_MS (2 * LEASE_MS / 3)
 
@@ -276,6 +277,18 @@ static int count_jobs(struct call *c, struct msg_status *s, struct err *e)
     return 0;
 }
 
+static void fill_tls(struct call *c, struct msg_status *s)
+{
+    int64_t until = atomic_load(&c->service->tls_until_ms), left = until - c->wall_ms;
+    s->tls = until == 0 ? "none" : "ok";
+    s->tls_until_at = (uint64_t)until;
+    if (until != 0 && left <= 0)
+        s->tls = "its certificate has expired, and no client believes it: tacitd tls renew";
+    else if (until != 0 && left < SERVICE_TLS_WARN_DAYS * DAY_MS)
+        s->tls = arena_printf(c->arena, "its certificate ends in %d days: tacitd tls renew",
+                              (int)((left + DAY_MS / 2) / DAY_MS));
+}
+
 int status_show(struct call *c, const void *in, void *out, struct err *e)
 {
     (void)in;
@@ -292,6 +305,7 @@ int status_show(struct call *c, const void *in, void *out, struct err *e)
     s->uptime_ms = (uint64_t)(c->now_ms - c->service->started_ms);
     s->runs_active = runs[RUN_ACTIVE];
     s->memory_peak = env_memory_peak();
+    fill_tls(c, s);
     rc = count_leased(c, s, &rate, &silence_ms, e);
     if (!rc)
         rc = op_alarm_count(c->conn, 0, &s->alarms, e);

@@ -8,6 +8,7 @@
 #include "core/env/clock.h"
 #include "core/env/file.h"
 #include "coordinator/log.h"
+#include "coordinator/service.h"
 
 #define PEM_MAX (1u << 20)
 #define CHAIN_MAX 8
@@ -169,7 +170,7 @@ static void look_at_end(struct tls_identity *i, int64_t now_ms)
 {
     int64_t left = tls_identity_until_ms(i) - env_wall_ms();
 
-    if (left > TLS_WARN_DAYS * DAY_MS || (i->said_ms && now_ms - i->said_ms < DAY_MS))
+    if (left > SERVICE_TLS_WARN_DAYS * DAY_MS || (i->said_ms && now_ms - i->said_ms < DAY_MS))
         return;
     i->said_ms = now_ms;
     if (left <= 0)

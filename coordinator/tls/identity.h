@@ -7,8 +7,6 @@
 #include <stdint.h>
 #include "core/base/err.h"
 
-#define TLS_WARN_DAYS 30 /* before the end, it is said daily */
-
 struct tls_identity;
 
 /* PEM files, which may be one; key NULL: the certificate's file has the key, too. */

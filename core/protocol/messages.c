@@ -504,6 +504,8 @@ static const struct field status_fields[] = {
         "bytes, on the coordinator's file system and within blobs.db"),
     U64(status, disk_used, MAY, 0, 0, "bytes, by both databases"),
     U64(status, disk_planned, MAY, 0, 0, "bytes that the active runs will still add, at most"),
+    STRING(status, tls, MAY, 256, "none, ok, or what is to be done about its certificate"),
+    U64(status, tls_until_at, MAY, 0, 0, "when its certificate ends; 0 without TLS"),
 };
 MESSAGE(status);
 

@@ -456,6 +456,8 @@ struct msg_status {
     uint64_t disk_free;     /* on the coordinator's file system, and within blobs.db */
     uint64_t disk_used;     /* by both databases */
     uint64_t disk_planned;  /* that the active runs will still add, at most */
+    const char *tls;        /* "none", "ok", or what is to be done about its certificate */
+    uint64_t tls_until_at;  /* when that ends; 0 without TLS */
 };
 
 /* --- storage --------------------------------------------------------------------------------- */

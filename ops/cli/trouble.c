@@ -50,6 +50,12 @@ static void look_at_storage(struct finding *f)
                          format_bytes(a, (double)t->disk_planned),
                          format_bytes(a, (double)t->disk_free)),
             "tacit gc");
+    int64_t tls_left = (int64_t)t->tls_until_at - f->s->wall_ms;
+    if (t->tls_until_at && t->tls && strcmp(t->tls, "ok") != 0)
+        add(f, tls_left < 3 * DAY_MS ? TROUBLE_FAULT : TROUBLE_WARN,
+            arena_printf(a, "the coordinator's certificate ends in %s; then no client believes it",
+                         format_duration(a, tls_left > 0 ? (double)tls_left / 1000 : 0)),
+            "tacitd tls renew --data DIR, where it runs");
     if (t->alarms)
         add(f, TROUBLE_FAULT,
             arena_printf(a, "%s alarm%s: two results of one job differ, and one is wrong",
