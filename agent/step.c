@@ -128,9 +128,11 @@ static void try_again(struct agent_state *s, const struct agent_event *ev, struc
             ev->retry_after_ms < RETRY_AFTER_MAX_MS ? ev->retry_after_ms : RETRY_AFTER_MAX_MS;
         ms = (least > ms ? least : ms) + jittered(least, ev->random) / 2;
     }
-    if (s->away++ == 0) {
+    /* What a person must mend is told from what passes, also where it follows on that. */
+    if (s->away++ == 0 || (ev->code == ERR_CONFIG && s->away_code != ERR_CONFIG)) {
         a->say = AGENT_SAY_AWAY;
     }
+    s->away_code = ev->code;
     wait_then(s, a, s->doing, ms);
 }
 

@@ -92,6 +92,7 @@ struct agent_state {
     uint32_t misfits;     /* ERR_CONFIG in a row */
     bool rejoined;        /* the token is new since the last success */
     uint32_t away;        /* failures in a row to reach the coordinator */
+    int away_code;        /* of the last of them */
     uint32_t bad_digests; /* downloads in a row whose digest was wrong */
     uint32_t bad_uploads; /* uploads in a row that did not come to the store as they were sent */
     bool benched;         /* the last claim was refused for that, or for being drained */

@@ -470,6 +470,27 @@ static void test_wrong_settings_end(void **state)
     }
 }
 
+/* A certificate that ends while the coordinator is away is told, once, and not taken for that. */
+static void test_trouble_that_changes_is_told(void **state)
+{
+    (void)state;
+    walk_to(AGENT_DO_CLAIM);
+    error(ERR_UNAVAILABLE);
+    assert_int_equal(a.say, AGENT_SAY_AWAY);
+    ok();
+    error(ERR_UNAVAILABLE);
+    assert_int_equal(a.say, AGENT_SAY_NOTHING);
+    ok();
+    error(ERR_CONFIG);
+    assert_int_equal(a.say, AGENT_SAY_AWAY);
+    ok();
+    error(ERR_CONFIG);
+    assert_int_equal(a.say, AGENT_SAY_NOTHING);
+    ok();
+    error(ERR_UNAVAILABLE); /* between a proxy that is up and one that is down: no word each time */
+    assert_int_equal(a.say, AGENT_SAY_NOTHING);
+}
+
 static void test_stop_while_idle_or_running(void **state)
 {
     (void)state;
@@ -652,6 +673,7 @@ int main(void)
         cmocka_unit_test(test_token_lost),
         cmocka_unit_test(test_wrong_address_and_version_end),
         cmocka_unit_test(test_wrong_settings_end),
+        cmocka_unit_test(test_trouble_that_changes_is_told),
         cmocka_unit_test(test_stop_while_idle_or_running),
         cmocka_unit_test(test_stop_delivers_what_is_finished),
     };

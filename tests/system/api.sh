@@ -149,6 +149,6 @@ start open "$dir/a" 0.0.0.0:0 --insecure || fail "--insecure"
 kill -TERM "$pid"
 wait "$pid" || fail "--insecure: ended with an error"
 refuse 69 "cannot listen" --data "$dir/a" --listen 203.0.113.7:8080 --insecure
-refuse 69 "cannot listen" --data "$dir/a" --listen 127.0.0.1:0 --tls-cert "$dir/key.pem" \
+refuse 65 "has no certificate (PEM)" --data "$dir/a" --listen 127.0.0.1:0 --tls-cert "$dir/key.pem" \
     --tls-key "$dir/key.pem"
 echo "all well"
