@@ -7,7 +7,7 @@
 #include <sysexits.h>
 #include "agent/agent.h"
 #include "agent/capabilities.h"
-#include "agent/settings.h"
+#include "agent/settings_print.h"
 #include "core/base/manual.h"
 #include "core/base/option_values.h"
 #include "core/base/options.h"

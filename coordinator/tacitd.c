@@ -12,7 +12,7 @@
 #include "coordinator/run/works.h"
 #include "coordinator/store/gc.h"
 #include "coordinator/store/store.h"
-#include "coordinator/tls/identity.h"
+#include "coordinator/tls/server_identity.h"
 
 #define PREDECESSOR_MS 10000 /* a predecessor that is being stopped finishes within this */
 #define TICK_MS_MAX 1000

@@ -14,7 +14,7 @@
 #include "coordinator/api/deadlines.h"
 #include "coordinator/log.h"
 #include "coordinator/store/blobs.h"
-#include "coordinator/tls/identity.h"
+#include "coordinator/tls/server_identity.h"
 
 #define SERVER_THREADS 2      /* parsing and copying; what waits is on other threads */
 #define CONNECTIONS_MAX 20000 /* 10,000 agents with a claim and a transfer each */

@@ -11,7 +11,7 @@ struct tls_identity;
 
 struct server_options {
     const struct listen_address *address; /* port 0: any free one */
-    const struct tls_identity *identity;  /* tls/identity.h; NULL: without TLS */
+    const struct tls_identity *identity;  /* tls/server_identity.h; NULL: without TLS */
     int64_t wait_ms; /* how long a port that is in use is waited for: a dying predecessor */
 };
 

@@ -5,7 +5,7 @@
 #include "core/base/text.h"
 #include "core/env/file.h"
 #include "core/env/process.h"
-#include "ops/cli/export.h"
+#include "ops/cli/export_files.h"
 #include "ops/cli/format.h"
 
 enum { EXPORT_FORMAT = OPTION_FIRST, EXPORT_TYPE, EXPORT_MODEL, EXPORT_FORCE };

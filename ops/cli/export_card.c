@@ -1,5 +1,5 @@
 /* The README.md of an export: what it is, how to use it, its figures, what it was made of. */
-#include "ops/cli/export.h"
+#include "ops/cli/export_files.h"
 #include "ops/cli/format.h"
 #include "ops/cli/report.h"
 

@@ -1,4 +1,4 @@
-#include "coordinator/tls/identity.h"
+#include "coordinator/tls/server_identity.h"
 
 #include <gnutls/x509.h>
 #include <stdatomic.h>

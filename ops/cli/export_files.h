@@ -1,6 +1,6 @@
 /* What the parts of `tacit export` share. */
-#ifndef TACIT_OPS_CLI_EXPORT_H
-#define TACIT_OPS_CLI_EXPORT_H
+#ifndef TACIT_OPS_CLI_EXPORT_FILES_H
+#define TACIT_OPS_CLI_EXPORT_FILES_H
 
 #include "core/data/pieces.h"
 #include "core/protocol/manifest.h"

@@ -1,6 +1,6 @@
 /* tacit-agent --settings: each setting with its value and what says so. */
-#ifndef TACIT_AGENT_SETTINGS_H
-#define TACIT_AGENT_SETTINGS_H
+#ifndef TACIT_AGENT_SETTINGS_PRINT_H
+#define TACIT_AGENT_SETTINGS_PRINT_H
 
 #include "core/base/option_values.h"
 

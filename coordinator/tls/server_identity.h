@@ -1,7 +1,7 @@
 /* The key and certificate that the server shows, looked at again and again: a renewed one is shown
  * to the next who connects, without a restart. */
-#ifndef TACIT_COORDINATOR_TLS_IDENTITY_H
-#define TACIT_COORDINATOR_TLS_IDENTITY_H
+#ifndef TACIT_COORDINATOR_TLS_SERVER_IDENTITY_H
+#define TACIT_COORDINATOR_TLS_SERVER_IDENTITY_H
 
 #include <gnutls/abstract.h>
 #include <stdint.h>

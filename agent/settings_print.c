@@ -1,4 +1,4 @@
-#include "agent/settings.h"
+#include "agent/settings_print.h"
 
 #include <stddef.h>
 #include <stdio.h>
