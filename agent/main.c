@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 #include "agent/agent.h"
+#include "agent/agent_doctor.h"
 #include "agent/capabilities.h"
 #include "agent/settings_print.h"
 #include "core/base/manual.h"
@@ -64,7 +65,11 @@ enum {
     KEY_JSON,
     KEY_CONFIG,
     KEY_SETTINGS,
-    KEY_MANUAL
+    KEY_MANUAL,
+    KEY_DOCTOR,
+    KEY_SPEC,
+    KEY_VOCAB,
+    KEY_SEQ
 };
 
 static const struct argp_option options[] = {
@@ -94,7 +99,15 @@ static const struct argp_option options[] = {
      "show each setting with what says so, and exit", 3},
     {"capabilities", KEY_CAPABILITIES, NULL, OPTION_TYPED_ONLY,
      "tell what this machine computes with, tested, and exit", 3},
-    {"json", KEY_JSON, NULL, OPTION_TYPED_ONLY, "with --settings or --capabilities: as JSON", 3},
+    {"doctor", KEY_DOCTOR, NULL, OPTION_TYPED_ONLY,
+     "look at all that may keep this machine from work, tell what mends it, and exit", 3},
+    {"spec", KEY_SPEC, "FILE", OPTION_TYPED_ONLY,
+     "with --doctor: whether the memory is enough to train this spec's experts", 3},
+    {"vocab", KEY_VOCAB, "N", OPTION_TYPED_ONLY, "with --spec: of its data set (default: 32000)",
+     3},
+    {"seq", KEY_SEQ, "N", OPTION_TYPED_ONLY, "with --spec: of its data set (default: 1024)", 3},
+    {"json", KEY_JSON, NULL, OPTION_TYPED_ONLY,
+     "with --settings, --capabilities or --doctor: as JSON", 3},
     {"manual", KEY_MANUAL, NULL, OPTION_HIDDEN | OPTION_TYPED_ONLY, "print the manual page", 3},
     {0}};
 
@@ -326,14 +339,38 @@ static int print_manual(struct err *e)
     return rc;
 }
 
+static int doctor(const struct option_values *v, const struct agent_options *o, bool json)
+{
+    static const struct {
+        int key;
+        const char *name;
+        uint32_t usual;
+    } sizes[] = {{KEY_VOCAB, "--vocab", 32000}, {KEY_SEQ, "--seq", 1024}};
+    uint64_t n[2];
+    for (int i = 0; i < 2; i++) {
+        const char *arg = option_values_get(v, sizes[i].key)->value;
+        n[i] = sizes[i].usual;
+        if (arg && (!text_to_u64(arg, &n[i]) || n[i] < 2 || n[i] > UINT32_MAX)) {
+            fprintf(stderr, "tacit-agent: %s %s: a number is wanted, as `tacit datasets` has it\n",
+                    sizes[i].name, arg);
+            return EX_USAGE;
+        }
+    }
+    return agent_doctor(o, option_values_get(v, KEY_SPEC)->value, (uint32_t)n[0], (uint32_t)n[1],
+                        json);
+}
+
 /* What is asked for in place of work; false: nothing. */
-static bool only_tells(const struct option_values *v, int *code, struct err *e)
+static bool only_tells(const struct option_values *v, const struct agent_options *o, int *code,
+                       struct err *e)
 {
     bool json = option_values_get(v, KEY_JSON)->value;
     if (option_values_get(v, KEY_SETTINGS)->value) {
         *code = err_exit_code(settings_print(v, json, e));
     } else if (option_values_get(v, KEY_CAPABILITIES)->value) {
         *code = capabilities_print(json);
+    } else if (option_values_get(v, KEY_DOCTOR)->value) {
+        *code = doctor(v, o, json);
     } else {
         return false;
     }
@@ -353,7 +390,7 @@ static int run(struct option_values *v)
         fprintf(stderr, "tacit-agent: %s\nTry 'tacit-agent --help'.\n", e.message);
         return err_exit_code(rc);
     }
-    if (only_tells(v, &code, &e)) {
+    if (only_tells(v, &o, &code, &e)) {
         return code;
     }
     if (!o.url) {

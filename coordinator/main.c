@@ -16,6 +16,7 @@
 #include "coordinator/api/openapi.h"
 #include "coordinator/keep/restore.h"
 #include "coordinator/tacitd.h"
+#include "coordinator/tacitd_doctor.h"
 #include "coordinator/tls/authority.h"
 #include "coordinator/tls/tls_command.h"
 
@@ -29,7 +30,7 @@ struct options {
     const char *dir, *listen, *certificate, *key, *restore;
     bool insecure;
     int64_t grace_ms;
-    bool no_duplicates, openapi, manual;
+    bool no_duplicates, openapi, manual, doctor, json;
     struct listen_address address;
 };
 
@@ -41,7 +42,9 @@ enum {
     OPTION_RESTORE,
     OPTION_NO_DUPLICATES,
     OPTION_OPENAPI,
-    OPTION_MANUAL
+    OPTION_MANUAL,
+    OPTION_DOCTOR,
+    OPTION_JSON
 };
 
 static const struct argp_option option_list[] = {
@@ -61,6 +64,9 @@ static const struct argp_option option_list[] = {
      "Idle agents do not do once more what another one is slow with", 0},
     {"openapi", OPTION_OPENAPI, NULL, 0, "Print the description of the API, OpenAPI 3.1, and end",
      1},
+    {"doctor", OPTION_DOCTOR, NULL, 0,
+     "Look at disk, port, token and memory, tell what mends a fault, and end", 1},
+    {"json", OPTION_JSON, NULL, 0, "With --doctor: as JSON", 1},
     {"manual", OPTION_MANUAL, NULL, OPTION_HIDDEN, "Print the manual page, and end", 1},
     {0}};
 
@@ -128,6 +134,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPTION_NO_DUPLICATES:
         o->no_duplicates = true;
+        return 0;
+    case OPTION_DOCTOR:
+        o->doctor = true;
+        return 0;
+    case OPTION_JSON:
+        o->json = true;
         return 0;
     case OPTION_MANUAL:
         o->manual = true;
@@ -276,18 +288,19 @@ int main(int argc, char **argv)
     int rc = check_exposure(&o, &e);
     if (!rc && o.restore)
         rc = restore(&o, &e);
-    else if (!rc)
-        rc = tacitd_run(&(struct tacitd_options){.dir = o.dir,
-                                                 .address = &o.address,
-                                                 .certificate = o.certificate,
-                                                 .key = o.key,
-                                                 .gc_grace_ms = o.grace_ms,
-                                                 .no_duplicates = o.no_duplicates,
-                                                 .ready = say_ready,
-                                                 .ready_arg = &o},
-                        &e);
+    struct tacitd_options run = {.dir = o.dir,
+                                 .address = &o.address,
+                                 .certificate = o.certificate,
+                                 .key = o.key,
+                                 .gc_grace_ms = o.grace_ms,
+                                 .no_duplicates = o.no_duplicates,
+                                 .ready = say_ready,
+                                 .ready_arg = &o};
+    int code = !rc && o.doctor ? tacitd_doctor(&run, o.json) : EX_OK;
+    if (!rc && !o.restore && !o.doctor)
+        rc = tacitd_run(&run, &e);
     free(own);
     if (rc)
         fprintf(stderr, "tacitd: %s\n", e.message);
-    return rc ? err_exit_code(rc) : EX_OK;
+    return rc ? err_exit_code(rc) : code;
 }

@@ -15,7 +15,7 @@ demo=(python3 curl jq)
 # warnings, and fuzzes with what libclang-rt-dev brings; prometheus reads the metrics, mandoc the
 # manual pages; commands are completed in zsh and fish.
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-    qemu-user-static python3 git curl jq openssl prometheus tmux mandoc zsh fish)
+    qemu-user-static python3 git curl jq openssl prometheus tmux faketime mandoc zsh fish)
 # What is measured beside: queues, a trainer and libraries that people know.
 bench=(python3 python3-torch python3-numpy libxsmm-dev beanstalkd postgresql)
 # Only to make the golden files of tests/oracle again.

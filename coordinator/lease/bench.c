@@ -5,6 +5,7 @@
 #include "coordinator/lease/lease.h"
 #include "coordinator/lease/lease_clock.h"
 #include "coordinator/lease/poison.h"
+#include "coordinator/lease/steering.h"
 #include "coordinator/log.h"
 #include "coordinator/run/events.h"
 #include "coordinator/run/runs.h"
@@ -89,8 +90,7 @@ int agents_unbench(struct call *c, const void *in, void *out, struct err *e)
     (void)out;
     int rc = op_agents_named(c->conn, c->name, c->arena, &agents, &count, e);
     if (!rc && count == 0)
-        rc = err_set(e, ERR_NOT_FOUND, "there is no agent \"%s\": `tacit agents` shows them",
-                     c->name);
+        rc = fleet_unknown(c, c->name, e);
     for (uint32_t i = 0; !rc && i < count; i++)
         rc = op_bench_lift(c->conn, agents[i], true, e);
     for (uint32_t i = 0; !rc && i < count; i++)

@@ -7,6 +7,7 @@
 #include "coordinator/lease/attempts.h"
 #include "coordinator/lease/lease.h"
 #include "coordinator/lease/replays.h"
+#include "coordinator/lease/steering.h"
 #include "coordinator/run/events.h"
 #include "coordinator/store/ops_queue.h"
 #include "coordinator/store/ops_steer.h"
@@ -27,6 +28,25 @@ static int is_meant(struct call *c, const struct agent_row *a, const struct msg_
     return 0;
 }
 
+int fleet_unknown(struct call *c, const char *name, struct err *e)
+{
+    struct agent_row *all;
+    uint32_t count;
+    const char *near = NULL;
+    int rc = op_agents(c->conn, c->arena, &all, &count, e);
+    const char **names = rc ? NULL : arena_alloc_array(c->arena, count + 1, sizeof *names);
+    for (uint32_t i = 0; names && i < count; i++)
+        names[i] = all[i].name;
+    if (names)
+        near = text_nearest(name, names, count);
+    if (rc)
+        return rc;
+    if (near)
+        return err_set(e, ERR_NOT_FOUND, "there is no agent \"%s\"; did you mean \"%s\"?", name,
+                       near);
+    return err_set(e, ERR_NOT_FOUND, "there is no agent \"%s\": `tacit agents` shows them", name);
+}
+
 /* A plain name that nobody has is a slip of the hand. */
 static int check_names(struct call *c, const struct msg_fleet *m, const struct agent_row *all,
                        uint32_t count, struct err *e)
@@ -38,15 +58,7 @@ static int check_names(struct call *c, const struct msg_fleet *m, const struct a
             found = strcmp(all[i].name, name) == 0;
         if (found)
             continue;
-        const char **names = arena_alloc_array(c->arena, count + 1, sizeof *names);
-        for (uint32_t i = 0; names && i < count; i++)
-            names[i] = all[i].name;
-        const char *near = names ? text_nearest(name, names, count) : NULL;
-        if (near)
-            return err_set(e, ERR_NOT_FOUND, "there is no agent \"%s\"; did you mean \"%s\"?", name,
-                           near);
-        return err_set(e, ERR_NOT_FOUND, "there is no agent \"%s\": `tacit agents` shows them",
-                       name);
+        return fleet_unknown(c, name, e);
     }
     return 0;
 }

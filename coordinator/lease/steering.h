@@ -17,6 +17,8 @@ TACIT_MUST_CHECK int steering_pass_on(struct call *c, struct err *e);
 /* Whether the caller may go on with the next link of a chain; false also where that can't be
  * learnt. */
 bool steering_goes_on(struct call *c, uint64_t run);
+/* ERR_NOT_FOUND for a name that no agent has; names the nearest. */
+TACIT_MUST_CHECK int fleet_unknown(struct call *c, const char *name, struct err *e);
 /* The caller holds nothing any more: who waits for its owner's quota is told. */
 TACIT_MUST_CHECK int steering_freed(struct call *c, struct err *e);
 

@@ -27,12 +27,7 @@ static int find_dataset(struct call *c, const struct run_spec *spec, uint64_t *i
                         struct msg_dataset *d, struct err *e)
 {
     struct run_facts facts;
-    int rc = op_dataset_find(c->conn, spec->dataset, id, e);
-    if (rc == ERR_NOT_FOUND)
-        return err_set(e, ERR_NOT_FOUND,
-                       "there is no data set \"%s\": `tacit datasets` lists them, `tacit ingest "
-                       "%s FILE…` makes it",
-                       spec->dataset, spec->dataset);
+    int rc = dataset_find(c, spec->dataset, id, e);
     if (!rc)
         rc = op_dataset_get(c->conn, *id, false, c->arena, d, e);
     if (!rc)

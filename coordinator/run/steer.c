@@ -179,9 +179,7 @@ int datasets_delete(struct call *c, const void *in, void *out, struct err *e)
     uint64_t id, users = 0;
     const char *names = NULL;
     (void)out;
-    int rc = op_dataset_find(c->conn, c->name, &id, e);
-    if (rc == ERR_NOT_FOUND)
-        return err_set(e, rc, "there is no data set \"%s\": `tacit datasets` lists them", c->name);
+    int rc = dataset_find(c, c->name, &id, e);
     if (!rc)
         rc = op_dataset_users(c->conn, id, !m->force, NAMED, c->arena, &names, &users, e);
     if (!rc && users > 0)

@@ -9,6 +9,7 @@
 #include "core/version.h"
 #include "coordinator/lease/lease.h"
 #include "coordinator/run/advance.h"
+#include "coordinator/run/find.h"
 #include "coordinator/run/reply.h"
 #include "coordinator/store/blobs.h"
 #include "coordinator/store/ops_steer.h"
@@ -87,9 +88,7 @@ int datasets_show(struct call *c, const void *in, void *out, struct err *e)
 {
     (void)in;
     uint64_t id;
-    int rc = op_dataset_find(c->conn, c->name, &id, e);
-    if (rc == ERR_NOT_FOUND)
-        return err_set(e, rc, "there is no data set \"%s\": `tacit datasets` lists them", c->name);
+    int rc = dataset_find(c, c->name, &id, e);
     return rc ? rc : op_dataset_get(c->conn, id, true, c->arena, out, e);
 }
 

@@ -822,6 +822,20 @@ struct msg_transfer {
     uint64_t bytes, total, began_at;
 };
 
+/* What `tacit doctor --json` prints, and tacit-agent and tacitd --doctor --json. */
+enum finding_level { FINDING_OK, FINDING_WARN, FINDING_FAULT };
+extern const char *const finding_level_words[];
+struct msg_finding {
+    int level;
+    const char *check, *found, *fix; /* "certificate"; what mends it, or NULL */
+};
+struct msg_doctor {
+    bool ok; /* nothing prevents work */
+    uint64_t exit_code;
+    struct msg_finding *findings;
+    uint32_t finding_count;
+};
+
 /* JSON names differ from the struct's where noted: expert_reports is "experts"; the count
  * `experts` is "expert_count". Absent objects of a report are written as null. */
 
@@ -831,7 +845,7 @@ struct msg_transfer {
     X(complete) X(completed) X(fail) X(release) X(words) X(saved) X(empty) X(shard) X(label) X(dataset) \
     X(run_create) X(model_progress) X(run) X(job) X(attempt) X(curve) X(agent) X(status) X(quality) X(source_share) \
     X(expert_report) X(router_report) X(round_report) X(prefix_report) X(curve_point) X(overhead) \
-    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(bad_blob) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(replays) X(alarm) X(difference) X(verified) \
+    X(costs) X(seconds) X(bytes) X(report) X(made) X(result) X(bad_blob) X(rollback) X(rolled_back) X(job_id) X(verify) X(replay) X(replays) X(alarm) X(difference) X(verified) X(finding) X(doctor) \
     X(pause) X(priority) X(extend) X(pattern) X(tag) X(fleet) X(steered) X(fleet_done) X(quota) X(invitation) X(token) X(session) X(delete) X(event) \
     X(overview_runs) X(overview_jobs) X(overview_agents) X(overview) X(span) X(timeline) \
     X(parting_row) X(parting_round) X(parting) X(parted) X(part_spent) X(spending) X(transfer) \

@@ -294,3 +294,22 @@ static const struct field verified_fields[] = {
           "jobs whose results differ"),
 };
 MESSAGE(verified);
+
+/* --- tacit doctor ----------------------------------------------------------------------------- */
+
+const char *const finding_level_words[] = {"ok", "warn", "fault", NULL};
+
+static const struct field finding_fields[] = {
+    WORD(finding, level, MUST, finding_level_words, "a fault prevents work"),
+    STRING(finding, check, MUST, 64, "what was looked at"),
+    STRING(finding, found, MUST, PROTOCOL_TEXT_MAX, "what was found"),
+    STRING(finding, fix, MAY, PROTOCOL_TEXT_MAX, "what mends it"),
+};
+MESSAGE(finding);
+
+static const struct field doctor_fields[] = {
+    BOOL(doctor, ok, MUST, "nothing prevents work"),
+    U64(doctor, exit_code, MAY, 0, 255, "of sysexits(3); 0 where nothing prevents work"),
+    ARRAY(doctor, findings, finding_count, MUST, finding, 64, "in the order of the checks"),
+};
+MESSAGE(doctor);

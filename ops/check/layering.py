@@ -30,6 +30,7 @@ MAY_INCLUDE = {
     "core/runners": MODEL | DATA | {"core/mixture", "core/checkpoint", "core/protocol"},
     "core/backup": ENV | {"core/protocol"},
     "core/client": ENV | {"core/protocol"},
+    "core/doctor": MODEL | {"core/client", "core/protocol", "core/version.h"},
     "coordinator": {"core"},
     "coordinator/store": {"core"} | SERVICE,
     "coordinator/run": {"core", "coordinator/store", "coordinator/lease"} | SERVICE,

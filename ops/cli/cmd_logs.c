@@ -32,8 +32,10 @@ static int job_path(struct cli *cli, const char *suffix, const char **path, stru
 {
     uint64_t job;
     if (!text_to_u64(cli->args[0], &job) || job == 0)
-        return err_set(e, ERR_INVALID, "JOB is a number, as `tacit jobs` shows them, not %s",
-                       cli->args[0]);
+        return err_set(e, ERR_INVALID,
+                       "JOB is a number, not %s; if that is a run, `tacit jobs --run %s` lists its "
+                       "jobs",
+                       cli->args[0], cli->args[0]);
     *path = arena_printf(&cli->arena, "/v1/jobs/%llu%s", (unsigned long long)job, suffix);
     return *path ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
 }

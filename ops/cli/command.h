@@ -63,7 +63,7 @@ command_fn cmd_agents_drain, cmd_agents_undrain, cmd_agents_revoke, cmd_agents_r
 command_fn cmd_invite, cmd_token_rotate, cmd_quota, cmd_events, cmd_datasets_delete;
 command_fn cmd_backup, cmd_restore, cmd_gc, cmd_scrub;
 command_fn cmd_verify, cmd_lineage, cmd_rollback, cmd_alarms;
-command_fn cmd_status, cmd_top, cmd_jobs, cmd_agents, cmd_datasets;
+command_fn cmd_status, cmd_top, cmd_doctor, cmd_jobs, cmd_agents, cmd_datasets;
 command_fn cmd_logs, cmd_retry, cmd_unbench;
 
 /* What a command takes. Keys of its options are letters, or numbers from OPTION_FIRST. */

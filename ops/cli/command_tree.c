@@ -62,6 +62,7 @@ static const struct command root_commands[] = {
     {"lineage", "what an artifact was made of, by whom", cmd_lineage, NULL, NULL},
     {"status", "the coordinator in a few lines", cmd_status, NULL, NULL},
     {"top", "the same, live in the terminal, with keys to steer", cmd_top, NULL, NULL},
+    {"doctor", "what keeps this machine from work, and what mends it", cmd_doctor, NULL, NULL},
     {"jobs", "what is waiting, being worked on, done", cmd_jobs, NULL, NULL},
     {"logs", "every attempt at a job: by whom, how it ended, its log", cmd_logs, NULL, NULL},
     {"retry", "take jobs out of quarantine", cmd_retry, NULL, NULL},
