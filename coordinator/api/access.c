@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "core/base/text.h"
 #include "core/env/clock.h"
@@ -17,6 +18,7 @@
 #include "coordinator/api/sessions.h"
 #include "coordinator/lease/lease.h"
 #include "coordinator/log.h"
+#include "coordinator/run/events.h"
 #include "coordinator/store/ops_steer.h"
 
 #define COOKIE "tacit_session"
@@ -287,6 +289,50 @@ static enum api_step too_often(struct exchange *x, int64_t wait_ms)
     return API_REPLY;
 }
 
+/* An event of a log-in, so that what a session does later is known to come from there. Nobody waits
+ * for it: who looks at a full disk must get in. */
+struct telling {
+    struct service *service;
+    struct session session;
+    char client[48];
+};
+
+static int tell_fn(struct store_conn *conn, void *arg, struct err *e)
+{
+    const struct telling *t = arg;
+    char who[64];
+    struct call c = {.service = t->service,
+                     .conn = conn,
+                     .caller = t->session.caller,
+                     .session = t->session.number,
+                     .wall_ms = env_wall_ms()};
+
+    snprintf(who, sizeof who, "viewer, web session %llu", (unsigned long long)t->session.number);
+    return event_tell(&c, &(struct event){.kind = "session.began", .who = who}, e, "from %s",
+                      t->client);
+}
+
+static void tell_done(void *arg, int rc, const struct err *e)
+{
+    if (rc)
+        log_warn("a log-in is not among the events: %s", e->message);
+    free(arg);
+}
+
+static void tell_begun(struct exchange *x, const struct session *s, const char *client)
+{
+    struct telling *t = calloc(1, sizeof *t);
+
+    log_info("session=%llu begun role=%s client=%s", (unsigned long long)s->number,
+             s->caller == CALLER_ADMIN ? "operator" : "viewer", client);
+    if (!t)
+        return;
+    t->service = x->api->service;
+    t->session = *s;
+    snprintf(t->client, sizeof t->client, "%s", client);
+    store_write(t->service->store, tell_fn, tell_done, t);
+}
+
 static enum api_step log_in(struct exchange *x)
 {
     struct api *a = x->api;
@@ -313,15 +359,16 @@ static enum api_step log_in(struct exchange *x)
     env_mutex_unlock(&a->mutex);
     if (wait > 0)
         return too_often(x, wait);
-    if (!right)
+    if (!right) {
+        log_warn("a wrong token was shown at log-in client=%s", client);
         return exchange_fail(x, 401, ERR_DENIED, "%s",
                              kind == TOKEN_JOIN
                                  ? "that is the join token, by which agents join: log in with what "
                                    "stands in admin.token or viewer.token"
                                  : "that token is not known here: it is what stands in admin.token "
                                    "or viewer.token in the coordinator's folder");
-    log_info("session=%llu begun role=%s client=%s", (unsigned long long)s.number,
-             s.caller == CALLER_ADMIN ? "operator" : "viewer", client);
+    }
+    tell_begun(x, &s, client);
     set_cookie(x, value, SESSION_MAX_MS / 1000);
     fill(x, s.caller);
     return API_BODY;

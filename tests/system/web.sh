@@ -105,6 +105,7 @@ echo "an audit, log-out, the end of streams with the coordinator"
 expect 200 /v1/quotas -b "$dir/operator" "${ours[@]}" -d '{"owner":"alice","limited":true,"jobs":5}'
 expect 200 "/v1/history" -b "$dir/viewer"
 json '.[-1] | .who == "admin, web session 1"'
+json '.[] | select(.kind == "session.began" and .who == "viewer, web session 2") | .text == "from 127.0.0.1"'
 expect 200 /v1/tokens/viewer/rotate -b "$dir/operator" -X POST "${ours[@]}"
 expect 401 /v1/runs -b "$dir/viewer"
 expect 204 /v1/session -b "$dir/operator" -X DELETE "${ours[@]}"
