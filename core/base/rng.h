@@ -22,6 +22,7 @@ enum rng_purpose {
     RNG_RANDOM_ROUTE = 6, /* [router] mode = random; index = hash of the prefix */
     RNG_SAMPLE = 7,       /* tacit sample */
     RNG_VERIFY = 8,       /* which jobs `tacit verify` picks; index = job */
+    RNG_EVAL = 9,         /* resamples of `tacit eval`; index = resample */
     RNG_TEST = 100,
 };
 

@@ -55,7 +55,7 @@ const struct cli_options *command_options(const struct command *c);
 
 command_fn cmd_completion, cmd_complete, cmd_man, cmd_config;
 command_fn cmd_serve, cmd_chat;
-command_fn cmd_ingest, cmd_plan, cmd_report, cmd_sample, cmd_export;
+command_fn cmd_ingest, cmd_plan, cmd_report, cmd_sample, cmd_export, cmd_eval;
 command_fn cmd_run_create, cmd_run_list, cmd_run_show, cmd_run_wait, cmd_run_cancel, cmd_run_spec;
 command_fn cmd_run_pause, cmd_run_resume, cmd_run_priority, cmd_run_extend, cmd_run_fork;
 command_fn cmd_agents_drain, cmd_agents_undrain, cmd_agents_revoke, cmd_agents_restore,

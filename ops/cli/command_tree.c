@@ -53,6 +53,7 @@ static const struct command root_commands[] = {
      "  tacit run wait my-run\n"},
     {"report", "a finished run: the mixture against dense models", cmd_report, NULL, NULL},
     {"sample", "continue a prompt: one expert answers", cmd_sample, NULL, NULL},
+    {"eval", "a run on a task: mixture, dense models, experts", cmd_eval, NULL, NULL},
     {"export", "a run's models as files that other programs load", cmd_export, NULL, NULL},
     {"serve", "answer over OpenAI's interface, and on a page", cmd_serve, NULL, NULL},
     {"chat", "a conversation in the terminal", cmd_chat, NULL, NULL},
