@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/env/pages.h"
 #include "core/env/process.h"
 #include "core/kernels/mathfn.h"
 
@@ -77,7 +78,6 @@ static int create_parts(struct engine *g, const struct engine_options *o, struct
     rc = kern_create(&g->kern, g->pool, &k, e);
     if (rc)
         return rc;
-    arena_init(&g->arena, engine__workspace_size(g, g->rows));
     rc = engine__workspace_take(g, e);
     if (rc)
         return rc;
@@ -118,7 +118,7 @@ void engine_destroy(struct engine *g)
         return;
     kern_destroy(g->kern);
     pool_destroy(g->pool);
-    arena_free(&g->arena);
+    env_pages_give(g->workspace, g->workspace_bytes);
     free(g);
 }
 

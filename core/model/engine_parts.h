@@ -2,7 +2,6 @@
 #ifndef TACIT_MODEL_ENGINE_PARTS_H
 #define TACIT_MODEL_ENGINE_PARTS_H
 
-#include "core/base/arena.h"
 #include "core/kernels/kernels.h"
 #include "core/model/engine.h"
 
@@ -32,7 +31,8 @@ struct engine {
     uint32_t head; /* D = H/A */
     struct kern *kern;
     struct pool *pool;
-    struct arena arena; /* everything below that is a pointer */
+    void *workspace; /* everything below that is a pointer; from core/env/pages.h */
+    size_t workspace_bytes;
     bool train;
     bool recompute; /* layers keep what enters them alone; the backward pass makes the rest again */
     enum optimizer optimizer;
@@ -69,7 +69,7 @@ struct engine_batch {
 
 /* Bytes of the workspaces for so many rows; g->c, head, threads, train are set. */
 uint64_t engine__workspace_size(const struct engine *g, size_t rows);
-/* Takes them from the arena (whose max is what engine__workspace_size says). */
+/* Takes them, as many bytes as engine__workspace_size says. */
 TACIT_MUST_CHECK int engine__workspace_take(struct engine *g, struct err *e);
 
 struct engine_weights engine__weights(const struct model_config *c, const float *parameters,

@@ -1,24 +1,19 @@
 #include "core/model/engine_parts.h"
 
-#include <string.h>
+#include "core/env/pages.h"
 
 /* One walk over all buffers serves both to add up their sizes and to take them, so the two can't
  * disagree. */
 struct walk {
-    struct arena *arena; /* NULL: add up alone */
+    char *memory; /* NULL: add up alone */
     uint64_t bytes;
-    bool failed;
 };
 
 static void *take(struct walk *w, uint64_t count, size_t size)
 {
-    const uint64_t bytes = arena_size(count * size);
-    w->bytes += bytes;
-    if (!w->arena)
-        return NULL;
-    void *out = arena_alloc(w->arena, bytes);
-    w->failed = w->failed || !out;
-    return out;
+    const uint64_t at = w->bytes;
+    w->bytes += (count * size + 63) / 64 * 64; /* whole cache lines */
+    return w->memory ? w->memory + at : NULL;
 }
 
 static float *floats(struct walk *w, uint64_t count)
@@ -101,7 +96,7 @@ static void walk_all(struct engine *g, struct walk *w, uint64_t rows)
         walk_train(g, w, rows);
     if (g->train && g->optimizer == OPTIMIZER_MUON)
         walk_muon(g, w);
-    if (!g->train || w->arena)
+    if (!g->train || w->memory)
         walk_flat(g, w, rows);
 }
 
@@ -115,11 +110,14 @@ uint64_t engine__workspace_size(const struct engine *g, size_t rows)
 
 int engine__workspace_take(struct engine *g, struct err *e)
 {
-    struct walk w = {.arena = &g->arena};
-    walk_all(g, &w, g->rows);
-    if (w.failed)
+    const uint64_t bytes = engine__workspace_size(g, g->rows);
+    struct walk w = {.memory = env_pages_take(bytes)};
+    if (!w.memory)
         return err_set(e, ERR_NO_MEMORY, "no memory for workspaces of %llu bytes",
-                       (unsigned long long)w.bytes);
+                       (unsigned long long)bytes);
+    g->workspace = w.memory;
+    g->workspace_bytes = bytes;
+    walk_all(g, &w, g->rows);
     return 0;
 }
 
