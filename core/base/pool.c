@@ -195,6 +195,12 @@ int pool_threads(const struct pool *p)
 
 void pool_for(struct pool *p, size_t n, size_t grain, void (*fn)(void *, size_t, size_t), void *arg)
 {
+    pool_for_parts(p, n, grain, (size_t)p->threads * PARTS_A_THREAD, fn, arg);
+}
+
+void pool_for_parts(struct pool *p, size_t n, size_t grain, size_t most,
+                    void (*fn)(void *, size_t, size_t), void *arg)
+{
     if (n == 0)
         return;
     if (grain == 0)
@@ -204,7 +210,6 @@ void pool_for(struct pool *p, size_t n, size_t grain, void (*fn)(void *, size_t,
         return;
     }
     size_t grains = n / grain + (n % grain != 0);
-    size_t most = (size_t)p->threads * PARTS_A_THREAD;
     size_t parts = grains < most ? grains : most;
 
     atomic_store_explicit(&p->fn, fn, memory_order_relaxed);

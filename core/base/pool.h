@@ -20,6 +20,10 @@ int pool_threads(const struct pool *p);
 void pool_for(struct pool *p, size_t n, size_t grain,
               void (*fn)(void *arg, size_t begin, size_t end), void *arg);
 
+/* The same in no more than `most` parts, for work that each part makes dearer. */
+void pool_for_parts(struct pool *p, size_t n, size_t grain, size_t most,
+                    void (*fn)(void *arg, size_t begin, size_t end), void *arg);
+
 /* Sets flush-to-zero and denormals-are-zero on the calling thread; pool_create does it for its
  * caller and its threads. */
 void pool_flush_denormals(void);

@@ -50,9 +50,9 @@ static struct layout layout_of(const struct kern_head *h, size_t threads)
     l.block = l.rows * KERN_HEAD_WORDS + 16; /* blocks neither meet in the same sets */
     l.across = threads * l.logits_rows * l.ld;
     l.x = l.across + round_up(h->V, KERN_HEAD_WORDS) / KERN_HEAD_WORDS * l.block;
-    l.held = l.x + round_up(h->H, KERN_PANELS) * l.rows;
-    l.back = l.held + round_up(h->V, KERN_PANELS) * h->H;
-    l.floats = l.back + round_up(h->H, KERN_PANELS) * round_up(h->V, 2);
+    l.held = l.x + kern_hold_floats(h->H, l.rows, true);
+    l.back = l.held + kern_hold_floats(h->H, h->V, false);
+    l.floats = l.back + kern_hold_floats(h->H, h->V, true);
     return l;
 }
 
@@ -83,37 +83,11 @@ static struct kern_product product_of(const struct head_job *j, size_t K, const 
     return p;
 }
 
-struct hold_job {
-    const struct kern_lanes *lanes;
-    const struct kern_product *p;
-    float *to;
-    size_t N;
-};
-
-static void hold_part(void *arg, size_t begin, size_t end)
-{
-    const struct hold_job *j = arg;
-    const size_t n1 = end * KERN_PANELS;
-    j->lanes->hold(j->to, j->p, begin * KERN_PANELS, n1 < j->N ? n1 : j->N);
-}
-
-/* B of a product, N columns of it. */
-static void hold(struct kern *k, float *to, const struct kern_product *p, size_t N)
-{
-    struct hold_job j = {k->lanes, p, to, N};
-    if (k->blas.library == NULL)
-        pool_for(k->pool, (N + KERN_PANELS - 1) / KERN_PANELS, 1, hold_part, &j);
-}
-
 void kern_head_hold(struct kern *k, const struct kern_head *h, float *space, const float *E)
 {
     const struct layout l = layout_of(h, (size_t)k->threads);
-    struct kern_product p = {.K = h->H, .B = E, .b_row = 1, .b_col = h->H, .bf16 = k->bf16};
-    hold(k, space + l.held, &p, h->V);
-    p.K = h->V;
-    p.b_row = h->H;
-    p.b_col = 1;
-    hold(k, space + l.back, &p, h->H);
+    kern_hold(k, space + l.held, E, h->H, h->V, false);
+    kern_hold(k, space + l.back, E, h->H, h->V, true);
 }
 
 /* Rows from r on, no more than a thread's logits take. */
@@ -184,9 +158,7 @@ void kern_head_backward(struct kern *k, const struct kern_head *h, float *space,
         j.dx = dx + r * h->H;
         j.x = x + r * h->H;
         j.targets = targets + r;
-        const struct kern_product p = {
-            .K = j.rows, .B = j.x, .b_row = h->H, .b_col = 1, .bf16 = k->bf16};
-        hold(k, space + j.l.x, &p, h->H);
+        kern_hold(k, space + j.l.x, j.x, h->H, j.rows, true);
         if (k->blas.one_caller) {
             rows_part(&j, 0, j.rows);
             words_part(&j, 0, blocks);

@@ -146,34 +146,31 @@ static void vector_run(struct product_job *j)
 }
 
 /* A product is cut into two parts a thread: more pack the same again more often, fewer leave
- * nothing to the others where one is held up. By rows each part packs B, by columns A; the less of
- * it the better, where there are enough parts. Returns the rows or columns of a part. */
+ * nothing to the others where one is held up. By rows each part packs B, unless it is held, by
+ * columns A; the less of it the better, where there are enough parts. Returns the rows or columns
+ * of a part. */
 static size_t product_split(struct product_job *j, size_t threads)
 {
     const size_t M = j->M, N = j->N;
     const size_t blocks = (M + ROWS_A_PACKING - 1) / ROWS_A_PACKING;
     const size_t parts = threads * (M >= 4 * threads * ROWS_A_PACKING ? 4 : 2);
-    const size_t again = parts > blocks ? parts - blocks : 0;
+    const size_t again = parts > blocks && !j->p->b_held ? parts - blocks : 0;
 
     j->by_rows = again * N <= (parts - 1) * M;
     if (M < parts * PART_ROWS || N < parts * PART_COLUMNS)
         j->by_rows = M / PART_ROWS >= N / PART_COLUMNS;
-    const size_t even = ((j->by_rows ? M : N) + parts - 1) / parts;
-    const size_t unit = j->by_rows ? PART_ROWS : PART_COLUMNS;
-    return (even + unit - 1) / unit * unit;
+    return parts;
 }
 
-void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, size_t a_row,
-                 size_t a_col, const float *B, size_t b_row, size_t b_col, float *C, size_t c_row,
-                 bool accumulate)
+static void multiply(struct kern *k, const struct kern_product *p, size_t M, size_t N)
 {
-    struct kern_product p = {K, A,     a_row,      a_col,   B,     b_row, b_col,
-                             C, c_row, accumulate, k->bf16, false, false};
-    struct product_job j = {k, &p, M, N, true};
+    struct product_job j = {k, p, M, N, true};
+    const size_t K = p->K;
 
     if (M == 0 || N == 0)
         return;
-    if (M == 1 && b_row == 1 && K > 0 && K <= KERN_PACK && k->blas.library == NULL) {
+    if (M == 1 && p->b_row == 1 && K > 0 && K <= KERN_PACK && k->blas.library == NULL &&
+        !p->b_held) {
         vector_run(&j);
         return;
     }
@@ -181,8 +178,82 @@ void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, s
         product_part(&j, 0, M);
         return;
     }
-    const size_t part = product_split(&j, (size_t)k->threads);
-    pool_for(k->pool, j.by_rows ? M : N, part, product_part, &j);
+    const size_t parts = product_split(&j, (size_t)k->threads);
+    pool_for_parts(k->pool, j.by_rows ? M : N, j.by_rows ? PART_ROWS : PART_COLUMNS, parts,
+                   product_part, &j);
+}
+
+void kern_matmul(struct kern *k, size_t M, size_t N, size_t K, const float *A, size_t a_row,
+                 size_t a_col, const float *B, size_t b_row, size_t b_col, float *C, size_t c_row,
+                 bool accumulate)
+{
+    const struct kern_product p = {K, A,     a_row,      a_col,   B,     b_row, b_col,
+                                   C, c_row, accumulate, k->bf16, false, false};
+    multiply(k, &p, M, N);
+}
+
+size_t kern_hold_floats(size_t in, size_t out, bool back)
+{
+    const size_t K = back ? out : in, N = back ? in : out;
+    return (N + KERN_PANELS - 1) / KERN_PANELS * KERN_PANELS * K;
+}
+
+struct hold_job {
+    const struct kern_lanes *lanes;
+    struct kern_product p;
+    float *to;
+    size_t N;
+};
+
+static void hold_part(void *arg, size_t begin, size_t end)
+{
+    const struct hold_job *j = arg;
+    const size_t n1 = end * KERN_PANELS;
+    j->lanes->hold(j->to, &j->p, begin * KERN_PANELS, n1 < j->N ? n1 : j->N);
+}
+
+static void linear_b(struct kern_product *p, const float *W, size_t in, size_t out, bool back)
+{
+    p->K = back ? out : in;
+    p->B = W;
+    p->b_row = back ? in : 1;
+    p->b_col = back ? 1 : in;
+}
+
+void kern_hold(struct kern *k, float *to, const float *W, size_t in, size_t out, bool back)
+{
+    struct hold_job j = {.lanes = k->lanes, .to = to, .N = back ? in : out};
+    if (k->blas.library != NULL)
+        return;
+    j.p.bf16 = k->bf16;
+    linear_b(&j.p, W, in, out, back);
+    pool_for(k->pool, (j.N + KERN_PANELS - 1) / KERN_PANELS, grain_of_rows(KERN_PANELS * j.p.K),
+             hold_part, &j);
+}
+
+static void linear_held(struct kern *k, float *C, const float *A, const float *W, const float *held,
+                        size_t rows, size_t in, size_t out, bool back, bool accumulate)
+{
+    struct kern_product p = {.A = A, .a_col = 1, .C = C, .accumulate = accumulate, .bf16 = k->bf16};
+    linear_b(&p, W, in, out, back);
+    p.a_row = p.K;
+    p.c_row = back ? in : out;
+    p.b_held = held != NULL && k->blas.library == NULL;
+    if (p.b_held)
+        p.B = held;
+    multiply(k, &p, rows, p.c_row);
+}
+
+void kern_linear_held(struct kern *k, float *Y, const float *X, const float *W, const float *held,
+                      size_t rows, size_t in, size_t out, bool accumulate)
+{
+    linear_held(k, Y, X, W, held, rows, in, out, false, accumulate);
+}
+
+void kern_linear_dx_held(struct kern *k, float *dX, const float *dY, const float *W,
+                         const float *held, size_t rows, size_t in, size_t out)
+{
+    linear_held(k, dX, dY, W, held, rows, in, out, true, false);
 }
 
 double kern_peak(struct kern *k, size_t rounds)

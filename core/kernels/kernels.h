@@ -84,6 +84,17 @@ static inline void kern_linear_dw(struct kern *k, float *dW, const float *dY, co
     kern_matmul(k, out, in, rows, dY, 1, out, X, in, 1, dW, in, true);
 }
 
+/* W (out,in) in the order in which products read it, for kern_linear or, back, for kern_linear_dx;
+ * to: kern_hold_floats. What many products would each do for themselves is done once. Nothing under
+ * KERN_BLAS. */
+void kern_hold(struct kern *k, float *to, const float *W, size_t in, size_t out, bool back);
+size_t kern_hold_floats(size_t in, size_t out, bool back);
+/* kern_linear and kern_linear_dx by a W that is also held so; NULL: it is not. */
+void kern_linear_held(struct kern *k, float *Y, const float *X, const float *W, const float *held,
+                      size_t rows, size_t in, size_t out, bool accumulate);
+void kern_linear_dx_held(struct kern *k, float *dX, const float *dY, const float *W,
+                         const float *held, size_t rows, size_t in, size_t out);
+
 /* Weights that decoding reads again and again, copied once into the order in which it does: whole
  * cache lines one after the other, with bf16 half the bytes. W (out,in) row-major; floats: what
  * panels must hold, best aligned to 64 bytes. Packing runs on the calling thread alone and touches

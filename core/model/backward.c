@@ -13,7 +13,7 @@ static void head_backward(struct engine *g, const float *parameters, float *grad
 }
 
 /* d_stream: in, the gradient of the layer's output; out, of its input. */
-static void layer_backward(struct engine *g, const struct engine_layer *l,
+static void layer_backward(struct engine *g, uint32_t layer, const struct engine_layer *l,
                            const struct engine_weights *w, const struct engine_weights *d,
                            const struct engine_batch *b)
 {
@@ -22,19 +22,20 @@ static void layer_backward(struct engine *g, const struct engine_layer *l,
     const size_t h = c->hidden, f = c->ffn, rows = b->rows;
     float *wide = g->d_wide, *normed = g->d_normed, *stream = g->d_stream;
     struct kern *k = g->kern;
+    const struct engine_held held = g->held ? g->held[layer] : (struct engine_held){0};
 
     kern_linear_dw(k, d->down, stream, l->act, rows, f, h);
-    kern_linear_dx(k, wide, stream, w->down, rows, f, h, false);
+    kern_linear_dx_held(k, wide, stream, w->down, held.down[1], rows, f, h);
     kern_gelu_backward(k, wide, wide, l->up, rows * f);
     kern_linear_dw(k, d->up, wide, l->normed2, rows, h, f);
-    kern_linear_dx(k, normed, wide, w->up, rows, h, f, false);
+    kern_linear_dx_held(k, normed, wide, w->up, held.up[1], rows, h, f);
     kern_layernorm_backward(k, stream, d->norm2, normed, stream, l->mid, l->stats2, w->norm2, rows,
                             h);
     kern_linear_dw(k, d->out, stream, l->mixed, rows, h, h);
-    kern_linear_dx(k, normed, stream, w->out, rows, h, h, false);
+    kern_linear_dx_held(k, normed, stream, w->out, held.out[1], rows, h, h);
     kern_attention_backward(k, &shape, wide, normed, l->mixed, l->attn_stats, l->qkv);
     kern_linear_dw(k, d->qkv, wide, l->normed1, rows, h, 3 * h);
-    kern_linear_dx(k, normed, wide, w->qkv, rows, h, 3 * h, false);
+    kern_linear_dx_held(k, normed, wide, w->qkv, held.qkv[1], rows, h, 3 * h);
     kern_layernorm_backward(k, stream, d->norm1, normed, stream, l->x, l->stats1, w->norm1, rows,
                             h);
 }
@@ -49,8 +50,8 @@ void engine__backward(struct engine *g, const float *parameters, float *gradient
         /* The last layer's values are still there. What the layer gives is known: d_normed, free
          * here, takes it. */
         if (g->recompute && i + 1 < g->c.layers)
-            engine__layer_forward(g, &g->layers[i], &w, b, g->d_normed);
-        layer_backward(g, &g->layers[i], &w, &d, b);
+            engine__layer_forward(g, i, &g->layers[i], &w, b, g->d_normed);
+        layer_backward(g, i, &g->layers[i], &w, &d, b);
     }
     kern_embed_backward(g->kern, g->embed_in, g->d_stream, g->inputs, b->rows, g->c.hidden);
 }

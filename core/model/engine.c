@@ -43,6 +43,9 @@ static int choose_rows(struct engine *g, const struct engine_options *o, struct 
 {
     const size_t seq = g->c.seq;
     const uint64_t max = o->memory_max ? o->memory_max : env_memory_bytes() / 2;
+    const uint64_t count_min = (MICRO_ROWS_MIN * (uint64_t)o->threads + seq - 1) / seq;
+    g->hold = o->arithmetic != ENGINE_BLAS;
+    g->hold = g->hold && memory_of(g, o->threads, o->arithmetic, count_min * seq) <= max;
     g->recompute = g->train && memory_of(g, o->threads, o->arithmetic, seq) > max;
     const uint64_t none = memory_of(g, o->threads, o->arithmetic, 0);
     const uint64_t one = memory_of(g, o->threads, o->arithmetic, seq);
@@ -53,7 +56,6 @@ static int choose_rows(struct engine *g, const struct engine_options *o, struct 
                        "the model's workspaces take %llu MiB at least; %llu MiB are allowed",
                        (unsigned long long)(one >> 20), (unsigned long long)(max >> 20));
     uint64_t count = MICRO_BYTES_A_THREAD * (uint64_t)o->threads / each;
-    const uint64_t count_min = (MICRO_ROWS_MIN * (uint64_t)o->threads + seq - 1) / seq;
     if (count < count_min)
         count = count_min;
     if (count > (max - none) / each)
@@ -151,14 +153,14 @@ static int check_token(const struct engine *g, uint32_t token, struct err *e)
     return 0;
 }
 
-/* Sets up a micro-batch of `count` sequences of `length` tokens that start `stride` apart. Their
- * last tokens are targets alone: as inputs they would predict nothing and change nothing before
- * them. */
+/* Sets up a micro-batch, after engine__hold, of `count` sequences of `length` tokens that start
+ * `stride` apart. Their last tokens are targets alone: as inputs they would predict nothing and
+ * change nothing before them. */
 static int load(struct engine *g, const uint32_t *tokens, size_t stride, uint32_t count,
                 uint32_t length, struct engine_batch *b, struct err *e)
 {
     *b = (struct engine_batch){
-        .count = count, .length = length - 1, .rows = (size_t)count * (length - 1)};
+        .count = count, .length = length - 1, .rows = (size_t)count * (length - 1), .held = true};
     for (size_t i = 0; i < count; i++) {
         const uint32_t *sequence = tokens + i * stride;
         for (uint32_t s = 0; s < length; s++) {
@@ -194,8 +196,7 @@ static int gradients_into(struct engine *g, float *gradients, const float *param
         return err_set(e, ERR_INVALID, "the engine was created without room for gradients");
     const double predictions = (double)batch * (length - 1);
     double sum = 0;
-    const struct kern_head head = engine__head(g, g->rows);
-    kern_head_hold(g->kern, &head, g->head_space, parameters);
+    engine__hold(g, parameters, true);
     memset(gradients, 0, model_parameters(c) * sizeof *gradients);
     memset(g->embed_in, 0, embedding * sizeof *g->embed_in);
     for (uint32_t done = 0; done < batch;) {
@@ -293,6 +294,7 @@ int engine_losses(struct engine *g, const float *parameters, const uint32_t *tok
     int rc = check_length(g, length, 2, e);
     if (rc)
         return rc;
+    engine__hold(g, parameters, false);
     for (uint32_t done = 0; done < count;) {
         const uint32_t n = micro_batch(g, length, count - done);
         rc = forward_losses(g, parameters, tokens + (size_t)done * length, length, n, length, e);
@@ -326,6 +328,7 @@ int engine_scores(struct engine *g, const float *parameters, const uint32_t *tok
         memset(cumulative, 0, count * sizeof *cumulative);
         return 0;
     }
+    engine__hold(g, parameters, false);
     for (uint32_t done = 0; done < count;) {
         const uint32_t n = micro_batch(g, prefix, count - done);
         rc = forward_losses(g, parameters, tokens + (size_t)done * stride, stride, n, prefix, e);

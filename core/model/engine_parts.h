@@ -26,6 +26,12 @@ struct engine_weights {
     float *norm1, *qkv, *out, *norm2, *up, *down;
 };
 
+/* A layer's weights as kern_hold has them, for each of the four a forward and a backward one; NULL
+ * where none are held. */
+struct engine_held {
+    float *qkv[2], *out[2], *up[2], *down[2];
+};
+
 struct engine {
     struct model_config c;
     uint32_t head; /* D = H/A */
@@ -34,6 +40,7 @@ struct engine {
     void *workspace; /* everything below that is a pointer; from core/env/pages.h */
     size_t workspace_bytes;
     bool train;
+    bool hold;      /* weights are held, which takes as much memory again as they do, or twice */
     bool recompute; /* layers keep what enters them alone; the backward pass makes the rest again */
     enum optimizer optimizer;
     int threads;
@@ -46,6 +53,7 @@ struct engine {
     float *losses;               /* (R) */
     struct engine_layer flat;    /* forward alone */
     struct engine_layer *layers; /* [L], to be followed by the backward pass; NULL unless train */
+    struct engine_held *held;    /* [L]; NULL unless hold */
     float *last;                 /* (R,H) what enters the final norm */
     float *last_normed;          /* (R,H) */
     float *last_stats;           /* (R,2) */
@@ -65,6 +73,7 @@ struct engine {
 struct engine_batch {
     uint32_t count, length;
     size_t rows; /* count · length */
+    bool held;   /* engine__hold has been called with these parameters */
 };
 
 /* Bytes of the workspaces for so many rows; g->c, head, threads, train are set. */
@@ -80,12 +89,15 @@ static inline struct kern_head engine__head(const struct engine *g, size_t rows)
     return (struct kern_head){rows, g->c.hidden, g->c.vocab};
 }
 
+/* Puts weights, where that pays, and for training the head, into the order in which products read
+ * them: once for many micro-batches. */
+void engine__hold(struct engine *g, const float *parameters, bool train);
 /* The rows' hidden states after the final norm, into last_normed. keep: what the backward pass
  * needs stays. */
 void engine__forward(struct engine *g, const float *parameters, const struct engine_batch *b,
                      bool keep);
 /* One layer of it: next (R,H) is where its output goes. */
-void engine__layer_forward(struct engine *g, const struct engine_layer *l,
+void engine__layer_forward(struct engine *g, uint32_t layer, const struct engine_layer *l,
                            const struct engine_weights *w, const struct engine_batch *b,
                            float *next);
 /* losses[rows] from last_normed and targets. */

@@ -82,6 +82,27 @@ static void walk_muon(struct engine *g, struct walk *w)
     g->muon_poly = floats(w, h * h);
 }
 
+static void walk_weight(const struct engine *g, struct walk *w, float *held[2], uint64_t in,
+                        uint64_t out)
+{
+    for (int back = 0; back <= g->train; back++)
+        held[back] = floats(w, kern_hold_floats(in, out, back));
+}
+
+static void walk_held(struct engine *g, struct walk *w)
+{
+    const uint64_t h = g->c.hidden, f = g->c.ffn;
+    struct engine_held unused;
+    g->held = take(w, g->c.layers, sizeof *g->held);
+    for (uint32_t i = 0; i < g->c.layers; i++) {
+        struct engine_held *l = g->held ? &g->held[i] : &unused;
+        walk_weight(g, w, l->qkv, h, 3 * h);
+        walk_weight(g, w, l->out, h, h);
+        walk_weight(g, w, l->up, h, f);
+        walk_weight(g, w, l->down, f, h);
+    }
+}
+
 static void walk_all(struct engine *g, struct walk *w, uint64_t rows)
 {
     const struct model_config *c = &g->c;
@@ -92,6 +113,8 @@ static void walk_all(struct engine *g, struct walk *w, uint64_t rows)
     g->losses = floats(w, rows);
     g->last = floats(w, rows * c->hidden);
     g->last_normed = floats(w, rows * c->hidden);
+    if (g->hold)
+        walk_held(g, w);
     if (g->train)
         walk_train(g, w, rows);
     if (g->train && g->optimizer == OPTIMIZER_MUON)

@@ -60,6 +60,38 @@ static void products_equal_the_definition(void **state)
     }
 }
 
+/* A weight put in order once gives what it would give anew each time, or a step would depend on how
+ * much memory the machine has. */
+static void held_weights_equal_the_definition(void **state)
+{
+    static const struct shape shapes[] = {
+        {1, 1, 1}, {3, 5, 2}, {9, 17, 48}, {40, 100, 33}, {200, 96, 288}, {130, 520, 97},
+    };
+    struct check *c = *state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const size_t rows = shapes[i].M, in = shapes[i].K, out = shapes[i].N;
+        float *W = check_array(out * in), *X = check_array(rows * in);
+        float *start = check_array(rows * out), *dX = check_array(rows * in);
+        float *Y = check_copy(start, rows * out);
+        kern_linear(c->definition, Y, X, W, rows, in, out, true);
+        kern_linear_dx(c->definition, dX, start, W, rows, in, out, false);
+        for (size_t k = 0; k <= c->count; k++) {
+            struct kern *set = k == 0 ? c->definition : c->sets[k - 1];
+            float *held = check_array(kern_hold_floats(in, out, false));
+            float *back = check_array(kern_hold_floats(in, out, true));
+            float *Y2 = check_copy(start, rows * out), *dX2 = check_array(rows * in);
+            kern_hold(set, held, W, in, out, false);
+            kern_hold(set, back, W, in, out, true);
+            kern_linear_held(set, Y2, X, W, held, rows, in, out, true);
+            kern_linear_dx_held(set, dX2, start, W, back, rows, in, out);
+            check_same(Y, Y2, rows * out, "held weight", kern_isa(set));
+            check_same(dX, dX2, rows * in, "weight held for dX", kern_isa(set));
+            free(held), free(back), free(Y2), free(dX2);
+        }
+        free(W), free(X), free(start), free(Y), free(dX);
+    }
+}
+
 /* A chain cut in two continues: what gradient accumulation over micro-batches rests on. */
 static void a_product_continues_where_it_stopped(void **state)
 {
@@ -493,6 +525,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_equal_the_definition),
+        cmocka_unit_test(held_weights_equal_the_definition),
         cmocka_unit_test(a_product_continues_where_it_stopped),
         cmocka_unit_test(nothing_times_nothing_is_zero),
         cmocka_unit_test(panels_equal_the_definition),
@@ -510,6 +543,7 @@ int main(void)
     /* What multiplies matrices, on factors rounded to bfloat16. */
     const struct CMUnitTest bf16[] = {
         cmocka_unit_test(products_equal_the_definition),
+        cmocka_unit_test(held_weights_equal_the_definition),
         cmocka_unit_test(a_product_continues_where_it_stopped),
         cmocka_unit_test(panels_equal_the_definition),
         cmocka_unit_test(nothing_times_nothing_is_zero),
