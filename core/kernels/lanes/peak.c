@@ -14,7 +14,7 @@ INLINE double rounds_of(float *out, size_t rounds, const bool pairs)
     for (int m = 0; m < TILE_M; m++) {
         UNROLL(3)
         for (int v = 0; v < TILE_V; v++)
-            c[m][v] = v_set1(out[m * TILE_V + v]); /* all different, or they would be one */
+            c[m][v] = v_load(out + m * TILE_V + v); /* lanes, too, all differ: else some were one */
     }
     for (size_t i = 0; i < rounds; i++) {
         UNROLL(8)
