@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the packages that tacit is built, tested or measured with, where they are missing: Debian's,
 # and npm's in build/npm/GROUP/node_modules.
-#   ops/deps.sh [build] [demo] [test] [bench] [oracle] [export]     default: build
+#   ops/deps.sh [build] [demo] [test] [deb] [bench] [oracle] [export]     default: build
 # Silent and quick where all are there: neither apt nor npm is touched then.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -16,6 +16,8 @@ demo=(python3 curl jq)
 # manual pages; commands are completed in zsh and fish.
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     qemu-user-static python3 git curl jq openssl prometheus tmux faketime mandoc zsh fish)
+# What packs, and what looks at packages in a clean root.
+deb=(debhelper dpkg-dev lintian debootstrap)
 # What is measured beside: queues, a trainer and libraries that people know.
 bench=(python3 python3-torch python3-numpy libxsmm-dev beanstalkd postgresql)
 # Only to make the golden files of tests/oracle again.
@@ -35,11 +37,12 @@ for group in "${@:-build}"; do
     build) wanted+=("${build[@]}") npm_groups+=(build) ;;
     demo) wanted+=("${demo[@]}") ;;
     test) wanted+=("${test[@]}") npm_groups+=(test) ;;
+    deb) wanted+=("${deb[@]}") ;;
     bench) wanted+=("${bench[@]}") npm_groups+=(bench) ;;
     oracle) wanted+=("${oracle[@]}") ;;
     export) npm_groups+=(export) ;;
     *)
-        echo "ops/deps.sh: no group '$group': build, demo, test, bench, oracle and export are known" >&2
+        echo "ops/deps.sh: no group '$group': build, demo, test, deb, bench, oracle and export are known" >&2
         exit 64
         ;;
     esac
