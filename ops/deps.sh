@@ -13,9 +13,10 @@ build=(gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev li
 demo=(python3 curl jq)
 # The cross compiler and qemu show that ARM computes the same bytes; clang is the second opinion on
 # warnings, and fuzzes with what libclang-rt-dev brings; prometheus reads the metrics, mandoc the
-# manual pages; commands are completed in zsh and fish.
+# manual pages; commands are completed in zsh and fish; chromium shows the page.
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-    qemu-user-static python3 git curl jq openssl prometheus tmux faketime mandoc zsh fish)
+    qemu-user-static python3 git curl jq openssl prometheus tmux faketime mandoc zsh fish
+    chromium)
 # What packs, and what looks at packages in a clean root.
 deb=(debhelper dpkg-dev lintian debootstrap)
 # What is measured beside: queues, a trainer and libraries that people know.
@@ -23,9 +24,10 @@ bench=(python3 python3-torch python3-numpy libxsmm-dev beanstalkd postgresql)
 # Only to make the golden files of tests/oracle again.
 oracle=(python3-torch python3-numpy)
 # What comes from npm, by exact version: the page's charts; llama.cpp and transformers' tokenizer,
-# which must read what is exported.
+# which must read what is exported; a driver of Chromium and a checker of accessibility for the page.
 build_npm=(uplot@1.6.32)
-test_npm=(openai@6.49.0 node-llama-cpp@3.22.1 @node-llama-cpp/linux-x64@3.22.1 @huggingface/tokenizers@0.2.0)
+test_npm=(openai@6.49.0 node-llama-cpp@3.22.1 @node-llama-cpp/linux-x64@3.22.1 @huggingface/tokenizers@0.2.0
+    playwright-core@1.65.1 axe-core@4.14.1)
 bench_npm=()
 # Of `make export-check` alone: half a gigabyte.
 export_npm=(@huggingface/transformers@4.3.1 @img/sharp-linux-x64@0.35.5

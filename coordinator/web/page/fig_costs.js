@@ -1,12 +1,13 @@
 /* What the mixture costs beside the dense model, in FLOPs: what is spent, of what is planned. */
 import { h, s } from "./dom.js";
-import { percent, short } from "./format.js";
+import { bytes, count, duration, percent, short } from "./format.js";
 import { behind } from "./parts.js";
 
 const BAR = 26;
 
-/* bars: [{name, planned, parts: [{name, look, spent, planned}]}] */
-export function costsFigure(bars, width) {
+/* costs: of shapes.js */
+export function costsFigure(costs, width) {
+    const { bars } = costs;
     const most = Math.max(...bars.map((b) => sum(b, "planned")), 1);
     const narrow = width < 560;
     const left = narrow ? 0 : 150;
@@ -34,9 +35,11 @@ export function costsFigure(bars, width) {
         }));
     return h("figure", null, svg,
         h("ul", { class: "legend", "aria-label": "Parts" }, legend(bars)),
-        behind("FLOPs of training", ["Part", "Spent", "Planned", "Done"],
+        h("figcaption", null, `In FLOPs; ${duration(costs.seconds)} of computing so far, ${bytes(costs.down)} fetched and ${bytes(costs.up)} sent by agents.`,
+            costs.parallel > 0 && ` Data-parallel training of the same steps would move ${bytes(costs.parallel)}.`),
+        behind("FLOPs of training", ["Part", "Spent", "Planned", "Done", "Tokens", "Computing"],
             bars.flatMap((b) => b.parts.map((p) => [b.parts.length > 1 ? `${b.name}: ${p.name}` : b.name,
-                short(p.spent), short(p.planned), p.planned ? percent(p.spent / p.planned) : "–"]))));
+                short(p.spent), short(p.planned), percent(p.spent / p.planned), count(p.tokens), duration(p.seconds)]))));
 }
 
 const sum = (bar, what) => bar.parts.reduce((all, p) => all + p[what], 0);

@@ -88,6 +88,9 @@ const nearest = (xs, ys, i) => {
 
 /* About six round losses, evenly apart on a logarithmic axis. */
 export function lossTicks(low, high) {
+    /* Before there is any loss, an axis has no ends. */
+    if (!(low > 0 && high > low && Number.isFinite(high)))
+        return [];
     const round = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8];
     const list = [];
     const apart = Math.max(1.04, (high / low) ** (1 / 7));
@@ -130,15 +133,17 @@ export function curvesFigure(redraw) {
         return {
             width, height: HEIGHT, legend: { show: false }, padding: [10, 12, 0, 0],
             cursor: { points: { size: 6 }, drag: { x: true, y: false } },
-            scales: { x: { time: false }, y: { distr: 3, log: 10, range: (_, low, high) => [low / 1.03, high * 1.03] } },
+            scales: { x: { time: false }, y: { distr: 3, log: 10, range: (_, low, high) => low > 0 ? [low / 1.03, high * 1.03] : [1, 10] } },
             axes: [
-                { ...common, size: 44, label: axis === "tokens" ? "tokens, all experts together" : `${unit} since the run began`,
+                { ...common, size: 32, label: axis === "tokens" ? "tokens, all experts together" : `${unit} since the run began`,
                     labelSize: 18, space: 70,
                     values: (_, ticks) => ticks.map((v) => axis === "tokens" ? short(v) : String(+(v * scale).toFixed(2))),
                     splits: axis === "tokens" ? undefined : (u, n, low, high, step, space) => {
                         const rough = Math.max(1e-9, (high - low) * scale / Math.max(2, u.bbox.width / devicePixelRatio / 90));
                         const size = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600].find((v) => v >= rough) || rough;
                         const list = [];
+                        if (!Number.isFinite(high - low))
+                            return list;
                         for (let v = Math.ceil(low * scale / size) * size; v <= high * scale; v += size)
                             list.push(v / scale);
                         return list;

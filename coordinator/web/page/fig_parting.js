@@ -16,16 +16,6 @@ const LIGHTS = ["", "light1", "light2", "light3"];
 const sum = (list) => list.reduce((a, b) => a + b, 0);
 const largest = (list) => list.reduce((best, v, i) => v > list[best] ? i : best, 0);
 
-/* counts[source][expert] of one round. Purity: how much of each expert's is its largest source. */
-export function purity(counts) {
-    const experts = counts[0].length;
-    let most = 0;
-    for (let e = 0; e < experts; e++)
-        most += Math.max(...counts.map((row) => row[e]));
-    const all = sum(counts.map(sum));
-    return all ? most / all : 0;
-}
-
 /* Source → the expert most of it goes to, and a shade among the sources of that expert. */
 function coloursOf(last) {
     const used = new Map();
@@ -62,6 +52,8 @@ function column(r, e, sources, looks, order, x, y, width) {
 
 export function partingFigure(parting, width, open, redraw) {
     const { sources, rounds } = parting;
+    if (rounds.length === 0 && parting.withoutCounts)
+        return h("p", { class: "empty" }, `Purity ${percent(parting.purity)}. Of so many sources and experts no counts are kept.`);
     if (rounds.length === 0)
         return h("p", { class: "empty" }, "The corpus has not been parted yet: the first round's sequences go to the routers at random.");
     const last = rounds[rounds.length - 1];
@@ -82,7 +74,7 @@ export function partingFigure(parting, width, open, redraw) {
     const height = shown.length * row + 26;
     const every = Math.ceil(34 / pitch);
     const svg = s("svg", { width, height, role: "img",
-        "aria-label": `Sources of ${experts} experts' sequences in ${rounds.length} rounds: purity from ${percent(purity(rounds[0].counts))} to ${percent(purity(last.counts))}` },
+        "aria-label": `Sources of ${experts} experts' sequences in ${rounds.length} rounds: purity from ${percent(rounds[0].purity)} to ${percent(last.purity)}` },
     shown.map((e, n) => {
         const y = n * row + (narrow ? 20 : 0);
         const counts = last.counts.map((r) => r[e]);
@@ -90,7 +82,7 @@ export function partingFigure(parting, width, open, redraw) {
         const mostly = `${percent(counts[best] / Math.max(1, sum(counts)))} ${sources[best]}`;
         const order = orderOf(e);
         return s("g", null,
-            narrow ? s("text", { x: 0, y: y - 6 }, s("tspan", { class: "strong" }, `Expert ${e}`), ` ${mostly}`)
+            narrow ? s("text", { x: 0, y: y - 6 }, s("tspan", { class: "strong" }, `Expert ${e}`), ` · ${mostly}`)
                 : [s("text", { x: 0, y: y + HEIGHT / 2 + 4, class: "strong" }, `Expert ${e}`),
                     s("text", { x: left + pitch * shownRounds.length + 10, y: y + HEIGHT / 2 + 4 }, mostly.slice(0, 26))],
             shownRounds.map((r, i) => column(r, e, sources, looks, order, left + i * pitch, y, bar)));
@@ -103,7 +95,7 @@ export function partingFigure(parting, width, open, redraw) {
             h("li", { class: "key" }, s("svg", { class: "swatch", width: 12, height: 12, "aria-hidden": "true" },
                 s("rect", { width: 12, height: 12, rx: 3, class: `filled ${looks[i]}` })), name)),
         sources.length > SOURCES_MAX && h("li", { class: "key" }, `and ${count(sources.length - SOURCES_MAX)} more`)),
-        h("figcaption", null, `Purity, the part of an expert's sequences that its largest source has, went from ${percent(purity(rounds[0].counts))} to ${percent(purity(last.counts))}. `,
+        h("figcaption", null, `Purity, the part of an expert's sequences that its largest source has, went from ${percent(rounds[0].purity)} to ${percent(last.purity)}. `,
             "Nobody tells the routers what the sources are: they find them."),
         behind(`Sequences by source and expert, ${last.final ? "the whole corpus" : `round ${last.round}`}`,
             ["Source", ...Array.from({ length: Math.min(experts, 32) }, (_, e) => `Expert ${e}`)],

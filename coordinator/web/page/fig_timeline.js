@@ -68,7 +68,8 @@ const keys = () => h("ul", { class: "legend", "aria-label": "Colours" },
     h("li", { class: "key" }, s("svg", { width: 12, height: 12, "aria-hidden": "true" },
         s("path", { class: "how-failed", d: "M2 2l8 8m0-8l-8 8" })), "failed or lost"));
 
-export function timelineFigure(attempts, run, width, open, redraw) {
+/* timeline: of the API. */
+export function timelineFigure({ attempts, more: earlier }, run, width, open, redraw) {
     const own = attempts.filter((a) => a.agent);
     if (own.length === 0)
         return h("p", { class: "empty" }, "Nobody has worked on it yet.");
@@ -103,6 +104,7 @@ export function timelineFigure(attempts, run, width, open, redraw) {
     }));
     const newest = own.slice(-TABLE_MAX).reverse();
     return h("figure", null, svg, more, keys(),
+        earlier && h("figcaption", null, `The newest ${count(attempts.length)} attempts; there were earlier ones.`),
         behind(own.length > TABLE_MAX ? `The newest ${TABLE_MAX} attempts` : "All attempts",
             ["Agent", "Job", "Attempt", "Began", "Lasted", "How it ended"],
             newest.map((a) => [a.agent, h("a", { href: `#/jobs/${a.job}` }, jobWords(a)), count(a.number),

@@ -78,6 +78,14 @@ export function range(low, high) {
     return unit === unit2 ? `${x} to ${y} ${unit}` : `${a} to ${b}`;
 }
 
+/* How long a run will still take, or nothing where it is not known. */
+export function leftWords(run) {
+    if (run.state !== "active" || run.paused || !known(run.left_least) || !known(run.left_most))
+        return "";
+    const words = range(run.left_least, run.left_most);
+    return `${words[0].toUpperCase()}${words.slice(1)} left`;
+}
+
 export const ago = (ms, now = Date.now()) => {
     const seconds = (now - ms) / 1000;
     return seconds < 5 ? "now" : `${duration(seconds < 60 ? Math.round(seconds) : seconds)} ago`;

@@ -2,14 +2,26 @@
 import { get } from "./api.js";
 import { h } from "./dom.js";
 import { jobActions } from "./actions.js";
-import { ago, count, duration, exactTime, number, short, time } from "./format.js";
-import { logBlock } from "./parts.js";
+import { ago, bytes, count, duration, exactTime, number, plural, short, time } from "./format.js";
+import { logBlock, table } from "./parts.js";
 import { badge, jobWords } from "./words.js";
 
 const MOVING = new Set(["fetching", "saving", "uploading"]);
 
-/* What is on its way between agents and coordinator, and what is being computed. */
-export function transfers(leased) {
+/* Uploads that are going on, of these jobs. */
+export function transferList(all, jobs) {
+    const of = new Map(jobs.map((j) => [j.job, j]));
+    const list = all.filter((t) => of.has(t.job));
+    return list.length > 0 && h("ul", { class: "items", "aria-label": "Uploads" }, list.map((t) => h("li", { key: `up-${t.digest}` },
+        h("div", { class: "line small" }, badge("uploading", t.agent || "an operator"), h("span", null, jobWords(of.get(t.job))),
+            h("span", { class: "num quiet" }, `${bytes(t.bytes)} of ${bytes(t.total)}, begun ${ago(t.began_at)}`)),
+        h("div", { class: "bar", role: "progressbar", "aria-label": `Upload of ${t.agent || "an operator"}`, "aria-valuemin": 0,
+            "aria-valuemax": 100, "aria-valuenow": Math.round(100 * t.bytes / t.total) },
+        h("i", { style: { width: `${100 * t.bytes / t.total}%` } })))));
+}
+
+/* What agents are at, those first whose bytes are on their way. */
+export function underWay(leased) {
     if (leased.length === 0)
         return null;
     const moving = leased.filter((j) => MOVING.has(j.state));
@@ -17,20 +29,13 @@ export function transfers(leased) {
     return jobTable([...moving, ...others].slice(0, 40), "Jobs under way, those in transfer first");
 }
 
-export function jobTable(jobs, caption) {
-    return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": caption },
-        h("table", null, h("caption", { class: "unseen" }, caption),
-            h("thead", null, h("tr", null, ["Job", "State", "Agent", "Loss", "Tokens/s", "Since", "Why"].map((words, i) =>
-                h("th", { scope: "col", class: (i === 3 || i === 4) && "n" }, words)))),
-            h("tbody", null, jobs.map((j) => h("tr", { key: j.job },
-                h("th", { scope: "row" }, h("a", { href: `#/jobs/${j.job}` }, jobWords(j))),
-                h("td", null, badge(j.state)),
-                h("td", null, j.agent || "–"),
-                h("td", { class: "n" }, number(j.loss)),
-                h("td", { class: "n" }, j.rate ? short(j.rate) : "–"),
-                h("td", null, h("time", { datetime: exactTime(j.since_at) }, ago(j.since_at))),
-                h("td", { class: "wide" }, firstLine(j.reason)))))));
-}
+const JOB_HEADS = [["Job"], ["State"], ["Agent"], ["Loss", true], ["Tokens/s", true], ["Since"], ["Why"]];
+
+export const jobTable = (jobs, caption) => table(caption, JOB_HEADS, jobs.map((j) => ({ key: j.job, cells: [
+    h("a", { href: `#/jobs/${j.job}` }, jobWords(j)), badge(j.state), j.agent || "–", number(j.loss),
+    j.rate ? short(j.rate) : "–", h("time", { datetime: exactTime(j.since_at) }, ago(j.since_at)),
+    h("span", { class: "reason" }, firstLine(j.reason)),
+] })));
 
 const firstLine = (text) => (text || "").split("\n")[0].slice(0, 140);
 
@@ -63,7 +68,7 @@ export function jobList(context, jobs, at) {
         return h("li", { key: `job-${j.job}` },
             h("div", { class: "line" },
                 h("a", { href: `#/jobs/${j.job}` }, jobWords(j)), badge(j.state),
-                h("span", { class: "small quiet" }, `${j.run} · ${count(j.failures)} failures · ${ago(j.since_at)}`),
+                h("span", { class: "small quiet" }, `${j.run} · ${plural(j.failures, "failure")} · ${ago(j.since_at)}`),
                 h("div", { class: "buttons" }, jobActions(context, j))),
             j.reason && h("p", { class: "reason small" }, j.reason),
             h("details", { ontoggle: (event) => {

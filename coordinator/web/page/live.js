@@ -153,16 +153,15 @@ function retryLater() {
 function connect() {
     if (source)
         source.close();
-    source = new EventSource("/v1/events");
+    const newest = Math.max(0, ...log.keys());
+    source = new EventSource(newest ? `/v1/events?after=${newest}` : "/v1/events");
     source.onopen = () => {
         const again = link.state === "lost";
         link.tries = 0;
         setLink("live");
-        /* What was missed in between is fetched. */
-        if (again) {
+        /* What moved in between is fetched; what happened, the stream tells itself. */
+        if (again)
             refreshAll();
-            catchUp();
-        }
     };
     source.onerror = () => {
         setLink("lost");
@@ -178,22 +177,16 @@ function connect() {
     source.addEventListener("change", (message) => onChange(JSON.parse(message.data)));
 }
 
-/* The log's end as it is on record: the stream tells only what comes. */
-async function catchUp() {
+/* The log's end as it is on record, then the stream from there on. */
+export async function startLive() {
+    const week = Date.now() - 7 * 24 * 3600 * 1000;
     try {
-        const newest = Math.max(0, ...log.keys());
-        const week = Date.now() - 7 * 24 * 3600 * 1000;
-        const query = newest ? `after=${newest}` : `since=${week}`;
-        logAdd(await get(`/v1/history?limit=10000&${query}`));
+        logAdd(await get(`/v1/history?limit=10000&since=${week}`));
         tell("log");
     } catch {
-        /* The link's state says it already. */
+        /* The stream will find out, and say so. */
     }
-}
-
-export function startLive() {
     connect();
-    catchUp();
 }
 
 export function stopLive() {

@@ -34,6 +34,7 @@ const context = {
 };
 let view = null;
 let failed = null;
+let opened = 0; /* when the view was asked for, until all of it is there */
 
 function address() {
     const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
@@ -78,11 +79,22 @@ function drawAll() {
         failed = error.message;
         draw(main, h("h1", null, "This cannot be shown"), h("p", { class: "lede" }, error.message));
     }
+    if (opened && (!view.ready || view.ready()))
+        shown();
     document.title = view.title ? `${view.title} · tacit` : "tacit";
-    main.dataset.drawn = String(Number(main.dataset.drawn || 0) + 1);
+}
+
+/* How long a view took from the click until it was painted, for whoever asks the browser. */
+function shown() {
+    const start = opened;
+    const detail = view.title;
+    opened = 0;
+    requestAnimationFrame(() => setTimeout(() =>
+        performance.measure("view shown", { start, end: performance.now(), detail })));
 }
 
 function go() {
+    opened = performance.now();
     open();
     drawAll();
     scrollTo(0, 0);

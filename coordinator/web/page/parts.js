@@ -28,5 +28,16 @@ export function behind(title, heads, rows, numeric = () => true) {
                     : h("td", { class: numeric(i) && "n" }, cell))))))));
 }
 
+/* A table whose rows become little sheets where it is narrow; the roles say that it is one still.
+ * heads: [words, numeric]; rows: {key, cells}. */
+export function table(caption, heads, rows) {
+    return h("table", { class: "stack", role: "table" }, h("caption", { class: "unseen" }, caption),
+        h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads.map(([words, numeric]) =>
+            h("th", { scope: "col", role: "columnheader", class: numeric && "n" }, words)))),
+        h("tbody", { role: "rowgroup" }, rows.map(({ key, cells }) => h("tr", { key, role: "row" }, cells.map((cell, i) =>
+            i === 0 ? h("th", { scope: "row", role: "rowheader" }, cell)
+                : h("td", { role: "cell", class: heads[i][1] && "n", "data-label": heads[i][0] }, h("div", null, cell)))))));
+}
+
 export const logBlock = (text, name) => h("pre", { class: "log", tabindex: 0, role: "group",
     "aria-label": name }, text);

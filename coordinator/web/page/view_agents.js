@@ -4,6 +4,7 @@ import { agentActions } from "./actions.js";
 import { capped } from "./dialogs.js";
 import { ago, bytes, count, exactTime, plural, short } from "./format.js";
 import { Resource } from "./live.js";
+import { table } from "./parts.js";
 import { badge } from "./words.js";
 
 const ROWS = 100;
@@ -13,26 +14,21 @@ export function agentsView(context) {
     const open = new Set();
     let wanted = "";
     const agents = new Resource("/v1/agents", (c) => c.agents || c.jobs);
-    const table = (list) => h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Agents" },
-        h("table", null, h("caption", { class: "unseen" }, "Agents"),
-            h("thead", null, h("tr", null, ["Agent", "State", "Job", "Tokens/s", "Threads", "Memory", "Done", "Failed", "Seen", "Machine", context.operator() && "Actions"].filter(Boolean)
-                .map((words, i) => h("th", { scope: "col", class: i > 2 && i < 8 && "n" }, words)))),
-            h("tbody", null, list.map((a) => h("tr", { key: a.agent },
-                h("th", { scope: "row" }, a.name, a.labels && h("div", { class: "small quiet" }, a.labels)),
-                h("td", null, badge(a.state), a.reason && h("div", { class: "small reason" }, a.reason)),
-                h("td", null, a.job || "–"),
-                h("td", { class: "n" }, a.rate ? short(a.rate) : "–"),
-                h("td", { class: "n" }, count(a.threads)),
-                h("td", { class: "n" }, bytes(a.memory)),
-                h("td", { class: "n" }, count(a.jobs_done)),
-                h("td", { class: "n" }, count(a.failures)),
-                h("td", null, h("time", { datetime: exactTime(a.seen_at) }, ago(a.seen_at))),
-                h("td", null, a.host, h("div", { class: "small quiet" }, [a.processor, a.isa].filter(Boolean).join(" · "))),
-                context.operator() && h("td", null, agentActions(context, a)))))));
+    const heads = [["Agent"], ["State"], ["Job"], ["Tokens/s", true], ["Threads", true], ["Memory", true], ["Done", true],
+        ["Failed", true], ["Seen"], ["Machine"], ...context.operator() ? [["Actions"]] : []];
+    const cells = (a) => [
+        [a.name, a.labels && h("div", { class: "small quiet" }, a.labels)],
+        [badge(a.state), a.reason && h("div", { class: "small reason" }, a.reason)],
+        a.job || "–", a.rate ? short(a.rate) : "–", count(a.threads), bytes(a.memory), count(a.jobs_done), count(a.failures),
+        h("time", { datetime: exactTime(a.seen_at) }, ago(a.seen_at)),
+        [a.host, h("div", { class: "small quiet" }, [a.processor, a.isa].filter(Boolean).join(" · "))],
+        ...context.operator() ? [agentActions(context, a)] : [],
+    ];
     const summary = (list) => FIRST.map((state) => [state, list.filter((a) => a.state === state).length])
         .filter(([, n]) => n > 0).map(([state, n]) => `${count(n)} ${state}`).join(", ");
     return {
         title: "Agents",
+        ready: () => agents.value,
         close: () => agents.release(),
         render: () => {
             const all = agents.value;
@@ -53,7 +49,7 @@ export function agentsView(context) {
                 all.length === 0
                     ? h("div", { class: "sheet empty" }, "On any machine that can reach this one:",
                         h("pre", null, `tacit-agent --coordinator ${location.origin} --token-file join.token --work DIR`))
-                    : h("div", { class: "sheet" }, shown.length ? table(shown) : h("p", { class: "empty" }, "None is like that."), more),
+                    : h("div", { class: "sheet" }, shown.length ? table("Agents", heads, shown.map((a) => ({ key: a.agent, cells: cells(a) }))) : h("p", { class: "empty" }, "None is like that."), more),
             ];
         },
     };

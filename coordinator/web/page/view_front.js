@@ -8,7 +8,7 @@ function facts(overview) {
         h("div", null, h("dt", null, words), h("dd", null, value, note && h("small", null, note)));
     const sum = (map) => Object.values(map || {}).reduce((a, b) => a + b, 0);
     const parts = (map) => Object.entries(map || {}).filter(([, n]) => n > 0)
-        .map(([word, n]) => `${count(n)} ${word}`).join(", ");
+        .map(([word, n]) => `${count(n)} ${word.replace("_", " ")}`).join(", ");
     const group = (words, map) => map && fact(words, count(sum(map)), parts(map));
     return h("dl", { class: "facts" },
         group("Runs", overview.runs), group("Agents", overview.agents), group("Jobs", overview.jobs),

@@ -2,7 +2,7 @@
 import { part } from "./api.js";
 import { h } from "./dom.js";
 import { jobActions } from "./actions.js";
-import { ago, count, digits, duration, number } from "./format.js";
+import { count, digits, duration, number, plural, time } from "./format.js";
 import { attemptList } from "./jobs.js";
 import { Resource } from "./live.js";
 import { badge, jobWords } from "./words.js";
@@ -39,8 +39,8 @@ export function jobView(context, id) {
                         h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ",
                             h("a", { href: `#/runs/${part(j.run)}` }, j.run)),
                         h("div", { class: "line" }, h("h1", null, jobWords(j)), badge(j.state)),
-                        h("p", { class: "lede" }, `Job ${j.job}, ${j.state} for ${ago(j.since_at).replace(/ ago$/, "")}` +
-                            (j.agent ? `, by ${j.agent}` : "") + `. ${count(j.attempts)} attempts, ${count(j.failures)} failures.` +
+                        h("p", { class: "lede" }, `Job ${j.job}, ${j.state} since ${time(j.since_at)}` +
+                            (j.agent ? `, by ${j.agent}` : "") + `. ${plural(j.attempts, "attempt")}, ${plural(j.failures, "failure")}.` +
                             (j.loss ? ` Loss ${number(j.loss)}.` : ""))),
                     h("div", { class: "buttons" }, jobActions(context, j))),
                 j.reason && h("p", { class: "sheet reason" }, j.reason),

@@ -36,12 +36,16 @@ export function queueView(context, query) {
             return h("p", { class: "empty" }, "No such jobs.");
         if (state === "quarantined")
             return h("div", { class: "sheet" }, jobList(context, jobs.value, { open, logs }));
-        const { shown, more } = capped(jobs.value, ROWS, open, "jobs", context.redraw);
-        return h("div", { class: "sheet" }, jobTable(shown, "Jobs, newest first"), more,
+        /* What is going on before what is over; newest first within each. */
+        const over = (j) => j.state === "done" || j.state === "cancelled";
+        const sorted = [...jobs.value].sort((a, b) => over(a) - over(b));
+        const { shown, more } = capped(sorted, ROWS, open, "jobs", context.redraw);
+        return h("div", { class: "sheet" }, jobTable(shown, "Jobs, open ones first"), more,
             jobs.value.length === LIMIT && h("p", { class: "small quiet" }, `The newest ${count(LIMIT)} are looked at.`));
     };
     return {
         title: "Queue",
+        ready: () => jobs.value,
         close: () => [jobs, runs].forEach((r) => r.release()),
         render: () => [
             h("div", { class: "head" }, h("div", null, h("h1", null, "Queue"),

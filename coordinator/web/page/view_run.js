@@ -1,29 +1,30 @@
 /* One run, from Algorithm 1 at a glance down to logs. */
 import { part } from "./api.js";
 import { h } from "./dom.js";
-import { ago, count, digits, duration, isDigest, number, percent, plural, range, short, time } from "./format.js";
+import { ago, count, digits, duration, isDigest, leftWords, number, percent, plural, short, time } from "./format.js";
 import { runActions } from "./actions.js";
-import { noteProgress, timeLeft } from "./estimate.js";
 import { costsFigure } from "./fig_costs.js";
 import { curvesFigure } from "./fig_curves.js";
-import { partingFigure, purity } from "./fig_parting.js";
+import { partingFigure } from "./fig_parting.js";
 import { phasesFigure } from "./fig_phases.js";
 import { timelineFigure } from "./fig_timeline.js";
-import { jobList, transfers } from "./jobs.js";
+import { jobList, transferList, underWay } from "./jobs.js";
 import { logRows, Resource } from "./live.js";
-import { eventItem } from "./parts.js";
-import { attemptsOf, costBarsOf, partingOf } from "./shapes.js";
+import { eventItem, table } from "./parts.js";
+import { costsOf, partingOf } from "./shapes.js";
 import { badge, modelName, nowWords, runState } from "./words.js";
 
 const EVENTS_SHOWN = 12;
+const MODELS_SHOWN = 40;
+const MODEL_HEADS = [["Model"], ["Step", true], ["State"], ["At work"], ["Lineage"]];
 
 function lede(run) {
-    const left = timeLeft(run);
+    const left = leftWords(run);
     const words = [h("strong", null, nowWords(run), "."), " "];
     if (run.state === "active" && run.reason)
         words.push(`${run.reason[0].toUpperCase()}${run.reason.slice(1)}. `);
     if (left)
-        words.push(`${range(left.low, left.high)} left, at the present pace.`.replace(/^a/, "A"));
+        words.push(`${left}, at the paces so far.`);
     else if (run.state === "done")
         words.push(`It took ${duration((run.ended_at - run.created_at) / 1000)}.`);
     return h("p", { class: "lede" }, words);
@@ -82,15 +83,11 @@ function models(run) {
     if (list.length === 0)
         return null;
     return h("section", { "aria-labelledby": "models" }, h("h2", { id: "models" }, "Where models come from"),
-        h("div", { class: "sheet" }, h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Models" },
-            h("table", null, h("caption", { class: "unseen" }, "Newest published model of each, with the way to its lineage"),
-                h("thead", null, h("tr", null, ["Model", "Step", "State", "At work", "Lineage of the newest published"].map((words, i) =>
-                    h("th", { scope: "col", class: i === 1 && "n" }, words)))),
-                h("tbody", null, list.slice(0, 60).map((m) => h("tr", { key: `${m.target}${m.index}` },
-                    h("th", { scope: "row" }, modelName(m.target, m.index)),
-                    h("td", { class: "n" }, `${count(m.step)} of ${count(m.steps)}`),
-                    h("td", null, badge(m.state)), h("td", null, m.agent || "–"),
-                    h("td", null, h("a", { class: "mono", href: `#/lineage/${m.content}` }, digits(m.content))))))))));
+        h("div", { class: "sheet" }, table("Newest published model of each, and the way to its lineage", MODEL_HEADS,
+            list.slice(0, MODELS_SHOWN).map((m) => ({ key: `${m.target}${m.index}`, cells: [
+                modelName(m.target, m.index), `${count(m.step)} of ${count(m.steps)}`, badge(m.state), m.agent || "–",
+                h("a", { class: "mono", href: `#/lineage/${m.content}` }, digits(m.content))] }))),
+        list.length > MODELS_SHOWN && h("p", { class: "small quiet" }, `and ${count(list.length - MODELS_SHOWN)} more`)));
 }
 
 function section(id, title, body, tools) {
@@ -107,10 +104,11 @@ function resourcesOf(name) {
     const moved = (c) => c.runs && c.runs.includes(name);
     return {
         run: new Resource(path, moved),
-        curves: new Resource(`${path}/curves?limit=300`, moved),
+        curves: new Resource(`${path}/curves?limit=150`, moved),
         timeline: new Resource(`${path}/timeline`, moved),
         parting: new Resource(`${path}/parting`, moved),
         costs: new Resource(`${path}/costs`, moved),
+        transfers: new Resource("/v1/transfers", (c) => c.jobs || moved(c)),
         leased: new Resource(`/v1/jobs?run=${part(name)}&state=leased&limit=200`, (c) => c.jobs || moved(c)),
         quarantined: new Resource(`/v1/jobs?run=${part(name)}&state=quarantined&limit=200`, (c) => c.jobs || moved(c)),
     };
@@ -138,7 +136,7 @@ export function runView(context, name) {
             h("div", { class: "sheet" },
                 h("p", { class: "small" }, `${count(run.jobs_leased)} under way, ${count(run.jobs_waiting)} waiting, ${count(run.jobs_done)} done, ${count(run.jobs_quarantined)} in quarantine. `,
                     h("a", { href: `#/queue?run=${part(name)}` }, "The queue of this run")),
-                transfers(leased)),
+                transferList(r.transfers.value || [], leased), underWay(leased)),
             given.length > 0 && h("div", { class: "sheet alarm" }, h("h3", null, "Quarantine"),
                 jobList(context, given, { open, logs, name: "quarantine" })));
     }
@@ -157,15 +155,12 @@ export function runView(context, name) {
         if (!run)
             return [h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs")), h("h1", null, name),
                 h("p", { class: "lede" }, r.run.error ? r.run.error.message : "Looking …")];
-        noteProgress(run);
         if (run.state === "done" && !r.report)
             r.report = new Resource(`/v1/runs/${part(name)}/report`, (c) => c.runs && c.runs.includes(name));
         const parting = r.parting.value && partingOf(r.parting.value);
-        const pure = parting && parting.rounds.length ? purity(parting.rounds[parting.rounds.length - 1].counts) : null;
-        const bars = r.costs.value && costBarsOf(r.costs.value);
         return [
             head(context, run),
-            h("div", { class: "sheet" }, phasesFigure(run, pure, inner())),
+            h("div", { class: "sheet" }, phasesFigure(run, parting && parting.purity, inner())),
             h("section", { "aria-labelledby": "figures" }, h("h2", { id: "figures", class: "unseen" }, "In figures"),
                 h("div", { class: "sheet" }, facts(run))),
             result(r.report && r.report.value),
@@ -174,10 +169,10 @@ export function runView(context, name) {
                     : h("p", { class: "empty" }, "No losses yet: the first come within seconds of training.")
                 : looking(r.curves), curves.choice()),
             section("who", "Who trains what", r.timeline.value
-                ? timelineFigure(attemptsOf(r.timeline.value), run, inner(), open, context.redraw) : looking(r.timeline)),
+                ? timelineFigure(r.timeline.value, run, inner(), open, context.redraw) : looking(r.timeline)),
             section("parting", "How the corpus parts", parting
                 ? partingFigure(parting, inner(), open, context.redraw) : looking(r.parting)),
-            section("costs", "Costs, beside dense", bars ? costsFigure(bars, inner()) : looking(r.costs)),
+            section("costs", "Costs, beside dense", r.costs.value ? costsFigure(costsOf(r.costs.value), inner()) : looking(r.costs)),
             work(run),
             models(run),
             happened(),
@@ -186,6 +181,7 @@ export function runView(context, name) {
 
     return {
         title: name,
+        ready: () => r.run.value && r.curves.value && r.leased.value,
         kept: { plot: curves.element },
         render,
         drawn: drawCurves,

@@ -1,8 +1,7 @@
 /* All runs, and what needs a look. */
 import { h } from "./dom.js";
 import { capped } from "./dialogs.js";
-import { ago, bytes, count, duration, percent, plural, range, time } from "./format.js";
-import { noteProgress, timeLeft } from "./estimate.js";
+import { ago, bytes, count, duration, leftWords, percent, plural, time } from "./format.js";
 import { logRows, Resource } from "./live.js";
 import { eventItem } from "./parts.js";
 import { badge, nowWords, runState, tone } from "./words.js";
@@ -11,9 +10,8 @@ const RUNS_SHOWN = 60;
 
 function runCard(run) {
     const state = runState(run);
-    const left = timeLeft(run);
     const end = run.state === "active"
-        ? left ? `${range(left.low, left.high)} left` : `begun ${ago(run.created_at)}`
+        ? leftWords(run) || `begun ${ago(run.created_at)}`
         : `${time(run.ended_at)}, took ${duration((run.ended_at - run.created_at) / 1000)}`;
     return h("li", { class: "sheet", key: run.name },
         h("div", { class: "line" },
@@ -86,9 +84,9 @@ export function runsView(context) {
     };
     return {
         title: "Runs",
+        ready: () => runs.value && status.value,
         close: () => [runs, status, alarms].forEach((r) => r.release()),
         render: () => {
-            (runs.value || []).forEach((run) => noteProgress(run));
             const events = logRows().slice(0, 8);
             return [
                 h("h1", null, "Runs"),
