@@ -493,7 +493,7 @@ static const struct field status_fields[] = {
     U64(status, agents, MAY, 0, 0, "that are heard of"),
     U64(status, agents_working, MAY, 0, 0, "of them, with a job"),
     U64(status, agents_idle, MAY, 0, 0, "of them, without one"),
-    U64(status, agents_benched, MAY, 0, 0, "that get no jobs after failures"),
+    U64(status, agents_benched, MAY, 0, 0, "that get no jobs: benched, drained or revoked"),
     U64(status, threads, MAY, 0, 0, "of agents seen in the last minute"),
     U64(status, blobs, MAY, 0, 0, "in the store"),
     U64(status, blob_bytes, MAY, 0, 0, "in the store"),

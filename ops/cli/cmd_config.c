@@ -4,6 +4,7 @@
 #include <string.h>
 #include "core/protocol/field.h"
 #include "ops/cli/command.h"
+#include "ops/cli/printed.h"
 #include "ops/cli/text_table.h"
 
 struct config_setting {
@@ -58,7 +59,7 @@ static const struct field config_fields[] = {
      .of = &message_setting,
      .about = "of the file: name, address, line"},
 };
-static const struct message message_config = {
+const struct message message_config = {
     .name = "config",
     .size = sizeof(struct config_json),
     .fields = config_fields,

@@ -12,6 +12,7 @@
 #include "core/protocol/messages.h"
 #include "ops/cli/command.h"
 #include "ops/cli/mixture.h"
+#include "ops/cli/printed.h"
 #include "ops/cli/sampler.h"
 
 #define TOKENS_DEFAULT 64
@@ -261,7 +262,7 @@ static const struct field sample_fields[] = {
     {JSON_FIELD(U64, tokens)},
     {JSON_FIELD(BOOL, ended)},
 };
-static const struct message message_sample = {
+const struct message message_sample = {
     .name = "sample",
     .size = sizeof(struct sample_json),
     .fields = sample_fields,

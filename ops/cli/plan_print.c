@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "core/protocol/field.h"
 #include "ops/cli/format.h"
+#include "ops/cli/printed.h"
 #include "ops/cli/text_table.h"
 
 /* --- a spec ----------------------------------------------------------------------------------- */
@@ -220,7 +221,7 @@ static const struct field plan_fields[] = {
     JSON_FIELD(DOUBLE, thread_flops_per_second),
     JSON_FIELD(DOUBLE, seconds),
 };
-static const struct message message_plan = {
+const struct message message_plan = {
     .name = "plan",
     .size = sizeof(struct plan_json),
     .fields = plan_fields,
