@@ -1,10 +1,12 @@
-/* Tokens a second of decoding, one at a time, and the bytes of weights and cache that it reads for
- * them beside what the memory gives: a loop that only reads, over a buffer larger than any cache.
- * A small model stays in the caches and may be faster than the memory. Best of several rounds, both
- * measured in turn. Usage: bench_decode [THREADS [f32|bf16 [WORD]]]: only models whose name begins
- * with WORD. One line a model, fields apart by spaces:
+/* Tokens a second of decoding, of one text alone and of sixteen together, and the bytes of weights
+ * and cache that the one reads beside what the memory gives: a loop that only reads, over a buffer
+ * larger than any cache. A small model stays in the caches and may be faster than the memory. Best
+ * of several rounds, both measured in turn. Usage: bench_decode [THREADS [f32|bf16 [WORD]]]: only
+ * models whose name begins with WORD. One line a model, fields apart by spaces:
  *
- *     decode/A f32 threads 2 tokens_s 812.4 bytes_s 1.2e+10 memory_s 2.1e+10 share 0.57 */
+ *     decode/A f32 threads 2 tokens_s 812.4 of_16 5120.3 bytes_s 1.2e+10 memory_s 2.1e+10 share
+ * 0.57
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,7 @@
 #include "core/env/clock.h"
 #include "core/model/decode.h"
 
-enum { ROUNDS = 5, CONTEXT = 64 };
+enum { ROUNDS = 5, CONTEXT = 64, TEXTS = 16 };
 #define ROUND_SECONDS 0.4
 #define BUFFER_BYTES ((size_t)256 << 20)
 
@@ -74,22 +76,27 @@ static double memory_bytes_s(struct pool *pool, struct reading *r, double best)
     return speed > best ? speed : best;
 }
 
-/* Tokens a second, from an empty cache to CONTEXT tokens again and again. */
+/* Tokens a second of so many texts together, from empty caches to CONTEXT tokens again and again.
+ */
 static double tokens_s(struct decode *d, const struct model_config *c,
-                       const struct decode_weights *w, float *logits, double best)
+                       const struct decode_weights *w, uint32_t texts, float *logits, double best)
 {
     const double start = env_monotonic_s();
     double before = start, now = start;
     struct err e = {0};
     do {
-        decode_cut(d, 0, 0);
+        for (uint32_t t = 0; t < texts; t++)
+            decode_cut(d, t, 0);
         for (uint32_t i = 0; i < CONTEXT; i++) {
             const uint32_t token = (uint32_t)(rng_u64(1, RNG_TEST, 0, i) % c->vocab);
-            const struct decode_run run = {.count = 1, .logits = 1, .tokens = &token};
-            check(decode_step(d, w, &run, 1, logits, &e), &e);
+            struct decode_run runs[TEXTS];
+            for (uint32_t t = 0; t < texts; t++)
+                runs[t] = (struct decode_run){.slot = t, .count = 1, .logits = 1, .tokens = &token};
+            check(decode_step(d, w, runs, texts, logits, &e), &e);
         }
         now = env_monotonic_s();
-        best = CONTEXT / (now - before) > best ? CONTEXT / (now - before) : best;
+        const double speed = (double)texts * CONTEXT / (now - before);
+        best = speed > best ? speed : best;
         before = now;
     } while (now - start < ROUND_SECONDS);
     return best;
@@ -97,31 +104,36 @@ static double tokens_s(struct decode *d, const struct model_config *c,
 
 static void run(const char *name, const struct model_config *c, int threads, bool bf16)
 {
-    const struct decode_options o = {
-        .arithmetic = bf16 ? ENGINE_BF16 : ENGINE_EXACT, .threads = threads, .slots = 1, .rows = 1};
+    const struct decode_options o = {.arithmetic = bf16 ? ENGINE_BF16 : ENGINE_EXACT,
+                                     .threads = threads,
+                                     .slots = TEXTS,
+                                     .rows = TEXTS};
     struct err e = {0};
     struct decode *d;
     struct decode_weights *w;
     struct pool *pool = pool_create(threads, &e);
     check(pool ? 0 : e.code, &e);
     check(decode_create(&d, c, &o, &e), &e);
-    float *p = need(model_parameters(c) * sizeof *p), *logits = need(c->vocab * sizeof *logits);
+    float *p = need(model_parameters(c) * sizeof *p),
+          *logits = need(TEXTS * c->vocab * sizeof *logits);
     uint64_t *buffer = need(BUFFER_BYTES);
     struct reading r = {.from = buffer};
     model_init(c, 1, MODEL_STREAM_DENSE, p);
     check(decode_weights_create(&w, d, p, &e), &e);
     free(p);
-    double memory = 0, tokens = 0;
+    double memory = 0, tokens = 0, together = 0;
     for (int i = 0; i < ROUNDS; i++) {
         memory = memory_bytes_s(pool, &r, memory);
-        tokens = tokens_s(d, c, w, logits, tokens);
+        tokens = tokens_s(d, c, w, 1, logits, tokens);
+        together = tokens_s(d, c, w, TEXTS, logits, together);
     }
     /* Every weight once; keys and values of the tokens before, on average of half of them. */
     const double cache = 2.0 * c->layers * c->hidden * CONTEXT / 2;
     const double weight = bf16 ? 2 : 4;
     const double bytes = (weight * (double)model_parameters(c) + sizeof(float) * cache) * tokens;
-    printf("decode/%s %s threads %d tokens_s %.1f bytes_s %.3e memory_s %.3e share %.2f\n", name,
-           bf16 ? "bf16" : "f32", threads, tokens, bytes, memory, bytes / memory);
+    printf(
+        "decode/%s %s threads %d tokens_s %.1f of_16 %.1f bytes_s %.3e memory_s %.3e share %.2f\n",
+        name, bf16 ? "bf16" : "f32", threads, tokens, together, bytes, memory, bytes / memory);
     fflush(stdout);
     free(logits), free(buffer);
     decode_weights_destroy(w);

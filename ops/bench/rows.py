@@ -142,6 +142,22 @@ def decode_a(say):
                      limit_share=size * ours.rates[0] / limits.bandwidth(say))]
 
 
+def serve_16(say):
+    """Sixteen texts that one expert continues together, beside one alone, in the precision that is
+    faster for one: what a server gains by answering all at once."""
+    best = None
+    for precision in PRECISIONS:
+        done = subprocess.run([BUILD + "/bench/bench_decode", str(THREADS), precision, "A"],
+                              stdout=subprocess.PIPE, text=True, env=environment(THREADS, False))
+        if done.returncode:
+            raise Failed("bench_decode: exit code %d" % done.returncode)
+        words = done.stdout.split()
+        one, all16 = (float(words[words.index(k) + 1]) for k in ("tokens_s", "of_16"))
+        say("serve/16 %s: %.0f tokens/s together, %.0f alone" % (precision, all16, one))
+        best = max(best or (0, 0, ""), (one, all16, precision))
+    return [row("serve/16", best[1], best[0], "tokens/s", precision="%s : ours, 1 text" % best[2])]
+
+
 def pool_a(say):
     """Two threads of one engine beside two one-thread processes that run at the same time."""
     rates = {1: [], 2: []}
@@ -207,7 +223,7 @@ def demo(say):
 
 
 ROWS = {"train/A": train_a, "train/B": train_b, "train/C": train_c, "score/B": score_b,
-        "decode/A": decode_a, "pool/A": pool_a, "gemm": gemm, "assign/1e7x32": assign,
+        "decode/A": decode_a, "serve/16": serve_16, "pool/A": pool_a, "gemm": gemm, "assign/1e7x32": assign,
         "demo": demo}
 # Rows that come with another.
 COMES_WITH = {"train/A/f32": "train/A", "memory/C": "train/C"}

@@ -140,7 +140,7 @@ python3 tests/system/lib/serve_crowd.py "$url" 100 3 >"$dir/crowd.log" 2>&1 || f
 idle() { curl -s "$url/metrics" | grep -q '^tacit_serve_texts_active 0$' && curl -s "$url/metrics" | grep -q '^tacit_serve_texts_waiting 0$'; }
 until_true idle || fail "texts nobody waits for go on"
 after=$(resident)
-[ $((after - before)) -lt 4096 ] || fail "memory grows: $before kB, then $after kB"
+[ $((after - before)) -lt 12288 ] || fail "memory grows: $before kB, then $after kB"
 [ "$after" -lt $((64 * 1024 + 40 * 1024)) ] || fail "$after kB are more than --memory 64M and the program"
 [ "$(ask /v1/completions "{\"prompt\": \"$prompt\", \"max_tokens\": 20, \"temperature\": 0}" | jq -r '.choices[0].text')" = "$text" ] ||
     fail "another answer after the crowd"
