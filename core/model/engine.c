@@ -44,7 +44,9 @@ static int choose_rows(struct engine *g, const struct engine_options *o, struct 
     const size_t seq = g->c.seq;
     const uint64_t max = o->memory_max ? o->memory_max : env_memory_bytes() / 2;
     const uint64_t count_min = (MICRO_ROWS_MIN * (uint64_t)o->threads + seq - 1) / seq;
-    g->hold = o->arithmetic != ENGINE_BLAS;
+    /* Packing bf16 halves what is read; in float32, held weights come from memory each time where
+     * packed ones are in cache, and A lost a thirtieth. */
+    g->hold = o->arithmetic == ENGINE_BF16;
     g->hold = g->hold && memory_of(g, o->threads, o->arithmetic, count_min * seq) <= max;
     g->recompute = g->train && memory_of(g, o->threads, o->arithmetic, seq) > max;
     const uint64_t none = memory_of(g, o->threads, o->arithmetic, 0);
