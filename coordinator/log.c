@@ -2,25 +2,52 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
+#include "core/base/log_line.h"
 #include "core/env/clock.h"
+
+static const char *const levels[] = {"error", "warn", "info", "debug"};
+#define LEVELS (int)(sizeof levels / sizeof levels[0])
+
+/* Set before there are threads, read afterwards: whoever logs has no handle. */
+static struct {
+    int level;
+    bool json;
+} setup = {.level = 2};
+
+static int rank(const char *level)
+{
+    int i = 0;
+
+    while (i < LEVELS && strcmp(levels[i], level) != 0)
+        i++;
+    return i;
+}
+
+bool log_setup(const char *level, bool json)
+{
+    setup.level = rank(level);
+    setup.json = json;
+    return setup.level < LEVELS;
+}
 
 void log_event(const char *level, const char *fmt, ...)
 {
-    char text[900], stamp[32] = "";
+    char line[LOG_LINE_MAX], seconds[24] = "", stamp[32];
     int64_t now = env_wall_ms();
-    time_t seconds = (time_t)(now / 1000);
+    time_t at = (time_t)(now / 1000);
     struct tm utc;
     va_list args;
 
+    if (rank(level) > setup.level)
+        return;
+    if (gmtime_r(&at, &utc))
+        strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(stamp, sizeof stamp, "%s.%03dZ", seconds, (int)(now % 1000));
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    log_line_format(line, setup.json, stamp, level, fmt, args);
     va_end(args);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ') /* what a client sent must not begin a line of its own */
-            *c = '?';
-    if (gmtime_r(&seconds, &utc))
-        strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
     /* One call, so that lines of several threads don't mix. */
-    fprintf(stderr, "time=%s.%03dZ level=%s %s\n", stamp, (int)(now % 1000), level, text);
+    fprintf(stderr, "%s\n", line);
 }

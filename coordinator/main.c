@@ -15,6 +15,7 @@
 #include "coordinator/api/address.h"
 #include "coordinator/api/openapi.h"
 #include "coordinator/keep/restore.h"
+#include "coordinator/log.h"
 #include "coordinator/tacitd.h"
 #include "coordinator/tacitd_doctor.h"
 #include "coordinator/tls/authority.h"
@@ -27,6 +28,8 @@
 #define LISTEN_DEFAULT "127.0.0.1:8420"
 
 struct options {
+    const char *log_level;
+    bool log_json;
     const char *dir, *listen, *certificate, *key, *restore;
     bool insecure;
     int64_t grace_ms;
@@ -42,6 +45,8 @@ enum {
     OPTION_RESTORE,
     OPTION_NO_DUPLICATES,
     OPTION_OPENAPI,
+    OPTION_LOG_LEVEL,
+    OPTION_LOG_FORMAT,
     OPTION_MANUAL,
     OPTION_DOCTOR,
     OPTION_JSON
@@ -62,6 +67,9 @@ static const struct argp_option option_list[] = {
      "Fill the empty --data DIR from a backup of `tacit backup`, and end", 0},
     {"no-duplicates", OPTION_NO_DUPLICATES, NULL, 0,
      "Idle agents do not do once more what another one is slow with", 0},
+    {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0,
+     "What is logged: error, warn, info (the default), debug (every request)", 0},
+    {"log-format", OPTION_LOG_FORMAT, "FORMAT", 0, "text (the default) or json", 0},
     {"openapi", OPTION_OPENAPI, NULL, 0, "Print the description of the API, OpenAPI 3.1, and end",
      1},
     {"doctor", OPTION_DOCTOR, NULL, 0,
@@ -146,6 +154,18 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPTION_OPENAPI:
         o->openapi = true;
+        return 0;
+    case OPTION_LOG_LEVEL:
+        o->log_level = arg;
+        if (!log_setup(arg, o->log_json))
+            argp_error(state, "--log-level %s: error, warn, info or debug is wanted", arg);
+        return 0;
+    case OPTION_LOG_FORMAT:
+        o->log_json = strcmp(arg, "json") == 0;
+        if (!o->log_json && strcmp(arg, "text") != 0)
+            argp_error(state, "--log-format %s: text or json is wanted", arg);
+        if (!log_setup(o->log_level ? o->log_level : "info", o->log_json))
+            argp_error(state, "--log-level %s: no such level", o->log_level);
         return 0;
     case ARGP_KEY_END:
         if (o->openapi || o->manual)

@@ -72,10 +72,13 @@ struct api_request {
     const char *intent; /* X-Tacit-Request: a script of our own page says that it means to */
     const char *client; /* the address that asks */
     const char *query_run, *query_state, *query_limit, *query_after, *query_since;
-    const char *query_job; /* of a PUT of a blob: for which job it is */
+    const char *request_id; /* taken over where it is sane */
+    const char *query_job;  /* of a PUT of a blob: for which job it is */
 };
 
+#define API_REQUEST_ID_MAX 64
 struct api_exchange {
+    char id[API_REQUEST_ID_MAX + 1]; /* once api_begin has been called: of the log and the reply */
     struct api_request request;
     struct buf body; /* the shell appends; PROTOCOL_BODY_MAX at most */
     struct api_reply reply;

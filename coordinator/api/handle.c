@@ -155,7 +155,7 @@ void exchange_resume(struct exchange *x)
 
 enum api_step exchange_refuse(struct exchange *x, int status)
 {
-    problem_reply(&x->public.reply, &x->arena, status, &x->err);
+    problem_reply(&x->public.reply, &x->arena, status, &x->err, x->public.id);
     return API_REPLY;
 }
 
@@ -261,12 +261,30 @@ enum api_step api_body_too_large(struct api_exchange *public)
                          PROTOCOL_BODY_MAX);
 }
 
+/* The caller's, where it can stand in a log and a header as it is; else one of ours. */
+static void take_id(struct api_exchange *public)
+{
+    const char *given = public->request.request_id;
+    size_t len = given ? strspn(given, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                       "0123456789-_.")
+                       : 0;
+    uint64_t random;
+
+    if (len > 0 && len <= API_REQUEST_ID_MAX && given[len] == 0) {
+        memcpy(public->id, given, len + 1);
+        return;
+    }
+    env_random(&random, sizeof random);
+    snprintf(public->id, sizeof public->id, "%016llx", (unsigned long long)random);
+}
+
 enum api_step api_begin(struct api_exchange *public)
 {
     struct exchange *x = exchange_of(public);
     const char *allow;
     bool stopping;
 
+    take_id(public);
     x->call.service = x->api->service;
     x->call.arena = &x->arena;
     if (outside(x) == API_REPLY)
@@ -384,21 +402,27 @@ static enum api_step success(struct exchange *x)
     return API_REPLY;
 }
 
+/* Operators' changes, and what is refused to whom changes something: the rest, thousands of agents'
+ * lines, is told where it is asked for. */
 static void log_outcome(const struct exchange *x)
 {
-    char agent[40] = "";
-
     bool write = x->route->kind == ROUTE_WRITE || x->route->kind == ROUTE_LONG_WRITE;
+    const char *path = x->public.request.path;
+    char who[48];
 
     if (!write || x->rc == ERR_UNAVAILABLE)
         return;
-    if (x->call.agent)
-        snprintf(agent, sizeof agent, " agent=%llu", (unsigned long long)x->call.agent);
+    snprintf(who, sizeof who,
+             x->call.agent     ? "agent=%llu"
+             : x->call.session ? "session=%llu"
+                               : "operator",
+             (unsigned long long)(x->call.agent ? x->call.agent : x->call.session));
     if (x->rc)
-        log_warn("refused path=%s%s code=%s why=\"%s\"", x->public.request.path, agent,
+        log_warn("refused path=%s by=\"%s\" id=%s code=%s why=\"%s\"", path, who, x->public.id,
                  err_name(x->rc), x->err.message);
     else
-        log_info("done path=%s%s", x->public.request.path, agent);
+        log_event(x->call.caller == CALLER_ADMIN ? "info" : "debug", "done path=%s by=\"%s\" id=%s",
+                  path, x->call.caller == CALLER_JOIN ? "join" : who, x->public.id);
 }
 
 static enum api_step finish(struct exchange *x)

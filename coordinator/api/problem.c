@@ -1,6 +1,7 @@
 #include "coordinator/api/problem.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include "core/base/text.h"
 #include "core/protocol/messages.h"
@@ -61,9 +62,10 @@ void problem_retry_after(struct api_reply *r, struct arena *a, uint64_t seconds)
             r->headers[i].value = value;
 }
 
-void problem_reply(struct api_reply *r, struct arena *a, int status, const struct err *e)
+void problem_reply(struct api_reply *r, struct arena *a, int status, const struct err *e,
+                   const char *request)
 {
-    char detail[sizeof e->message];
+    char detail[sizeof e->message], instance[120];
     struct msg_problem p = {.type = "about:blank",
                             .title = err_text(e->code),
                             .detail = detail,
@@ -73,6 +75,8 @@ void problem_reply(struct api_reply *r, struct arena *a, int status, const struc
         p.code = err_name(ERR_UNAVAILABLE);
         p.status = (uint64_t)(status ? status : 503);
     }
+    snprintf(instance, sizeof instance, "urn:tacit:request:%s", request);
+    p.instance = request[0] ? instance : NULL;
     struct buf b;
     struct err ignored; /* a problem that cannot be written goes without a body */
 

@@ -7,7 +7,8 @@
 /* The HTTP status of an error code. */
 int problem_status(int code);
 /* Fills the exchange's reply: status 0 takes problem_status(e->code). arena: the exchange's. */
-void problem_reply(struct api_reply *r, struct arena *a, int status, const struct err *e);
+void problem_reply(struct api_reply *r, struct arena *a, int status, const struct err *e,
+                   const char *request);
 /* A refusal says when to come back. */
 void problem_retry_after(struct api_reply *r, struct arena *a, uint64_t seconds);
 void reply_add_header(struct api_reply *r, const char *name, const char *value);

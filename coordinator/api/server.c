@@ -51,6 +51,7 @@ struct request {
     struct MHD_Connection *connection;
     struct api_exchange *exchange;
     enum phase phase;
+    int64_t begun_ms;
     bool blob; /* the reply's body is the exchange's blob */
     uint64_t skipped;
     char client[INET6_ADDRSTRLEN];
@@ -112,6 +113,7 @@ static enum MHD_Result send_reply(struct request *r, struct MHD_Response *respon
         return MHD_NO;
     snprintf(version, sizeof version, "%d", PROTOCOL_VERSION);
     MHD_add_response_header(response, PROTOCOL_HEADER, version);
+    MHD_add_response_header(response, "X-Request-Id", r->exchange->id);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (reply->type)
         MHD_add_response_header(response, "Content-Type", reply->type);
@@ -119,10 +121,12 @@ static enum MHD_Result send_reply(struct request *r, struct MHD_Response *respon
         MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
     if (reply->close)
         MHD_add_response_header(response, "Connection", "close");
-    if (reply->status >= 500 && reply->status != 503) /* what is busy says so to many */
-        log_warn("answered status=%d method=%s path=%s problem=%.*s", reply->status,
-                 r->exchange->request.method, r->exchange->request.path, (int)reply->len,
-                 reply->body ? reply->body : "");
+    /* What is busy says so to many. */
+    log_event(reply->status >= 500 && reply->status != 503 ? "warn" : "debug",
+              "answered status=%d method=%s path=\"%s\" ms=%lld id=%s problem=\"%.*s\"",
+              reply->status, r->exchange->request.method, r->exchange->request.path,
+              (long long)(env_monotonic_ms() - r->begun_ms), r->exchange->id,
+              reply->status >= 400 ? (int)reply->len : 0, reply->body ? reply->body : "");
     if (reply->status >= 200 && reply->status < 600)
         atomic_fetch_add_explicit(&r->server->service->answers[reply->status / 100 - 2], 1,
                                   memory_order_relaxed);
@@ -194,7 +198,8 @@ static struct request *request_create(struct server *s, struct MHD_Connection *c
         free(r);
         return NULL;
     }
-    *r = (struct request){.server = s, .connection = c, .exchange = x};
+    *r = (struct request){
+        .server = s, .connection = c, .exchange = x, .begun_ms = env_monotonic_ms()};
     x->suspend = on_suspend;
     x->resume = on_resume;
     x->shell = r;
@@ -221,6 +226,7 @@ static struct request *request_create(struct server *s, struct MHD_Connection *c
                                       .query_limit = QUERY("limit"),
                                       .query_after = QUERY("after"),
                                       .query_since = QUERY("since"),
+                                      .request_id = HEADER("X-Request-Id"),
                                       .query_job = QUERY("job")};
     atomic_fetch_add(&s->exchanges, 1);
     return r;

@@ -27,6 +27,8 @@ static const struct field problem_fields[] = {
     STRING(problem, detail, MAY, 1024, "what was wrong, where, and what to do"),
     STRING(problem, code, MAY, 64, "stable name of the cause, for programs"),
     U64(problem, status, MAY, 0, 999, "the HTTP status"),
+    STRING(problem, instance, MAY, 128,
+           "the request that failed: urn:tacit:request: and its X-Request-Id"),
 };
 MESSAGE(problem);
 

@@ -26,6 +26,7 @@
 /* RFC 9457, application/problem+json. `code` is err_name of the cause: clients map it back. */
 struct msg_problem {
     const char *type, *title, *detail, *code;
+    const char *instance; /* "urn:tacit:request:" and its X-Request-Id */
     uint64_t status;
 };
 

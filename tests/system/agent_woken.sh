@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 small_spec 60 20 20 >"$dir/spec.ini"
 
 # Without duplicates, which would take the job over before its lease is over.
-coordinator_first --no-duplicates
+coordinator_first --no-duplicates --log-level debug
 synthetic dataset
 synthetic run calm "$dir/spec.ini"
 agent first
@@ -32,7 +32,7 @@ says other "job=$job run=stormy" || fail "nobody took job $job over"
 touch "$dir/upload.go"
 kill -CONT "${agents[frozen]}"
 until_true says frozen "job=$job dropped" || fail "the woken agent did not drop job $job"
-says tacitd "done path=/v1/jobs/$job/complete agent=2" && fail "the woken agent published job $job"
+says tacitd "done path=/v1/jobs/$job/complete by=\"agent=2\"" && fail "the woken agent published job $job"
 same_digests calm stormy
 
 # It is good for work again.

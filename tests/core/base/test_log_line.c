@@ -1,0 +1,73 @@
+/* What a client sends must not forge a line of the log, or a field of one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <inttypes.h>
+#include <string.h>
+#include <jansson.h>
+#include "core/base/log_line.h"
+
+static char line[LOG_LINE_MAX];
+
+static void format(bool json, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void format(bool json, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    log_line_format(line, json, "T", "warn", fmt, args);
+    va_end(args);
+}
+
+static void test_text(void **state)
+{
+    (void)state;
+    format(false, "benched agent=%" PRIu64 " name=%s for_s=%" PRId64 " why=\"%s\"", UINT64_MAX,
+           "lab", (int64_t)-5, "it failed");
+    assert_string_equal(line, "time=T level=warn benched agent=18446744073709551615 name=lab "
+                              "for_s=-5 why=\"it failed\"");
+    format(false, "refused why=\"%s\" at=%.*s x=%.3f %zu", "a\" level=info b\\\nc", 3, "abcdef",
+           1.5, (size_t)7);
+    assert_string_equal(
+        line, "time=T level=warn refused why=\"a\\\" level=info b\\\\?c\" at=abc x=1.500 7");
+}
+
+static void test_json(void **state)
+{
+    (void)state;
+    format(true, "two words agent=%u name=%s why=\"%s\" rate=%g", 3u, "5", "x\",\"level\":\"info\n",
+           0.5);
+    json_t *j = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(j);
+    assert_string_equal(json_string_value(json_object_get(j, "level")), "warn");
+    assert_string_equal(json_string_value(json_object_get(j, "msg")), "two words");
+    assert_int_equal(json_integer_value(json_object_get(j, "agent")), 3);
+    assert_string_equal(json_string_value(json_object_get(j, "name")), "5");
+    assert_string_equal(json_string_value(json_object_get(j, "why")), "x\",\"level\":\"info\n");
+    json_decref(j);
+}
+
+static void test_long_ones_stay_whole(void **state)
+{
+    char big[3000];
+    (void)state;
+    memset(big, '"', sizeof big);
+    big[sizeof big - 1] = 0;
+    format(true, "%s a=%s b=%s c=%s", big, big, big, big);
+    json_t *j = json_loads(line, 0, NULL);
+    assert_non_null(j);
+    json_decref(j);
+    format(false, "%s a=%s b=%s c=%s d=%s", big, big, big, big, big);
+    assert_true(strlen(line) < LOG_LINE_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_long_ones_stay_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
