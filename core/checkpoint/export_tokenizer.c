@@ -111,7 +111,7 @@ static int find_merges(struct merges *m, const struct pieces *p, struct err *e)
     for (uint32_t i = 0; !rc && i < p->count; i++)
         if (p->list[i].kind == PIECE_NORMAL)
             rc = cuts_of(m, i, e);
-    if (!rc)
+    if (!rc && m->count > 0)
         qsort(m->list, m->count, sizeof *m->list, by_rank);
     return rc;
 }

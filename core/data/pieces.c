@@ -3,6 +3,7 @@
  * Fields may come in any order and twice (the last one counts); unknown ones are passed over. */
 #include "core/data/pieces.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "core/base/le.h"
@@ -89,6 +90,8 @@ static int piece_read(struct pieces *p, const struct field_read *of, size_t *use
     }
     if (rc)
         return rc;
+    if (!isfinite(piece->score))
+        return err_set(e, ERR_FORMAT, "the score of piece %u is no finite number", p->count);
     if (len == 0 || !text_is_utf8((const char *)text, len))
         return err_set(e, ERR_FORMAT, "piece %u of the SentencePiece model is no text", p->count);
     piece->text = p->texts + *used;

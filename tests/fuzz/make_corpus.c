@@ -10,6 +10,7 @@
 #include "core/data/shard.h"
 #include "core/mixture/assign.h"
 #include "core/mixture/evalblob.h"
+#include "core/protocol/manifest.h"
 #include "core/protocol/messages.h"
 #include "core/protocol/spec.h"
 #include "tests/fuzz/small_model.h"
@@ -445,6 +446,52 @@ static void requests(void)
     put_text("api", "upload", text);
 }
 
+/* --- exported folders ------------------------------------------------------------------------- */
+
+static void exported(void)
+{
+    static const struct msg_shape shape = {300, 32, 16, 1, 2, 64};
+    struct msg_exported models[] = {
+        {.target = TARGET_EXPERT, .index = 1, .step = 9, .file = "experts/1.safetensors"},
+        {.target = TARGET_DENSE, .file = "dense.safetensors"}};
+    const struct msg_manifest m = {.format = MANIFEST_FORMAT,
+                                   .version = MANIFEST_VERSION,
+                                   .run = "r",
+                                   .dataset = "d",
+                                   .experts = 2,
+                                   .prefix = 16,
+                                   .routing = "em",
+                                   .end = 2,
+                                   .expert_model = &shape,
+                                   .router_model = &shape,
+                                   .models = models,
+                                   .model_count = 2};
+    /* Six pieces ("<unk>", "<s>", "</s>", "a", "b", "ab"), BPE, no rules. */
+    static const char pieces[] = "\x0a\x09\x0a\x05<unk>\x18\x02"
+                                 "\x0a\x07\x0a\x03<s>\x18\x03"
+                                 "\x0a\x08\x0a\x04</s>\x18\x03"
+                                 "\x0a\x08\x0a\x01"
+                                 "a\x15\0\0\x80\xbf"
+                                 "\x0a\x08\x0a\x01"
+                                 "b\x15\0\0\0\xc0"
+                                 "\x0a\x09\x0a\x02"
+                                 "ab\x15\0\0\0\0"
+                                 "\x12\x05\x18\x02\x98\x02\x01"
+                                 "\x1a\x04\x18\0\x20\0";
+    struct buf b;
+    struct err e = {0};
+    for (int i = 0; i < 2; i++)
+        memset(&models[i].content, 7, DIGEST_BYTES), memset(&models[i].digest, 7, DIGEST_BYTES);
+    buf_init(&b, MANIFEST_BYTES_MAX);
+    struct msg_manifest named = m;
+    memset(&named.spec, 7, DIGEST_BYTES);
+    memset(&named.tokenizer, 7, DIGEST_BYTES);
+    FUZZ_OK(message_encode(&message_manifest, &named, &b, &e), &e);
+    put_after("exported", "manifest", "m", 1, b.data, b.len);
+    put_after("exported", "pieces", "p", 1, pieces, sizeof pieces - 1);
+    buf_free(&b);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -464,6 +511,7 @@ int main(int argc, char **argv)
     evaluations();
     checkpoints();
     texts();
+    exported();
     requests();
     return 0;
 }
