@@ -5,7 +5,7 @@ DEB_DATE    = $(shell date -u -R -d "$$(sed -n 's/^\#define TACIT_DATE "\([0-9-]
 DEB_SUFFIX ?=
 DEB_TREE    = $(BUILD)/deb/tacit-$(VERSION)
 
-.PHONY: deb deb-test deb-build
+.PHONY: deb deb-test deb-build walk
 deb: ## Debian packages tacit, tacitd, tacit-agent in build/deb; lintian
 	@ops/deps.sh build deb
 	@+$(MAKE) --no-print-directory $(INNER_J) deb-build
@@ -24,3 +24,6 @@ deb-build: all $(BUILD)/man/made
 
 deb-test: deb ## install, upgrade, remove and purge in a clean root (root; debootstrap)
 	@ops/deploy/deb_test.sh $(BUILD)/deb
+
+walk: deb ## a newcomer's walk in a clean root: TLS, an agent elsewhere, a run, page, upgrade (root)
+	@ops/deploy/walk.sh $(BUILD)/deb
