@@ -44,7 +44,7 @@ static int make_runs(struct store_conn *c, void *arg, struct err *e)
     (void)arg;
     int rc = op_dataset_insert(c, &corpus, 42, &dataset, e);
     for (int i = 0; !rc && i < RUNS; i++) {
-        char name[8];
+        char name[24];
         snprintf(name, sizeof name, "run-%d", i);
         rc = op_run_insert(c, name, dataset, &d, "[run]\n", 43, &w.runs[i], e);
     }
