@@ -1,0 +1,14 @@
+#!/bin/bash
+# The dashboard in a real browser, with a real coordinator and agents: a run from start to end, who
+# may see what. tests/web has the parts; arguments pick some ("strangers" …).
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/system/lib/programs.sh
+command -v "${CHROMIUM:=/usr/bin/chromium}" >/dev/null || fail "there is no $CHROMIUM: ops/deps.sh test"
+[ -d build/npm/test/node_modules/playwright-core ] || fail "playwright-core is missing: ops/deps.sh test"
+
+coordinator_first
+synthetic dataset
+for name in larch maple oak; do agent $name; done
+export BIN CHROMIUM PAGE_DIR=$dir
+node tests/web/page.mjs "$@" || fail "the page is not as it should be (above)"
