@@ -16,7 +16,8 @@ demo=(python3 curl jq)
 # manual pages; commands are completed in zsh and fish; chromium shows the page.
 test=(libcmocka-dev clang clang-format libclang-rt-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     qemu-user-static python3 git curl jq openssl prometheus tmux faketime mandoc zsh fish
-    chromium)
+    chromium
+    python3-jsonschema)
 # What packs, and what looks at packages in a clean root.
 deb=(debhelper dpkg-dev lintian debootstrap)
 # What is measured beside: queues, a trainer and libraries that people know.
@@ -27,7 +28,8 @@ oracle=(python3-torch python3-numpy)
 # which must read what is exported; a driver of Chromium and a checker of accessibility for the page.
 build_npm=(uplot@1.6.32)
 test_npm=(openai@6.49.0 node-llama-cpp@3.22.1 @node-llama-cpp/linux-x64@3.22.1 @huggingface/tokenizers@0.2.0
-    playwright-core@1.65.1 axe-core@4.14.1)
+    playwright-core@1.65.1 axe-core@4.14.1
+    @redocly/cli@2.77.0)
 bench_npm=()
 # Of `make export-check` alone: half a gigabyte.
 export_npm=(@huggingface/transformers@4.3.1 @img/sharp-linux-x64@0.35.5

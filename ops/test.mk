@@ -30,3 +30,8 @@ help: ## this list
 	@echo
 	@grep -hE '^[a-z][a-z-]*:.*## ' Makefile ops/*.mk | sort | \
 	    sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "make %-14s %s\n", $$1, $$2}'
+
+.PHONY: api-walk
+api-walk: all ## REQUESTS=n (10000) requests made from the API's description, SEED=k
+	@ops/deps.sh build test
+	@REQUESTS=$(or $(REQUESTS),10000) SEED=$(or $(SEED),1) tests/system/api_walk.sh
