@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "core/doctor/doctor.h"
-#include "core/env/net.h"
+#include "core/env/network.h"
 #include "core/env/process.h"
 #include "coordinator/api/address.h"
 

@@ -8,7 +8,7 @@
 #include "core/protocol/messages.h"
 #include "coordinator/api/access.h"
 #include "coordinator/api/exchange.h"
-#include "coordinator/api/pages.h"
+#include "coordinator/api/web_pages.h"
 #include "coordinator/api/problem.h"
 #include "coordinator/api/tokens.h"
 #include "coordinator/log.h"

@@ -11,7 +11,7 @@
 #include "core/env/clock.h"
 #include "core/env/file.h"
 #include "core/env/http.h"
-#include "core/env/net.h"
+#include "core/env/network.h"
 #include "core/env/process.h"
 #include "core/version.h"
 

@@ -6,7 +6,7 @@
 #include "core/env/file.h"
 #include "core/env/process.h"
 #include "ops/cli/serving.h"
-#include "ops/serve/http.h"
+#include "ops/serve/serve_http.h"
 
 #define FILE_MAX (1u << 20)
 #define KEYS_MAX 1024

@@ -40,7 +40,8 @@ static int open_run(struct serving *v, struct cli *cli, const char *run, struct 
     return 0;
 }
 
-/* --- folders ------------------------------------------------------------------------------------ */
+/* --- folders ------------------------------------------------------------------------------------
+ */
 
 static int load_of_folder(void *arg, bool router, uint32_t index, float *parameters, struct err *e)
 {

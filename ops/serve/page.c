@@ -1,5 +1,5 @@
 /* The page to try a mixture, carried in the program as it is. */
-#include "ops/serve/http.h"
+#include "ops/serve/serve_http.h"
 
 #define FILE_(name, path)                                                                          \
     __asm__(".pushsection .rodata\n.balign 16\n.globl page_" #name "\npage_" #name                 \
@@ -7,7 +7,7 @@
             ":\n.popsection\n");                                                                   \
     extern const char page_##name[], page_end_##name[];
 
-FILE_(html, "ops/serve/page/index.html")
+FILE_(html, "ops/serve/page/try.html")
 FILE_(css, "ops/serve/page/try.css")
 FILE_(js, "ops/serve/page/try.js")
 

@@ -16,7 +16,7 @@
 #include "core/model/engine.h"
 #include "core/model/model.h"
 #include "ops/serve/pick.h"
-#include "ops/serve/words.h"
+#include "ops/serve/text_stream.h"
 
 #define SERVE_MIX_MAX 8 /* experts of one answer */
 #define SERVE_STOPS_MAX 16

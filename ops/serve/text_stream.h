@@ -1,7 +1,7 @@
 /* Text of tokens as they come. Only the last few are decoded again: a text of n tokens costs n, not
  * n². Characters of several tokens (bytes) appear once they are whole. */
-#ifndef TACIT_OPS_SERVE_WORDS_H
-#define TACIT_OPS_SERVE_WORDS_H
+#ifndef TACIT_OPS_SERVE_TEXT_STREAM_H
+#define TACIT_OPS_SERVE_TEXT_STREAM_H
 
 #include <stdbool.h>
 #include "core/base/buf.h"

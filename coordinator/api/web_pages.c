@@ -1,6 +1,6 @@
 /* Code and styles for anybody who reaches the coordinator: they hold no data, and contact no host
  * but this one, which the browser is told to enforce. */
-#include "coordinator/api/pages.h"
+#include "coordinator/api/web_pages.h"
 
 #include <string.h>
 #include "coordinator/api/access.h"

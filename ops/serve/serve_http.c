@@ -1,4 +1,4 @@
-#include "ops/serve/http.h"
+#include "ops/serve/serve_http.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "core/env/clock.h"
 #include "core/env/process.h"
 #include "core/env/socket.h"
-#include "ops/serve/metrics.h"
+#include "ops/serve/serve_metrics.h"
 
 #define BODY_MAX (4u << 20)
 #define OUT_MAX (64u << 20)

@@ -1,6 +1,6 @@
 /* Figures for Prometheus, text format 0.0.4. */
-#ifndef TACIT_OPS_SERVE_METRICS_H
-#define TACIT_OPS_SERVE_METRICS_H
+#ifndef TACIT_OPS_SERVE_SERVE_METRICS_H
+#define TACIT_OPS_SERVE_SERVE_METRICS_H
 
 #include "ops/serve/serve.h"
 

@@ -1,6 +1,6 @@
 /* The dashboard: GET / and /assets/NAME. */
-#ifndef TACIT_COORDINATOR_API_PAGES_H
-#define TACIT_COORDINATOR_API_PAGES_H
+#ifndef TACIT_COORDINATOR_API_WEB_PAGES_H
+#define TACIT_COORDINATOR_API_WEB_PAGES_H
 
 #include "coordinator/api/exchange.h"
 

@@ -1,4 +1,4 @@
-#include "core/env/net.h"
+#include "core/env/network.h"
 
 #include <errno.h>
 #include <netdb.h>

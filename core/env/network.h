@@ -1,7 +1,7 @@
 /* The way to another host, step by step: for those who want to know which one fails. All else goes
  * through http.h. */
-#ifndef TACIT_ENV_NET_H
-#define TACIT_ENV_NET_H
+#ifndef TACIT_ENV_NETWORK_H
+#define TACIT_ENV_NETWORK_H
 
 #include <stddef.h>
 #include <stdint.h>

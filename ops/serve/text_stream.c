@@ -1,4 +1,4 @@
-#include "ops/serve/words.h"
+#include "ops/serve/text_stream.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* The service over HTTP: OpenAI's interface, a page to try it, figures for Prometheus. */
-#ifndef TACIT_OPS_SERVE_HTTP_H
-#define TACIT_OPS_SERVE_HTTP_H
+#ifndef TACIT_OPS_SERVE_SERVE_HTTP_H
+#define TACIT_OPS_SERVE_SERVE_HTTP_H
 
 #include <netinet/in.h>
 #include "core/base/digest.h"

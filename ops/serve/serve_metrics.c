@@ -1,4 +1,4 @@
-#include "ops/serve/metrics.h"
+#include "ops/serve/serve_metrics.h"
 
 #include "core/env/process.h"
 #include "core/version.h"
