@@ -2,9 +2,11 @@
  * started. Prints a line a part; exits with 1 at the first that fails. */
 import { browse } from "./chromium.mjs";
 import { watchRun } from "./page_run.mjs";
+import { byKeyboard } from "./page_views.mjs";
 import { stranger, viewer } from "./page_visitors.mjs";
 
-const parts = [["a run from start to end", watchRun], ["strangers", stranger], ["viewers", viewer]];
+const parts = [["a run from start to end", watchRun], ["strangers", stranger], ["viewers", viewer],
+    ["by keyboard", byKeyboard]];
 const wanted = process.argv.slice(2);
 
 try {

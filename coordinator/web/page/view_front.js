@@ -53,10 +53,11 @@ export function frontView(context) {
                 ? "The coordinator does not answer. The page tries again when you reload it."
                 : "Routers part a corpus, experts train alone on machines that come and go. " +
                   "Log in to see which, and how far they are."),
-            overview && h("section", { "aria-labelledby": "all" },
+            /* Keys: figures that come late must not take the place of a form being filled in. */
+            overview && h("section", { key: "all", "aria-labelledby": "all" },
                 h("h2", { id: "all" }, "This coordinator"),
                 h("div", { class: "sheet" }, facts(overview))),
-            h("section", { class: "login", "aria-labelledby": "in" },
+            h("section", { key: "in", class: "login", "aria-labelledby": "in" },
                 h("h2", { id: "in" }, "Log in"),
                 h("form", { class: "sheet", onsubmit: submit },
                     h("label", { class: "field" }, h("span", null, "Token"),
