@@ -52,7 +52,7 @@ static const struct printed {
     {"invite", &message_invitation, false, "an array where they are listed"},
     {"quota", &message_quota, true, "one object where it is set"},
     {"token rotate", &message_token, false, NULL},
-    {"config", &message_config, false, NULL},
+    {"config", &message_config, false, "`tacit-agent --settings`: an array of [setting](#setting)"},
     {"eval", NULL, false,
      "`run`, `task`, `items`, `prefix`, `seed`; `systems`: each with `name` and, by measure, "
      "`value`, `low`, `high`, `against_dense`; `groups`: `group`, `items`, `mixture`, `dense`, "
