@@ -3,7 +3,7 @@
 
 ARM_CC   ?= aarch64-linux-gnu-gcc
 ARM_C    := $(addprefix core/,base/err.c base/pool.c base/arena.c base/rng.c base/buf.c \
-                                env/process.c env/cgroup.c env/clock.c) \
+                                env/process.c env/cgroup.c env/clock.c env/pages.c) \
             $(filter core/kernels/% core/model/%,$(CORE_C)) tests/core/model/arm_digest.c
 ARM_CF   := -std=gnu11 $(WARN) $(WARN_C) $(COMMON) -DKERN_NO_BLAS=1
 ARM_O    := $(patsubst %.c,$(BUILD)/arm/obj/%.o,$(ARM_C)) \

@@ -55,7 +55,7 @@ offence ops/cli/across.c 1 'must not include "coordinator/store/ops.h"' <<<'#inc
 offence coordinator/run/up.c 1 'must not include "coordinator/api/' <<<'#include "coordinator/api/http.h"'
 offence coordinator/run/due.c 1 'must not include "core/env/clock.h"' <<<'#include "core/env/clock.h"'
 offence core/data/bare.c 1 'without its folder' <<<'#include "shard.h"'
-offence coordinator/lease/web.c 1 'only coordinator/api may include' <<<'#include <microhttpd.h>'
+offence coordinator/lease/web.c 1 'may include <microhttpd.h>' <<<'#include <microhttpd.h>'
 offence agent/net.c 1 'only core/client may include' <<<'#include <curl/curl.h>'
 offence coordinator/api/db.c 1 'only coordinator/store may include' <<<'#include <sqlite3.h>'
 offence ops/cli/hash.c 1 'may include <sodium.h>' <<<'#include <sodium.h>'
