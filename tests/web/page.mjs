@@ -2,11 +2,12 @@
  * started. Prints a line a part; exits with 1 at the first that fails. */
 import { browse } from "./chromium.mjs";
 import { watchRun } from "./page_run.mjs";
+import { actions } from "./page_actions.mjs";
 import { byKeyboard } from "./page_views.mjs";
 import { stranger, viewer } from "./page_visitors.mjs";
 
 const parts = [["a run from start to end", watchRun], ["strangers", stranger], ["viewers", viewer],
-    ["by keyboard", byKeyboard]];
+    ["by keyboard", byKeyboard], ["actions", actions]];
 const wanted = process.argv.slice(2);
 
 try {

@@ -2,7 +2,7 @@
 import { part } from "./api.js";
 import { h } from "./dom.js";
 import { capped } from "./dialogs.js";
-import { count } from "./format.js";
+import { count, plural } from "./format.js";
 import { jobList, jobTable } from "./jobs.js";
 import { Resource } from "./live.js";
 
@@ -49,11 +49,11 @@ export function queueView(context, query) {
         close: () => [jobs, runs].forEach((r) => r.release()),
         render: () => [
             h("div", { class: "head" }, h("div", null, h("h1", null, "Queue"),
-                h("p", { class: "lede" }, jobs.value ? `${count(jobs.value.length)} jobs` + (jobs.value.length === LIMIT ? " or more" : "") : "")),
+                h("p", { class: "lede" }, jobs.value ? plural(jobs.value.length, "job") + (jobs.value.length === LIMIT ? " or more" : "") : "")),
             h("div", { class: "withtools" },
                 choose("Run", run, [...new Set(["", run, ...(runs.value || []).map((r) => r.name)])], "run"),
                 choose("State", state, STATES, "state"))),
-            list(),
+            h("section", { "aria-labelledby": "found" }, h("h2", { id: "found", class: "unseen" }, "Jobs"), list()),
         ],
     };
 }
