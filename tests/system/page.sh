@@ -1,6 +1,7 @@
 #!/bin/bash
 # The dashboard in a real browser, with a real coordinator and agents: a run from start to end, who
-# may see what. tests/web has the parts; arguments pick some ("strangers" …).
+# may see and do what, a broken connection. tests/web has the parts; arguments pick some ("a run",
+# "actions" …).
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/system/lib/programs.sh
@@ -10,5 +11,6 @@ command -v "${CHROMIUM:=/usr/bin/chromium}" >/dev/null || fail "there is no $CHR
 coordinator_first
 synthetic dataset
 for name in larch maple oak; do agent $name; done
-export BIN CHROMIUM PAGE_DIR=$dir
+disown "$tacitd" # a part kills it, of which the shell need not speak
+export BIN CHROMIUM PAGE_DIR=$dir TACITD_PID=$tacitd
 node tests/web/page.mjs "$@" || fail "the page is not as it should be (above)"

@@ -3,11 +3,14 @@
 import { browse } from "./chromium.mjs";
 import { watchRun } from "./page_run.mjs";
 import { actions } from "./page_actions.mjs";
-import { byKeyboard } from "./page_views.mjs";
+import { brokenConnection, stop } from "./page_broken.mjs";
+import { allViews, byKeyboard } from "./page_views.mjs";
 import { stranger, viewer } from "./page_visitors.mjs";
 
 const parts = [["a run from start to end", watchRun], ["strangers", stranger], ["viewers", viewer],
-    ["by keyboard", byKeyboard], ["actions", actions]];
+    ["by keyboard", byKeyboard], ["actions", actions],
+    ["a broken connection", (browser) => brokenConnection(browser, Number(process.env.TACITD_PID))],
+    ["every view", allViews]];
 const wanted = process.argv.slice(2);
 
 try {
@@ -24,3 +27,4 @@ try {
     console.error(error.message, error.stack);
     process.exitCode = 1;
 }
+stop();

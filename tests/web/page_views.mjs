@@ -1,6 +1,7 @@
-/* The page without a mouse. What would break for a user: a token that is gone while it is being
- * typed, a run that cannot be reached, a choice of colours that does not last. */
-import { base, check, logIn, openPage, silent, tokenOf, until } from "./chromium.mjs";
+/* Every view at two widths and in both themes, and the page without a mouse. What would break for a
+ * user: a view that cannot be read, a token that is gone while it is being typed, a run that cannot be
+ * reached, a choice of colours that does not last. */
+import { accessible, base, call, check, go, inside, logIn, openPage, silent, tokenOf, until } from "./chromium.mjs";
 
 /* A log-in begun before the front's figures have come goes on when they have. */
 async function slowFront(page) {
@@ -46,4 +47,25 @@ export async function byKeyboard(browser) {
     check(await page.evaluate(() => document.documentElement.dataset.theme) === "dark", "the choice of colours is forgotten");
     silent(page, "the keyboard's way");
     await page.context().close();
+}
+
+export async function allViews(browser) {
+    const run = await call("GET", "/v1/runs/fable");
+    const jobs = await call("GET", "/v1/jobs?run=fable&limit=1000");
+    const job = jobs.find((j) => j.kind === "train");
+    const model = run.models.find((m) => m.target === "expert").content;
+    const views = [["", "Runs", ".runs"], ["runs/fable", "fable", ".plot canvas"], ["agents", "Agents", "table"],
+        ["queue?run=fable", "Queue", "table"], [`jobs/${job.job}`, /^train/, ".items"],
+        [`lineage/${model}`, /^Lineage/, ".plate button"], ["history", "History", ".events"],
+        ["nowhere", "There is no such page", "main"]];
+    for (const look of [{ width: 1280, theme: "dark" }, { width: 360, height: 740, theme: "light" }]) {
+        const page = await inside(browser, look);
+        for (const [path, heading, part] of views) {
+            await go(page, path, heading);
+            await page.locator(part).first().waitFor();
+            await accessible(page, `${path || "runs"} at ${look.width}, ${look.theme}`);
+        }
+        silent(page, `views at ${look.width}`);
+        await page.context().close();
+    }
 }

@@ -134,10 +134,9 @@ document.addEventListener("visibilitychange", () => {
     }
 });
 
+/* Every try that fails is told: the stream of an ended session is refused like any other. */
 function setLink(state) {
-    if (link.state === state)
-        return;
-    if (state === "lost")
+    if (state === "lost" && link.state !== "lost")
         link.since = Date.now();
     link.state = state;
     tell("link");

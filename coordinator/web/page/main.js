@@ -101,18 +101,13 @@ function go() {
     main.focus({ preventScroll: true });
 }
 
-async function session() {
-    try {
-        context.session = await get("/v1/session");
-    } catch {
-        context.session = { role: "none", loopback: false, away: true };
-    }
-    return context.session.role !== "none";
-}
+/* As whom the page asks; null where nobody answers. */
+const session = () => get("/v1/session").catch(() => null);
 
 /* After a log-in, or when the page is opened with a session. */
 async function enter() {
-    if (await session())
+    context.session = await session() || { role: "none", loopback: false, away: true };
+    if (context.session.role !== "none")
         startLive();
     go();
 }
@@ -125,14 +120,15 @@ function leave() {
 
 let asking = false;
 
-/* Something was refused: the session has ended elsewhere, or the coordinator has forgotten it. */
+/* Something was refused: the session has ended elsewhere, or the coordinator has forgotten it. While
+ * nobody answers, what is known stays, under a banner. */
 async function lapsed() {
     if (asking || context.session.role === "none")
         return;
     asking = true;
-    const still = await session();
+    const told = await session();
     asking = false;
-    if (!still && !context.session.away) {
+    if (told && told.role === "none") {
         leave();
         say("Your session has ended: log in again.", true);
     }
