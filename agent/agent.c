@@ -99,7 +99,7 @@ static int do_join(struct agent *a)
     }
     if (!rc) {
         heartbeat_set_token(a->heartbeat, joined.token);
-        log_line("agent=%" PRIu64 " name=%s joined %s", joined.agent, o->name, o->url);
+        log_info("agent=%" PRIu64 " name=%s joined %s", joined.agent, o->name, o->url);
     }
     client_close(c);
     return rc;
@@ -134,9 +134,9 @@ static void take(struct agent *a, const struct msg_grant *g)
     hold_take(&a->hold, g, &a->answer);
     begin_job(a, key);
     hold_words(g, words, sizeof words);
-    job_log_say(&a->log, "job=%" PRIu64 " run=%s %s", g->job, g->run, words);
+    job_log_say(&a->log, "info", "job=%" PRIu64 " run=%s %s", g->job, g->run, words);
     if (g->resume_step) {
-        job_log_say(&a->log, "job=%" PRIu64 " was handed over at step %" PRIu64, g->job,
+        job_log_say(&a->log, "info", "job=%" PRIu64 " was handed over at step %" PRIu64, g->job,
                     g->resume_step);
     }
 }
@@ -171,8 +171,8 @@ static int do_spool(struct agent *a)
     begin_job(a, slash ? slash + 1 : a->hold.dir);
     job_log_keep(&a->log, a->hold.dir);
     hold_words(g, words, sizeof words);
-    job_log_say(&a->log, "job=%" PRIu64 " run=%s %s: finished before, now delivered", g->job,
-                g->run, words);
+    job_log_say(&a->log, "info", "job=%" PRIu64 " run=%s %s: finished before, now delivered",
+                g->job, g->run, words);
     return 0;
 }
 
@@ -190,6 +190,8 @@ static int do_claim(struct agent *a, bool probe)
                     &a->answer, a->noticed ? FAREWELL_MS : CLAIM_WAIT_MS + CLAIM_SLACK_MS, &a->err);
     if (!rc) {
         take(a, &g);
+    } else if (rc > 0) {
+        log_debug("no job is to be had");
     }
     return rc;
 }
@@ -211,7 +213,7 @@ static void say_done(struct agent *a)
         snprintf(rate, sizeof rate, ", %s tokens/s",
                  text_count((uint64_t)((double)r->tokens / r->seconds), count));
     }
-    job_log_say(&a->log, "job=%" PRIu64 " run=%s %s: done in %s%s%s", a->hold.grant.job,
+    job_log_say(&a->log, "info", "job=%" PRIu64 " run=%s %s: done in %s%s%s", a->hold.grant.job,
                 a->hold.grant.run, words, text_duration(r->seconds, time), loss, rate);
 }
 
@@ -262,7 +264,7 @@ static int do_fetch(struct agent *a)
         job_log_keep(&a->log, a->hold.dir);
     }
     if (!rc && a->hold.finished) {
-        job_log_say(&a->log, "job=%" PRIu64 " was computed here before", a->hold.grant.job);
+        job_log_say(&a->log, "info", "job=%" PRIu64 " was computed here before", a->hold.grant.job);
     }
     return rc;
 }
@@ -292,7 +294,7 @@ static int do_handover(struct agent *a)
     double left = (double)(h->upload_until_ms - env_monotonic_ms()) / 1000;
     double seconds = hold_upload_seconds(h);
     if (limited && seconds > left) {
-        job_log_say(&a->log,
+        job_log_say(&a->log, "warn",
                     "job=%" PRIu64 " saved at step %" PRIu64
                     ", not handed over: that would take %s, of which %s are left",
                     h->grant.job, h->result.saved_step, text_duration(seconds, needs),
@@ -302,7 +304,8 @@ static int do_handover(struct agent *a)
     int rc = hold_upload(&a->hold, a->client, &a->err);
     a->handed = rc == 0;
     if (rc) {
-        job_log_say(&a->log, "job=%" PRIu64 " not handed over: %s", h->grant.job, a->err.message);
+        job_log_say(&a->log, "warn", "job=%" PRIu64 " not handed over: %s", h->grant.job,
+                    a->err.message);
     }
     return rc;
 }
@@ -335,14 +338,14 @@ static int do_release(struct agent *a)
     }
     int rc = release(a, &m);
     if (rc < 0 && m.output_count > 0 && rc != ERR_FENCED) {
-        log_line("job=%" PRIu64 " not handed over: %s", a->hold.grant.job, a->err.message);
+        log_warn("job=%" PRIu64 " not handed over: %s", a->hold.grant.job, a->err.message);
         m.output_count = 0;
         rc = release(a, &m);
     }
     if (rc >= 0 && m.output_count > 0) {
-        log_line("job=%" PRIu64 " handed over at step %" PRIu64, a->hold.grant.job, m.step);
+        log_info("job=%" PRIu64 " handed over at step %" PRIu64, a->hold.grant.job, m.step);
     } else if (rc >= 0) {
-        log_line("job=%" PRIu64 " given back; what was done is kept here", a->hold.grant.job);
+        log_info("job=%" PRIu64 " given back; what was done is kept here", a->hold.grant.job);
     }
     if (rc >= 0) {
         words_drop(&a->words);
@@ -361,10 +364,12 @@ static void on_saved(void *arg, uint64_t step, const struct digest *content, dou
                 &(struct msg_saved){.job = a->hold.grant.job, .step = step, .content = *content});
     double now = env_monotonic_s();
     if (a->saved_said_s > 0 && now - a->saved_said_s < SAY_AGAIN_S) {
+        log_debug("job=%" PRIu64 " saved at step %" PRIu64, a->hold.grant.job, step);
         return;
     }
     a->saved_said_s = now;
-    job_log_say(&a->log, "job=%" PRIu64 " saved at step %" PRIu64 " in %s; at least every %s",
+    job_log_say(&a->log, "info",
+                "job=%" PRIu64 " saved at step %" PRIu64 " in %s; at least every %s",
                 a->hold.grant.job, step, text_duration(seconds, took),
                 text_duration(pace_interval_s(&a->pace), next));
 }
@@ -378,7 +383,7 @@ static bool on_trouble(void *arg, const struct err *e, bool waits)
     }
     if (a->trouble_said_s == 0 || now - a->trouble_said_s >= SAY_AGAIN_S) {
         a->trouble_said_s = now;
-        job_log_say(&a->log, "job=%" PRIu64 " %s; %s", a->hold.grant.job, e->message,
+        job_log_say(&a->log, "warn", "job=%" PRIu64 " %s; %s", a->hold.grant.job, e->message,
                     waits ? "waiting for room" : "the save before it is good, going on");
     }
     if (!waits) {
@@ -399,47 +404,48 @@ static void say(struct agent *a, const struct agent_action *action)
     case AGENT_SAY_NOTHING:
         break;
     case AGENT_SAY_AWAY:
-        log_line("%s; trying again until it answers", why);
+        log_warn("%s; trying again until it answers", why);
         break;
     case AGENT_SAY_BACK:
-        log_line("%s answers again", a->o->url);
+        log_info("%s answers again", a->o->url);
         break;
     case AGENT_SAY_REJOIN:
-        log_line("the coordinator does not take this agent's token any more (%s): joining again",
+        log_warn("the coordinator does not take this agent's token any more (%s): joining again",
                  why);
         break;
     case AGENT_SAY_DROP:
-        log_line("job=%" PRIu64 " dropped: %s", a->hold.grant.job, why);
+        log_warn("job=%" PRIu64 " dropped: %s", a->hold.grant.job, why);
         break;
     case AGENT_SAY_FAIL:
-        job_log_say(&a->log, "job=%" PRIu64 " run=%s failed: %s", a->hold.grant.job,
+        job_log_say(&a->log, "warn", "job=%" PRIu64 " run=%s failed: %s", a->hold.grant.job,
                     a->hold.grant.run, why);
         break;
     case AGENT_SAY_STOP:
         break; /* look_for_stop says it */
     case AGENT_SAY_FULL:
-        job_log_say(&a->log,
+        job_log_say(&a->log, "warn",
                     "job=%" PRIu64 " %s; waiting for room, which the job is not to blame for",
                     a->hold.grant.job, why);
         break;
     case AGENT_SAY_ROOM:
-        job_log_say(&a->log, "job=%" PRIu64 " there is room again", a->hold.grant.job);
+        job_log_say(&a->log, "info", "job=%" PRIu64 " there is room again", a->hold.grant.job);
         break;
     case AGENT_SAY_BROKEN:
-        job_log_say(&a->log, "job=%" PRIu64 " given back, since this machine's disk fails: %s",
+        job_log_say(&a->log, "error",
+                    "job=%" PRIu64 " given back, since this machine's disk fails: %s",
                     a->hold.grant.job, why);
         break;
     case AGENT_SAY_BENCHED:
-        log_line("benched: %s", why);
+        log_warn("benched: %s", why);
         break;
     case AGENT_SAY_DRAINED:
-        log_line("drained: %s", why);
+        log_info("drained: %s", why);
         break;
     case AGENT_SAY_GIVE:
-        job_log_say(&a->log, "job=%" PRIu64 " is handed over: %s", a->hold.grant.job, why);
+        job_log_say(&a->log, "info", "job=%" PRIu64 " is handed over: %s", a->hold.grant.job, why);
         break;
     case AGENT_SAY_END:
-        log_line("giving up: %s", why);
+        log_error("giving up: %s", why);
         break;
     }
 }
@@ -501,10 +507,10 @@ static bool look_for_stop(struct agent *a)
     heartbeat_linger(a->heartbeat, a->notice.deadline_ms);
     text_duration((double)left / 1000, grace);
     if (a->hold.held) {
-        job_log_say(&a->log, "stopping: %s; %s to save, deliver and give back", a->notice.words,
-                    grace);
+        job_log_say(&a->log, "info", "stopping: %s; %s to save, deliver and give back",
+                    a->notice.words, grace);
     } else {
-        log_line("stopping: %s", a->notice.words);
+        log_info("stopping: %s", a->notice.words);
     }
     return true;
 }
@@ -545,7 +551,7 @@ static int exit_code_of(const struct agent *a, int code)
         return code;
     }
     if (a->notice.broken) {
-        log_line("%s: it can't be run (see --preempt-command)", a->notice.words);
+        log_error("%s: it can't be run (see --preempt-command)", a->notice.words);
         return err_exit_code(ERR_CONFIG);
     }
     return a->notice.by_hand ? 0 : a->o->preempt.exit_code;
@@ -631,7 +637,7 @@ int agent_run(const struct agent_options *o)
 {
     struct agent *a = calloc(1, sizeof *a);
     if (!a) {
-        log_line("no memory");
+        log_error("no memory");
         return err_exit_code(ERR_NO_MEMORY);
     }
     a->o = o;
@@ -642,10 +648,10 @@ int agent_run(const struct agent_options *o)
     arena_init(&a->answer, ANSWER_ARENA_MAX);
     int code, rc = open_parts(a, &a->err);
     if (rc) {
-        log_line("%s", a->err.message);
+        log_error("%s", a->err.message);
         code = err_exit_code(rc);
     } else {
-        log_line("tacit-agent %s name=%s threads=%d work=%s coordinator=%s", TACIT_VERSION, o->name,
+        log_info("tacit-agent %s name=%s threads=%d work=%s coordinator=%s", TACIT_VERSION, o->name,
                  o->threads, o->work, o->url);
         agent_state_init(&a->state, o->token_file != NULL, a->id.token[0] != 0);
         code = exit_code_of(a, loop(a));

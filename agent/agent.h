@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include "agent/preempt.h"
 #include "core/base/err.h"
+#include "core/base/log_line.h"
 
 struct agent_options {
     const char *url, *token_file; /* token_file: the join token; NULL: an agent that has joined */
@@ -23,6 +24,7 @@ struct agent_options {
     const char *work, *name, *ca_file;
     int threads;
     uint64_t cache_bytes;
+    struct log_rules log;
     struct preempt_options preempt; /* exit_code: of every stop but one by hand */
 };
 

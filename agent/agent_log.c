@@ -1,9 +1,11 @@
 #include "agent/agent_log.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 #include "core/env/clock.h"
+
+/* Set before there are threads, read afterwards: whoever logs has no handle. */
+static struct log_rules rules = LOG_RULES_USUAL;
 
 char *log_stamp(char out[32])
 {
@@ -16,12 +18,23 @@ char *log_stamp(char out[32])
     return out;
 }
 
-void log_line(const char *fmt, ...)
+void agent_log_setup(const struct log_rules *r)
 {
-    char text[2048], stamp[32];
+    rules = *r;
+}
+
+void agent_log_args(const char *level, const char *fmt, va_list args)
+{
+    char line[LOG_LINE_MAX];
+    if (log_line_make(line, &rules, env_wall_ms(), level, fmt, args)) {
+        fprintf(stderr, "%s\n", line); /* one call: lines of threads do not mix */
+    }
+}
+
+void agent_log(const char *level, const char *fmt, ...)
+{
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    agent_log_args(level, fmt, args);
     va_end(args);
-    fprintf(stderr, "%s %s\n", log_stamp(stamp), text); /* one call: lines of threads do not mix */
 }

@@ -21,9 +21,10 @@ static void log_failures(const struct selftest *t)
 {
     for (size_t i = 0; i < t->count; i++) {
         if (!t->sets[i].works)
-            log_line("isa=%s fails its self-test: %s differ from the definition; this machine, its "
-                     "hypervisor or this build is broken",
-                     t->sets[i].isa, t->sets[i].failed);
+            log_error(
+                "isa=%s fails its self-test: %s differ from the definition; this machine, its "
+                "hypervisor or this build is broken",
+                t->sets[i].isa, t->sets[i].failed);
     }
 }
 
@@ -35,7 +36,7 @@ int capabilities_check(struct err *e)
         return rc;
     log_failures(&t);
     if (strcmp(t.isa, t.wanted) != 0) {
-        log_line("isa=%s is used instead of %s: the same results, more slowly", t.isa, t.wanted);
+        log_warn("isa=%s is used instead of %s: the same results, more slowly", t.isa, t.wanted);
         env_set("TACIT_ISA", t.isa);
     }
     return 0;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "agent/agent_log.h"
 #include "core/env/clock.h"
 #include "core/env/thread.h"
 
@@ -129,6 +130,7 @@ static void beat_once(struct heartbeat *h)
     }
     env_mutex_unlock(&h->lock);
     int rc = beat(h, job, &m, &command);
+    log_debug("heartbeat job=%" PRIu64 " step=%" PRIu64 " answer=%s", job, m.step, err_name(rc));
     env_mutex_lock(&h->lock);
     if (h->active && h->generation == generation) {
         h->told = rc == 0 ? told : h->told;

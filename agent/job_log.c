@@ -67,16 +67,18 @@ void job_log_keep(struct job_log *l, const char *dir)
     free(path);
 }
 
-void job_log_say(struct job_log *l, const char *fmt, ...)
+void job_log_say(struct job_log *l, const char *level, const char *fmt, ...)
 {
     char text[1024], line[1100], stamp[32];
     struct err e = {0};
     va_list args;
     va_start(args, fmt);
+    agent_log_args(level, fmt, args);
+    va_end(args);
+    va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     text_make_utf8(text);
-    log_line("%s", text);
     int n = snprintf(line, sizeof line, "%s %s\n", log_stamp(stamp), text);
     env_mutex_lock(&l->lock);
     for (int i = 0; i < n; i++) {

@@ -25,8 +25,10 @@ void job_log_begin(struct job_log *l);
 /* Its folder is there: from now on lines go to its log, too. What can't be written there is lost.
  */
 void job_log_keep(struct job_log *l, const char *dir);
-/* A line to standard error (agent_log.h) and to the job's log. */
-void job_log_say(struct job_log *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A line to standard error (agent_log.h, whose levels these are) and to the job's log, which has
+ * them all. */
+void job_log_say(struct job_log *l, const char *level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The lines after *mark (0: all) that are still there, whole ones; *mark moves to the end. False
  * where there are none. */
 bool job_log_since(struct job_log *l, uint64_t *mark, char out[PROTOCOL_LOG_MAX + 1]);

@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include "agent/agent.h"
 #include "agent/agent_doctor.h"
+#include "agent/agent_log.h"
 #include "agent/capabilities.h"
 #include "agent/settings_print.h"
 #include "core/base/manual.h"
@@ -61,6 +62,8 @@ enum {
     KEY_CLOUD,
     KEY_URL,
     KEY_EXIT,
+    KEY_LOG_LEVEL,
+    KEY_LOG_FORMAT,
     KEY_CAPABILITIES,
     KEY_JSON,
     KEY_CONFIG,
@@ -85,6 +88,9 @@ static const struct argp_option options[] = {
      0},
     {"name", KEY_NAME, "NAME", 0, "what people see (default: the host's name)", 0},
     {"ca", KEY_CA, "FILE", 0, "certificates to trust (default: $TACIT_CA, else the system's)", 0},
+    {"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
+     "what is logged: error, warn, info or debug, which has every heartbeat (default: info)", 0},
+    {"log-format", KEY_LOG_FORMAT, "FORMAT", 0, "text or json (default: text)", 0},
     {"grace", KEY_GRACE, "SECONDS", 0,
      "time to save, deliver and give back from a notice on (default: 30)", 1},
     {"preempt-file", KEY_FILE, "FILE", 0, "its appearance is a notice", 1},
@@ -170,6 +176,17 @@ static int set_number(struct agent_options *o, int key, const char *arg, struct 
     return 0;
 }
 
+static int set_log(struct agent_options *o, int key, const char *arg, struct err *e)
+{
+    if (key == KEY_LOG_LEVEL && !log_rules_level(&o->log, arg)) {
+        return err_set(e, ERR_INVALID, "--log-level %s: error, warn, info or debug is wanted", arg);
+    }
+    if (key == KEY_LOG_FORMAT && !log_rules_format(&o->log, arg)) {
+        return err_set(e, ERR_INVALID, "--log-format %s: text or json is wanted", arg);
+    }
+    return 0;
+}
+
 static int set(void *input, int key, const char *arg, struct err *e)
 {
     struct agent_options *o = input;
@@ -217,6 +234,9 @@ static int set(void *input, int key, const char *arg, struct err *e)
     case KEY_JOIN:
         o->join = arg;
         return 0;
+    case KEY_LOG_LEVEL:
+    case KEY_LOG_FORMAT:
+        return set_log(o, key, arg, e);
     }
     return 0;
 }
@@ -298,6 +318,8 @@ static int set_defaults(struct option_values *v, struct err *e)
     option_values_last(v, KEY_CACHE, CACHE_DEFAULT, "default");
     option_values_last(v, KEY_GRACE, GRACE_DEFAULT, "default");
     option_values_last(v, KEY_EXIT, "0", "default");
+    option_values_last(v, KEY_LOG_LEVEL, "info", "default");
+    option_values_last(v, KEY_LOG_FORMAT, "text", "default");
     return rc;
 }
 
@@ -379,7 +401,7 @@ static bool only_tells(const struct option_values *v, const struct agent_options
 
 static int run(struct option_values *v)
 {
-    struct agent_options o = {0};
+    struct agent_options o = {.log = LOG_RULES_USUAL};
     struct err e = {0};
     int code = 0;
     if (option_values_get(v, KEY_MANUAL)->value) {
@@ -390,6 +412,7 @@ static int run(struct option_values *v)
         fprintf(stderr, "tacit-agent: %s\nTry 'tacit-agent --help'.\n", e.message);
         return err_exit_code(rc);
     }
+    agent_log_setup(&o.log);
     if (only_tells(v, &o, &code, &e)) {
         return code;
     }

@@ -118,9 +118,9 @@ static void ask_cloud(struct preempt *p)
     int rc = cloud_watch_ask(p->cloud, is_cut, p, &n, &e);
     p->cloud_ms = env_monotonic_ms() + (rc ? CLOUD_AGAIN_MS : CLOUD_MS);
     if (rc && rc != ERR_STOPPED && !p->cloud_fails) {
-        log_line("no notice of a preemption would be seen: %s; asking on", e.message);
+        log_warn("no notice of a preemption would be seen: %s; asking on", e.message);
     } else if (!rc && p->cloud_fails) {
-        log_line("the cloud's notices can be asked for again");
+        log_info("the cloud's notices can be asked for again");
     }
     p->cloud_fails = rc && rc != ERR_STOPPED;
     if (!rc && n.given) {
@@ -148,7 +148,7 @@ static int64_t end_if_over(struct preempt *p)
     struct preempt_notice n;
     preempt_notice(p, &n);
     if (env_monotonic_ms() >= n.deadline_ms) {
-        log_line("the grace is over: ending without having given back what is held");
+        log_error("the grace is over: ending without having given back what is held");
         env_last_words_say("did not end within its grace");
         env_end_now(p->o.exit_code);
     }

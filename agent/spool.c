@@ -230,10 +230,10 @@ bool spool_find(const char *jobs, char **dir, struct msg_grant *g, struct arena 
             int rc = read_result(path, r, &e);
             found = rc == 0;
             if (says_nothing(rc)) {
-                log_line("job=%llu: what it gave can't be read now, and is kept: %s",
+                log_warn("job=%llu gave what can't be read now, and is kept: %s",
                          (unsigned long long)g->job, e.message);
             } else if (rc) {
-                log_line("job=%llu: what it gave is damaged, or was delivered before",
+                log_warn("job=%llu gave what is damaged, or was delivered before",
                          (unsigned long long)g->job);
                 remove_file(path, SPOOL_DELIVER);
                 remove_file(path, RESULT);

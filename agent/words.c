@@ -90,7 +90,7 @@ static void tell(struct words *w, const char *work, const struct hand *h, const 
         w->told.log = arena_strndup(&w->arena, log, strlen(log));
     }
     w->job = w->told.end ? h->job : 0;
-    log_line("the agent before this one ended while it held job=%" PRIu64 ": %s", h->job, end);
+    log_warn("the agent before this one ended with job=%" PRIu64 " in hand: %s", h->job, end);
     free(dir);
     free(jobs);
 }
@@ -109,7 +109,7 @@ int words_open(struct words *w, const char *work, struct err *e)
     if (read_hand(w, &h)) {
         tell(w, work, &h, line);
     } else if (line[0]) {
-        log_line("the agent before this one ended: %s", line);
+        log_warn("the agent before this one ended: %s", line);
     }
     return env_last_words_open(w->last, e);
 }

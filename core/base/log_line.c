@@ -1,8 +1,8 @@
 #include "core/base/log_line.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "core/base/text.h"
 
 #define VALUE_MAX 1000
@@ -209,4 +209,46 @@ void log_line_format(char out[LOG_LINE_MAX], bool json, const char *stamp, const
         as_text(&t, fmt, &copy);
     }
     va_end(copy);
+}
+
+static int rank(const char *level)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+
+    for (int i = 0; i < (int)(sizeof levels / sizeof levels[0]); i++)
+        if (strcmp(levels[i], level) == 0)
+            return i;
+    return -1;
+}
+
+bool log_rules_level(struct log_rules *r, const char *level)
+{
+    int n = rank(level);
+
+    r->level = n < 0 ? r->level : n;
+    return n >= 0;
+}
+
+bool log_rules_format(struct log_rules *r, const char *format)
+{
+    bool json = strcmp(format, "json") == 0, known = json || strcmp(format, "text") == 0;
+
+    r->json = known ? json : r->json;
+    return known;
+}
+
+bool log_line_make(char out[LOG_LINE_MAX], const struct log_rules *r, int64_t wall_ms,
+                   const char *level, const char *fmt, va_list args)
+{
+    char seconds[24] = "", stamp[32];
+    time_t at = (time_t)(wall_ms / 1000);
+    struct tm utc;
+
+    if (rank(level) > r->level)
+        return false;
+    if (gmtime_r(&at, &utc))
+        strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(stamp, sizeof stamp, "%s.%03dZ", seconds, (int)(wall_ms % 1000));
+    log_line_format(out, r->json, stamp, level, fmt, args);
+    return true;
 }

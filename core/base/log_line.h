@@ -7,8 +7,27 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define LOG_LINE_MAX 4096
+
+/* Which lines a log has, and how. */
+struct log_rules {
+    int level; /* 0 error, 1 warn, 2 info, 3 debug: the lesser are left out */
+    bool json;
+};
+#define LOG_RULES_USUAL                                                                            \
+    {                                                                                              \
+        .level = 2                                                                                 \
+    }
+
+/* By name: error, warn, info, debug; text, json. False: it is none of these. */
+bool log_rules_level(struct log_rules *r, const char *level);
+bool log_rules_format(struct log_rules *r, const char *format);
+/* The line of what happened at wall_ms, as log_line_format; false: it is left out. */
+bool log_line_make(char out[LOG_LINE_MAX], const struct log_rules *r, int64_t wall_ms,
+                   const char *level, const char *fmt, va_list args)
+    __attribute__((format(printf, 5, 0)));
 
 /* "time=STAMP level=LEVEL benched agent=3 why=\"…\"", or as JSON {"time":…,"level":…,"msg":
  * "benched","agent":3,"why":"…"}; without a newline, cut where it is too long. Conversions: d, u,

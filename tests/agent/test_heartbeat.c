@@ -217,7 +217,7 @@ static void test_tells_the_log(void **state)
     static struct job_log log;
     job_log_init(&log);
     job_log_begin(&log);
-    job_log_say(&log, "first words");
+    job_log_say(&log, "info", "first words");
     answer(503, "{\"title\":\"x\",\"status\":503,\"code\":\"ERR_UNAVAILABLE\"}");
     heartbeat_begin(*state, 17, &fence, 300, &p, &log);
     reach(&server.beats, 1);
@@ -229,7 +229,7 @@ static void test_tells_the_log(void **state)
     beats = atomic_load(&server.beats);
     reach(&server.beats, beats + 2);
     assert_null(strstr(server.sent, "first words"));
-    job_log_say(&log, "second words");
+    job_log_say(&log, "info", "second words");
     beats = atomic_load(&server.beats);
     reach(&server.beats, beats + 2);
     heartbeat_end(*state);

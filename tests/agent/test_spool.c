@@ -229,25 +229,25 @@ static void test_log_of_a_job(void **state)
     job_log_init(&l);
     job_log_begin(&l);
     assert_false(job_log_since(&l, &mark, text));
-    job_log_say(&l, "line %d", 1);
+    job_log_say(&l, "info", "line %d", 1);
     job_log_keep(&l, DIR);
-    job_log_say(&l, "line %d", 2);
+    job_log_say(&l, "info", "line %d", 2);
     assert_true(job_log_since(&l, &mark, text));
     assert_non_null(strstr(text, " line 1\n"));
     assert_non_null(strstr(text, " line 2\n"));
     assert_false(job_log_since(&l, &mark, text)); /* each line once */
-    job_log_say(&l, "line %d", 3);
+    job_log_say(&l, "info", "line %d", 3);
     assert_true(job_log_since(&l, &mark, text));
     assert_null(strstr(text, " line 2\n"));
     assert_non_null(strstr(text, " line 3\n"));
     for (int i = 100; i < 1000; i++)
-        job_log_say(&l, "line %d of very many", i);
+        job_log_say(&l, "info", "line %d of very many", i);
     assert_true(job_log_since(&l, &mark, text)); /* too many: the last ones, whole lines */
     assert_null(strstr(text, "line 100 "));
     assert_non_null(strstr(text, "line 999 of very many\n"));
     assert_int_equal(strspn(text, "0123456789-TZ:"), 20);
     job_log_begin(&l); /* the next job */
-    job_log_say(&l, "another");
+    job_log_say(&l, "info", "another");
     mark = 0;
     assert_true(job_log_since(&l, &mark, text));
     assert_null(strstr(text, "line"));

@@ -152,11 +152,17 @@ static void log_to_history(const char *level, const char *fmt, va_list args)
     world_note("%s%s", level, text);
 }
 
-void log_line(const char *fmt, ...)
+void agent_log_args(const char *level, const char *fmt, va_list args)
+{
+    if (strcmp(level, "debug") != 0)
+        log_to_history("", fmt, args);
+}
+
+void agent_log(const char *level, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    log_to_history("", fmt, args);
+    agent_log_args(level, fmt, args);
     va_end(args);
 }
 

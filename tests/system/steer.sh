@@ -74,7 +74,7 @@ tacit token rotate join >"$dir/new.token" || fail "no new join token"
 cmp -s "$dir/new.token" "$dir/data/join.token" || fail "join.token is another one"
 invited() {
     "$BIN/tacit-agent" --coordinator "$TACIT_URL" --token-file "$2" --work "$dir/$1" --threads 1 \
-        --name "$1" >>"$dir/$1.log" 2>&1 &
+        --name "$1" --log-format json --log-level debug >>"$dir/$1.log" 2>&1 &
     agents[$1]=$!
     pids+=($!)
 }
@@ -101,6 +101,9 @@ expect 0 "is cancelled" tacit run cancel quick
 expect 0 "is cancelled" tacit run cancel quick
 leased quick 0 || fail "a cancelled run has jobs"
 until_true grep -q "dropped" "$dir/alice-1.log" || fail "its agents were not told"
+jq -se 'all(.[]; .time and .level and .msg) and any(.[]; .level == "debug" and .msg == "heartbeat") and
+    any(.[]; .level == "info" and .run == "quick" and .job > 0)' "$dir/alice-1.log" >"$dir/said.log" ||
+    fail "an agent's log as JSON can't be read by a program"
 tacit events --since 1h >"$dir/events.log" || fail "no events"
 for kind in run.created run.phase run.paused run.resumed run.extended run.done run.cancelled \
     agent.joined agent.drained agent.revoked token.rotated invitation.made; do

@@ -62,12 +62,45 @@ static void test_long_ones_stay_whole(void **state)
     assert_true(strlen(line) < LOG_LINE_MAX);
 }
 
+static bool make(const struct log_rules *r, const char *level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool make(const struct log_rules *r, const char *level, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    bool told = log_line_make(line, r, 1769847720045, level, fmt, args);
+    va_end(args);
+    return told;
+}
+
+/* Both programs by the same names: what is asked for, and nothing that was not. */
+static void test_rules(void **state)
+{
+    struct log_rules r = LOG_RULES_USUAL;
+    (void)state;
+    assert_true(make(&r, "info", "went on job=%d", 7));
+    assert_string_equal(line, "time=2026-01-31T08:22:00.045Z level=info went on job=7");
+    assert_false(make(&r, "debug", "in detail"));
+    assert_true(log_rules_level(&r, "error"));
+    assert_false(make(&r, "warn", "less"));
+    assert_true(make(&r, "error", "bad"));
+    assert_true(log_rules_level(&r, "debug"));
+    assert_true(make(&r, "debug", "in detail"));
+    assert_false(log_rules_level(&r, "loud"));
+    assert_false(log_rules_format(&r, "xml"));
+    assert_true(log_rules_format(&r, "json"));
+    assert_true(make(&r, "info", "went on job=%d", 7));
+    assert_string_equal(line, "{\"time\":\"2026-01-31T08:22:00.045Z\",\"level\":\"info\","
+                              "\"msg\":\"went on\",\"job\":7}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_long_ones_stay_whole),
+        cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
