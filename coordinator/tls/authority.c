@@ -338,8 +338,8 @@ static void url_of(const struct tls_wanted *w, uint16_t port, struct tls_made *m
 
 int tls_init(const char *dir, const struct tls_wanted *wanted, struct tls_made *made, struct err *e)
 {
-    struct paths p = {NULL};
-    struct authority a = {NULL};
+    struct paths p = {0};
+    struct authority a = {0};
     int rc = paths_make(dir, &p, e);
 
     if (!rc && env_file_exists(p.server))
@@ -419,8 +419,8 @@ int tls_renew(const char *dir, const struct tls_wanted *wanted, struct tls_made 
 {
     char hosts[TLS_HOSTS_MAX][256];
     struct tls_wanted w = *wanted;
-    struct paths p = {NULL};
-    struct authority a = {NULL};
+    struct paths p = {0};
+    struct authority a = {0};
     int rc = paths_make(dir, &p, e);
 
     if (!rc)
@@ -440,7 +440,7 @@ int tls_renew(const char *dir, const struct tls_wanted *wanted, struct tls_made 
 
 int tls_join_token(const char *dir, const char *token, struct err *e)
 {
-    struct paths p = {NULL};
+    struct paths p = {0};
     struct join_file f;
     struct buf authority;
     int rc = paths_make(dir, &p, e);
