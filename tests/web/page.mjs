@@ -3,14 +3,15 @@
 import { browse } from "./chromium.mjs";
 import { watchRun } from "./page_run.mjs";
 import { actions } from "./page_actions.mjs";
-import { brokenConnection, stop } from "./page_broken.mjs";
+import { brokenConnection, rewinding, stop } from "./page_broken.mjs";
+import { manyThings } from "./page_many.mjs";
 import { allViews, byKeyboard } from "./page_views.mjs";
 import { stranger, viewer } from "./page_visitors.mjs";
 
 const parts = [["a run from start to end", watchRun], ["strangers", stranger], ["viewers", viewer],
     ["by keyboard", byKeyboard], ["actions", actions],
     ["a broken connection", (browser) => brokenConnection(browser, Number(process.env.TACITD_PID))],
-    ["every view", allViews]];
+    ["every view", allViews], ["a rewound curve", rewinding], ["many things", manyThings]];
 const wanted = process.argv.slice(2);
 
 try {

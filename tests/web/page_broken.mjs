@@ -2,7 +2,7 @@
  * like the present one, a page that has to be loaded again, things that are there twice. */
 import { spawn } from "node:child_process";
 import { openSync } from "node:fs";
-import { accessible, base, call, check, createRun, folder, go, inside, logIn, silent, tokenOf, until } from "./chromium.mjs";
+import { accessible, base, call, check, createRun, folder, go, inside, logIn, openPage, silent, tokenOf, until } from "./chromium.mjs";
 
 let coordinator = null;
 export const stop = () => coordinator && coordinator.kill("SIGKILL");
@@ -18,7 +18,7 @@ const eventsShown = (page) => page.locator(".events li").allInnerTexts();
 
 export async function brokenConnection(browser, pid) {
     const page = await inside(browser, {});
-    await createRun("bridge", { steps: 400, publish: 100 });
+    await createRun("bridge", { steps: 240, publish: 80 });
     await go(page, "runs/bridge", "bridge");
     await page.getByRole("list", { name: "Curves shown" }).getByRole("button").first().waitFor();
     const before = await eventsShown(page);
@@ -53,7 +53,8 @@ export async function brokenConnection(browser, pid) {
 
 /* Points that a later attempt goes over again take the place of the earlier ones. */
 export async function rewinding(browser) {
-    const page = await inside(browser, {});
+    const page = await openPage(browser);
+    await page.goto(base);
     const steps = await page.evaluate(async () => {
         const { rewound } = await import("/assets/fig_curves.js");
         return rewound([10, 20, 30, 40, 25, 35, 45].map((step) => ({ step }))).map((p) => p.step);

@@ -15,17 +15,22 @@ export function eventItem(event, hideRun = false) {
             h("span", { class: "kind" }, event.who ? `${event.kind} by ${event.who}` : event.kind)));
 }
 
+/* Of a thousand experts, the table would be most of what the page builds. */
+const ROWS_BEHIND = 200;
+
 /* What a chart shows, for those who read rather than look. */
 export function behind(title, heads, rows, numeric = () => true) {
+    const left = rows.length - ROWS_BEHIND;
     return h("details", { class: "behind" },
         h("summary", null, "As a table"),
         h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": title },
             h("table", null, h("caption", { class: "unseen" }, title),
                 h("thead", null, h("tr", null, heads.map((head, i) =>
                     h("th", { scope: "col", class: i && numeric(i) && "n" }, head)))),
-                h("tbody", null, rows.map((row) => h("tr", null, row.map((cell, i) => i === 0
+                h("tbody", null, rows.slice(0, ROWS_BEHIND).map((row) => h("tr", null, row.map((cell, i) => i === 0
                     ? h("th", { scope: "row" }, cell)
-                    : h("td", { class: numeric(i) && "n" }, cell))))))));
+                    : h("td", { class: numeric(i) && "n" }, cell)))))),
+            left > 0 && h("p", { class: "small quiet" }, `${left.toLocaleString("en")} rows more are not shown.`)));
 }
 
 /* A table whose rows become little sheets where it is narrow; the roles say that it is one still.
