@@ -1,7 +1,7 @@
 #!/bin/bash
 # The dashboard in a real browser, with a real coordinator and agents: a run from start to end, who
-# may see and do what, a broken connection. tests/web has the parts; arguments pick some ("a run",
-# "actions" …).
+# may see and do what, a broken connection, many jobs and agents. tests/web has the parts; arguments
+# pick some ("a run", "actions" …).
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/system/lib/programs.sh
@@ -13,4 +13,5 @@ synthetic dataset
 for name in larch maple oak; do agent $name; done
 disown "$tacitd" # a part kills it, of which the shell need not speak
 export BIN CHROMIUM PAGE_DIR=$dir TACITD_PID=$tacitd
-node tests/web/page.mjs "$@" || fail "the page is not as it should be (above)"
+# shellcheck disable=SC2086 # a script with arguments: make screenshots
+node ${PAGE_SCRIPT:-tests/web/page.mjs} "$@" || fail "the page is not as it should be (above)"
