@@ -91,7 +91,7 @@ static void command_part(struct manual *m, const char *name, const struct comman
 
 static void group_page(struct manual *m, const char *name, const struct command *c)
 {
-    char full[NAME_MAX_BYTES];
+    char full[2 * NAME_MAX_BYTES]; /* of a group, and of a command in it */
     manual_section(m, "SYNOPSIS");
     if (c->run)
         manual_synopsis(m, name, command_options(c)->args);
