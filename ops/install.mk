@@ -38,6 +38,8 @@ install: $(PROGRAMS) $(BUILD)/man/made ## into PREFIX=/usr/local (DESTDIR=… fo
 	@[ -e $(DESTDIR)$(SYSCONFDIR)/default/tacitd ] || \
 	    $(INSTALL) -m 644 ops/deploy/tacitd.default $(DESTDIR)$(SYSCONFDIR)/default/tacitd
 	@$(INSTALL) -m 644 README.md LICENSE $(wildcard ops/docs/*.md) $(DESTDIR)$(DOCDIR)
+	@$(INSTALL) -d $(DESTDIR)$(DOCDIR)/img
+	@$(INSTALL) -m 644 $(wildcard ops/docs/img/*.png) $(DESTDIR)$(DOCDIR)/img
 	@$(INSTALL) -m 644 ops/deploy/alerts.yml ops/deploy/prometheus.yml ops/deploy/tacit-agent.slurm \
 	    $(DESTDIR)$(DOCDIR)/examples
 	@echo "Installed in $(DESTDIR)$(PREFIX)."

@@ -13,7 +13,8 @@ root=$dir/root
 into() { MAKEFLAGS='' make --no-print-directory -o all "$1" DESTDIR="$root" PREFIX=/usr >"$dir/make.log" 2>&1 || fail "make $1"; }
 into install
 for p in bin/tacit bin/tacitd bin/tacit-agent share/man/man1/tacit-run.1 share/man/man8/tacitd.8 \
-    share/bash-completion/completions/tacit share/zsh/site-functions/_tacit share/doc/tacit/handbook.md; do
+    share/bash-completion/completions/tacit share/zsh/site-functions/_tacit share/doc/tacit/handbook.md \
+    share/doc/tacit/img/dashboard-run.png; do
     [ -s "$root/usr/$p" ] || fail "no /usr/$p"
 done
 [ "$("$root/usr/bin/tacit" --version)" = "tacit $(sed -n 's/^#define TACIT_VERSION "\(.*\)"/\1/p' core/version.h)" ] ||
